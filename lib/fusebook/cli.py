@@ -1,0 +1,142 @@
+"""The command `fusebook`: a light wrapper that reads options, calls the library and prints."""
+
+import sys
+import time
+from pathlib import Path
+
+import click
+
+SAMPLE = "data/sample/news.csv"
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="fusebook")
+def main() -> None:
+    """One labelled table in (text, and perhaps pictures and sounds), classifiers and an honest report out."""
+
+
+@main.command()
+@click.option(
+    "--table", type=click.Path(), help="Your table: CSV, TSV, JSONL or Parquet. Default: the embedded sample."
+)
+@click.option("--text", default="", help="Column with the text.")
+@click.option("--label", default="", help="Column with the label.")
+@click.option("--image", default="", help="Column with paths to pictures, relative to the table's folder.")
+@click.option("--audio", default="", help="Column with paths to sounds, relative to the table's folder.")
+@click.option(
+    "--new",
+    "new_table",
+    type=click.Path(),
+    default="",
+    help="A table without labels to predict in 06_predict.",
+)
+@click.option("--run", type=click.Path(), help="Folder of the run. Default: reports/ and the table's name.")
+@click.option("-p", "parameters", nargs=2, multiple=True, metavar="NAME VALUE",
+              help="A notebook's parameter, as often as needed; `fusebook parameters` lists them.")  # fmt: skip
+@click.option("--force", is_flag=True, help="Run every notebook, also those whose input did not change.")
+@click.option("--jobs", default=2, show_default=True, help="Notebooks at a time, where their order allows.")
+def report(table, text, label, image, audio, new_table, run, parameters, force, jobs) -> None:
+    """Run all notebooks on a table and write the pages.
+
+    Without options it runs the embedded sample. With your own table:
+
+        fusebook report --table my.csv --text title --label topic
+
+    A second call runs only the notebooks whose cells, parameters or input have changed.
+    """
+    from fusebook import runs
+
+    values = dict(parameters)
+    if table:
+        if not (text or image or audio) or not label:
+            raise click.UsageError(
+                "With --table name the columns: --label and at least one of --text, --image, --audio."
+            )
+        values |= {"text": text, "label": label, "image": image, "audio": audio}
+        values |= {
+            "table": str(Path(table).absolute()),
+            "new_table": str(Path(new_table).absolute()) if new_table else "",
+        }
+        if not Path(table).is_file():
+            raise click.UsageError(
+                f"No table at {table}. Pass the path of a CSV, TSV, JSONL or Parquet file."
+            )
+    elif text or label or image or audio or new_table:
+        raise click.UsageError("Columns and --new go with --table; the sample has its own.")
+    folder = (
+        runs.resolve(run) if run else runs.resolve("reports") / ("sample" if not table else Path(table).stem)
+    )
+    _report(folder, values, force, jobs)
+
+
+def _report(folder: Path, values: dict, force: bool, jobs: int) -> None:
+    from fusebook import pages, progress, runner
+
+    start = time.monotonic()
+    try:
+        with progress.live_lines() as watch:
+            steps = runner.run_notebooks(
+                folder, values, export=pages.export_page, watch=watch, force=force, side_by_side=jobs
+            )
+        failure = None
+    except runner.NotebookFailed as error:
+        failure, steps = str(error), runner.read_steps(runner.find_notebooks())
+    except (ValueError, FileNotFoundError) as error:
+        raise click.ClickException(str(error)) from error
+    index = pages.write_index(folder, steps)
+    if failure:
+        raise click.ClickException(f"{failure}\nThe pages done so far: {index}")
+    progress.print_times(steps, time.monotonic() - start)
+    click.echo(index)
+
+
+@main.command()
+@click.option(
+    "--bundle",
+    required=True,
+    type=click.Path(),
+    help="The bundle folder of a finished run: reports/<run>/bundle.",
+)
+@click.option(
+    "--table", required=True, type=click.Path(), help="The table to predict: CSV, TSV, JSONL or Parquet."
+)
+@click.option(
+    "--output",
+    required=True,
+    type=click.Path(),
+    help="The CSV to write; an existing file is not overwritten.",
+)
+@click.option("--text", default="", help="Column with the text.")
+@click.option("--image", default="", help="Column with paths to pictures, relative to the table's folder.")
+@click.option("--audio", default="", help="Column with paths to sounds, relative to the table's folder.")
+@click.option("--model", default="", help="The model that answers. Default: the one that the run chose.")
+def predict(bundle, table, output, text, image, audio, model) -> None:
+    """Predict the rows of a new table: class, class id and probabilities as CSV."""
+    from fusebook import prediction
+
+    if Path(output).exists():
+        raise click.ClickException(f"{output} is there already. Name another file, or move it away.")
+    columns = {"text": text, "image": image, "audio": audio}
+    try:
+        made, rejected = prediction.predict_table(bundle, table, columns=columns, model=model)
+        prediction.write_predictions(output, made)
+    except (ValueError, FileNotFoundError) as error:
+        raise click.ClickException(str(error)) from error
+    for line in rejected.itertuples():
+        click.echo(f"row {line.row}: {line.part} refused, {line.reason} {line.detail}", err=True)
+    click.echo(f"{output}: {len(made)} rows predicted")
+
+
+@main.command()
+def parameters() -> None:
+    """List every notebook's parameters with default and meaning."""
+    from fusebook import runner
+
+    for step in runner.read_steps(runner.find_notebooks()).values():
+        click.echo(f"\n{step.name}")
+        for name, facts in step.known.items():
+            click.echo(f"  {name} = {facts['default']}  {facts['help']}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

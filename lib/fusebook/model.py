@@ -1,0 +1,167 @@
+"""The multilayer perceptron (MLP): build, fit, calibrate, save, load.
+
+Notebook 03_train tells the story.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+from fusebook import runs
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
+
+
+def build_mlp(
+    input_sizes: dict[str, int],
+    n_classes: int,
+    *,
+    hidden: Sequence[int] = (100, 50),
+    activations: Sequence[str] = ("relu", "relu"),
+    optimizer: str = "adam",
+    learning_rate: float = 0.001,
+) -> keras.Model:
+    """An MLP with one named input a modality and class probabilities as its output.
+
+    With one modality the features go straight to the hidden layers. With several, each is first projected to as many
+    units as the first hidden layer has; a projection counts only where the row has that part (input ``present``), and
+    the projections are joined in key order: feature-level fusion.
+
+    Parameters
+    ----------
+    input_sizes : number of features by modality
+    hidden, activations : units and activation of each hidden layer, from the input on
+    optimizer : "adam" (Kingma and Ba, 2015), "sgd" (with momentum 0.9), or another name that Keras knows
+
+    Raises
+    ------
+    ValueError
+        Where ``hidden`` and ``activations`` differ in length, or Keras does not know a name.
+    """
+    if len(hidden) != len(activations):
+        raise ValueError(
+            f"hidden has {len(hidden)} layers and activations {len(activations)}; expected one activation a layer, "
+            "such as hidden=[100, 50] with activations=['sigmoid', 'relu']."
+        )
+    inputs = {name: keras.Input((size,), name=name) for name, size in sorted(input_sizes.items())}
+    if len(inputs) == 1:
+        (joined,) = inputs.values()
+    else:
+        joined = _join(inputs, hidden[0], activations[0])
+    for units, activation in zip(hidden, activations, strict=True):
+        joined = keras.layers.Dense(units, activation=activation)(joined)
+    output = keras.layers.Dense(n_classes, activation="softmax", name="class")(joined)
+    model = keras.Model(inputs, output)
+    options = {"momentum": 0.9} if optimizer == "sgd" else {}
+    rule = keras.optimizers.get(
+        {"class_name": optimizer, "config": {"learning_rate": learning_rate, **options}}
+    )
+    # Ten batches a call: the way from Python to the compiled step and back costs more than a step of this size.
+    model.compile(rule, "categorical_crossentropy", metrics=["accuracy"], steps_per_execution=10)
+    return model
+
+
+def _join(inputs: dict, units: int, activation: str):
+    """Project each modality, switch off what a row lacks, join in key order; adds the input ``present``."""
+    present = keras.Input((len(inputs),), name="present")
+    parts = []
+    for i, (name, tensor) in enumerate(list(inputs.items())):
+        projection = keras.layers.Dense(units, activation=activation, name=f"project_{name}")(tensor)
+        parts.append(keras.layers.Multiply(name=f"gate_{name}")([projection, present[:, i : i + 1]]))
+    inputs["present"] = present
+    return keras.layers.Concatenate(name="fusion")(parts)
+
+
+def model_inputs(features: dict[str, np.ndarray], present: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What an MLP over the modalities of ``features`` takes: they themselves, and ``present`` where there are several."""
+    features = dict(sorted(features.items()))
+    if len(features) == 1:
+        return features
+    return {**features, "present": np.column_stack([present[name] for name in features]).astype(np.float32)}
+
+
+def fit_mlp(
+    model: keras.Model,
+    inputs: dict[str, np.ndarray],
+    labels: np.ndarray,
+    *,
+    validation: tuple[dict[str, np.ndarray], np.ndarray],
+    epochs: int = 10,
+    batch_size: int = 32,
+    patience: int = 3,
+) -> pd.DataFrame:
+    """Train ``model`` and go back to the weights of the epoch with the lowest validation loss.
+
+    Parameters
+    ----------
+    labels : class numbers of shape (n_rows,)
+    validation : inputs and labels of the validation rows
+    patience : epochs without a better validation loss after which training stops; 0 never stops early
+
+    Returns
+    -------
+    history : DataFrame indexed by epoch from 1, with loss, accuracy, val_loss, val_accuracy
+
+    Raises
+    ------
+    FloatingPointError
+        Where the loss is not a number: training has diverged.
+    """
+    n_classes = model.output_shape[-1]
+    watched = validation[0], keras.utils.to_categorical(validation[1], n_classes)
+    stopping = keras.callbacks.EarlyStopping(
+        "val_loss", patience=patience or epochs, restore_best_weights=True
+    )
+    history = model.fit(
+        inputs, keras.utils.to_categorical(labels, n_classes), validation_data=watched, epochs=epochs,
+        batch_size=batch_size, callbacks=[stopping, keras.callbacks.TerminateOnNaN()], verbose=0,
+    ).history  # fmt: skip
+    table = pd.DataFrame(history)
+    table.index = pd.RangeIndex(1, len(table) + 1, name="epoch")
+    if not np.isfinite(table["loss"]).all():
+        raise FloatingPointError(
+            f"Training diverged in epoch {len(table)}: the loss is not a number. Use a smaller learning_rate."
+        )
+    return table
+
+
+def predict(model: keras.Model, inputs: dict[str, np.ndarray]) -> np.ndarray:
+    """Class probabilities of shape (n_rows, n_classes); rows sum to 1."""
+    return clean_probabilities(model.predict(inputs, batch_size=1024, verbose=0))
+
+
+def clean_probabilities(probabilities: np.ndarray) -> np.ndarray:
+    """The same probabilities in float64, each row summing to 1 exactly and no entry quite 0."""
+    clipped = np.clip(np.asarray(probabilities, np.float64), 1e-9, None)
+    return clipped / clipped.sum(axis=1, keepdims=True)
+
+
+def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """The temperature that minimises the log loss of rows not trained on (Guo and others, 2017).
+
+    Above 1 the model was too sure of itself, below 1 too modest.
+    """
+    logits = np.log(clean_probabilities(probabilities))
+
+    def loss(log_temperature: float) -> float:
+        return -log_softmax(logits / np.exp(log_temperature), axis=1)[np.arange(len(labels)), labels].mean()
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x))
+
+
+def calibrate(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """``probabilities`` at ``temperature``: the same ranking, another confidence; rows sum to 1."""
+    return softmax(np.log(clean_probabilities(probabilities)) / temperature, axis=1)
+
+
+def save_model(model: keras.Model, path: Path) -> None:
+    """Write ``model`` as .keras, whole."""
+    with runs.replacing(path) as beside:
+        model.save(beside)
+
+
+def load_model(path: Path) -> keras.Model:
+    """Read a .keras file in Keras's safe mode, which refuses layers that would run code."""
+    return keras.saving.load_model(path, safe_mode=True)

@@ -1,0 +1,181 @@
+"""The pages of a run: executed notebooks as self-contained HTML, and the run's first page."""
+
+import base64
+import re
+from html import escape
+from io import BytesIO
+from pathlib import Path
+
+import latex2mathml.converter
+import nbformat
+from fontTools import subset
+from fontTools.ttLib import TTFont
+from fusebook import cards, runs
+from fusebook.plots import CJK_FONT, INK, PAPER
+from jinja2 import Environment, FileSystemLoader
+from nbconvert.exporters import HTMLExporter
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+
+TEMPLATES = Path(__file__).parent / "assets" / "template"
+SHOWN_TYPES = [
+    "application/vnd.jupyter.widget-view+json", "text/html", "text/markdown", "image/svg+xml", "image/png", "text/plain",
+]  # fmt: skip
+
+
+class _MathMLRenderer(IPythonRenderer):
+    """Markdown whose formulas become MathML, so that a page needs no script and no network."""
+
+    def block_math(self, body: str) -> str:
+        return latex2mathml.converter.convert(body.strip(), display="block")
+
+    def inline_math(self, body: str) -> str:
+        return latex2mathml.converter.convert(body.strip())
+
+    def latex_environment(self, name: str, body: str) -> str:
+        return self.block_math(rf"\begin{{{name}}}{body}\end{{{name}}}")
+
+
+def markdown_to_html(source: str) -> str:
+    """Markdown with formulas as HTML with MathML; headings carry anchors."""
+    renderer = _MathMLRenderer(escape=False, exclude_anchor_links=False, anchor_link_text="")
+    return MarkdownWithMath(renderer=renderer).render(source)
+
+
+def export_page(run: Path, step) -> Path:
+    """Write the HTML page of one executed notebook of ``run``: one file that asks no network for anything.
+
+    ``step`` has name, known and parameters, as ``runner.Step``. Returns the page's path.
+    """
+    notebook = nbformat.read(run / "notebooks" / f"{step.name}.ipynb", as_version=4)
+    title = page_title(notebook)
+    _prepare(notebook)
+    exporter = HTMLExporter(
+        template_name="fusebook",
+        extra_template_basedirs=[str(TEMPLATES)],
+        filters={"markdown2html": markdown_to_html},
+    )
+    exporter.register_filter("filter_data_type", _shown_type)
+    page = {"title": title, "run": run.name, "style": page_style(), "top": _top(run, step, notebook)}
+    html, _ = exporter.from_notebook_node(notebook, resources={"page": page})
+    path = run / f"{step.name}.html"
+    with runs.replacing(path) as beside:
+        beside.write_text(with_font(html), encoding="utf-8")
+    return path
+
+
+def _shown_type(data: dict) -> list[str]:
+    """Of all forms that an output has, the one a page shows."""
+    if "text/html" in data or "application/vnd.jupyter.widget-view+json" not in data:
+        return [kind for kind in SHOWN_TYPES[1:] if kind in data][:1]
+    return SHOWN_TYPES[:1]
+
+
+def page_title(notebook) -> str:
+    """The text of the notebook's first heading."""
+    first = notebook.cells[0].source.lstrip().split("\n", 1)[0]
+    return first.lstrip("# ").strip()
+
+
+def _prepare(notebook) -> None:
+    """Drop cells that only papermill needs, give figures the reader's colours and a text for those who can't see."""
+    tags = {"injected-parameters", "parameters", "papermill-error-cell-tag"}
+    kept = [cell for cell in notebook.cells if not tags & set(cell.metadata.get("tags", []))]
+    notebook.cells = kept
+    said = ""
+    for cell in kept:
+        if cell.cell_type == "markdown":
+            said = cell.source.strip().split("\n")[-1]
+            continue
+        for output in cell.get("outputs", []):
+            if svg := output.get("data", {}).get("image/svg+xml"):
+                output.data["image/svg+xml"] = _inline_svg(svg)
+                output.metadata["alt"] = re.sub(r"[*`_#]", "", said)
+
+
+def _inline_svg(svg: str) -> str:
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    return svg.replace(INK, "currentColor").replace(PAPER, "none")
+
+
+def _top(run: Path, step, notebook) -> str:
+    """Title, introduction, findings and parameters: what a reader wants before the story."""
+    findings = _findings(run, step.name)
+    made = [markdown_to_html(notebook.cells[0].source)]
+    if findings:
+        lines = "".join(f"<li>{escape(line)}</li>" for line in findings)
+        made.append(f'<section class="findings"><h2>What we found</h2><ul>{lines}</ul></section>')
+    rows = "".join(
+        _parameter_row(name, facts, step.parameters) for name, facts in step.known.items() if name != "run"
+    )
+    made.append(
+        '<details class="parameters"><summary>parameters</summary><div class="html"><table><thead><tr><th>name</th>'
+        f"<th>value</th><th>default</th><th>meaning</th></tr></thead><tbody>{rows}</tbody></table></div></details>"
+    )
+    return "\n".join(made)
+
+
+def _parameter_row(name: str, facts: dict, given: dict) -> str:
+    value = given.get(name, facts["default"].strip("\"'"))
+    changed = ' class="changed"' if name in given else ""
+    cells = (name, value, facts["default"], facts["help"])
+    return (
+        f"<tr{changed}>" + "".join(f'<td class="left">{escape(str(cell))}</td>' for cell in cells) + "</tr>"
+    )
+
+
+def _findings(run: Path, name: str) -> list[str]:
+    path = run / "artifacts" / "findings" / f"{name}.json"
+    return runs.read_json(path) if path.exists() else []
+
+
+def page_style() -> str:
+    """The one stylesheet of all pages."""
+    card = cards.CARD_STYLE.removeprefix("<style>").removesuffix("</style>")
+    return (TEMPLATES / "page.css").read_text(encoding="utf-8") + card
+
+
+def with_font(html: str) -> str:
+    """``html`` with those Chinese, Japanese and Korean glyphs embedded that it uses, for machines without such fonts."""
+    wanted = {ord(character) for character in set(html) if ord(character) > 0x2E7F}
+    if not wanted:
+        return html
+    font = TTFont(CJK_FONT, lazy=True)
+    options = subset.Options(
+        flavor="woff2", layout_features=[], hinting=False, notdef_outline=True, name_IDs=[]
+    )
+    cutter = subset.Subsetter(options)
+    cutter.populate(unicodes=wanted)
+    cutter.subset(font)
+    font.flavor = "woff2"
+    stream = BytesIO()
+    font.save(stream)
+    data = base64.b64encode(stream.getvalue()).decode()
+    face = f'@font-face{{font-family:"Fusebook CJK";src:url(data:font/woff2;base64,{data}) format("woff2")}}'
+    return html.replace("<style>", f"<style>{face}", 1)
+
+
+def write_index(run: Path, steps: dict) -> Path:
+    """Write the run's first page: headline, findings, links, times. Returns its path."""
+    record = runs.read_json(run / "run.json")
+    pages = []
+    for name, step in steps.items():
+        page = run / f"{name}.html"
+        if page.exists():
+            notebook = nbformat.read(step.path, as_version=4)
+            lines = [line for line in notebook.cells[0].source.split("\n")[1:] if line.strip()]
+            facts = record["steps"].get(name, {})
+            pages.append({
+                "name": name, "title": page_title(notebook), "question": lines[0] if lines else "",
+                "findings": _findings(run, name), "seconds": facts.get("seconds", {}),
+                "peak_memory_mb": facts.get("peak_memory_mb", 0), "kilobytes": round(page.stat().st_size / 1000),
+            })  # fmt: skip
+    metrics = run / "artifacts" / "metrics.json"
+    headline = runs.read_json(metrics)["headline"] if metrics.exists() else None
+    failed = next((step.error for step in steps.values() if step.status == "failed"), "")
+    template = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True).get_template("run.html.j2")
+    html = template.render(run=run.name, style=page_style(), headline=headline and {"text": headline}, pages=pages,
+                           record=record, failed=failed)  # fmt: skip
+    with runs.replacing(run / "index.html") as beside:
+        beside.write_text(with_font(html), encoding="utf-8")
+    return run / "index.html"

@@ -1,0 +1,177 @@
+"""Figures: plot_*(values, *, ax=None) -> ax, from predictions and tables, never from models."""
+
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib import font_manager
+from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+# The page template swaps these two for the reader's own colours, light or dark.
+INK, PAPER = "#1b1b1f", "#fefefe"
+COLOURS = ["#3b7dd8", "#e07b39", "#2f9e73", "#b65fb5", "#c9a227", "#d1495b", "#5c8a9e", "#8a6d4f"]
+CJK_FONT = Path(__file__).parent / "assets" / "DroidSansFallbackFull.ttf"
+
+
+def use_style() -> None:
+    """Set the look of all figures: SVG, our palette, and a font that has Chinese on every machine."""
+    font_manager.fontManager.addfont(CJK_FONT)
+    sns.set_theme(style="ticks", palette=COLOURS)
+    mpl.rcParams.update(
+        {
+            "font.family": ["DejaVu Sans", font_manager.FontProperties(fname=CJK_FONT).get_name()],
+            "figure.figsize": (7, 3.6), "figure.facecolor": PAPER, "axes.facecolor": "none",
+            "figure.constrained_layout.use": True, "axes.titlelocation": "left", "axes.titlesize": 11,
+            "axes.spines.top": False, "axes.spines.right": False, "font.size": 10, "svg.fonttype": "path",
+            "legend.frameon": False,
+            **dict.fromkeys(
+                ["text.color", "axes.edgecolor", "axes.labelcolor", "axes.titlecolor", "xtick.color", "ytick.color"], INK
+            ),
+        }
+    )  # fmt: skip
+    set_matplotlib_formats("svg")
+
+
+def _axes(ax, width: float = 7, height: float = 3.6):
+    return ax if ax is not None else plt.subplots(figsize=(width, height))[1]
+
+
+def plot_counts(counts: pd.Series, *, ax=None, title: str = ""):
+    """Bars of counts, the number at each bar's end; ``counts`` is indexed by name."""
+    ax = _axes(ax, height=0.8 + 0.34 * len(counts))
+    bars = ax.barh(counts.index.astype(str), counts.to_numpy(), color=COLOURS[0])
+    ax.bar_label(bars, padding=3, color=INK)
+    ax.invert_yaxis()
+    ax.margins(x=0.12)
+    ax.set(title=title, xlabel="rows")
+    return ax
+
+
+def plot_spread(values: pd.DataFrame, *, column: str, by: str = "label", ax=None, title: str = ""):
+    """The spread of ``column`` in each group of ``by``, as boxes; outliers as dots."""
+    ax = _axes(ax, height=0.9 + 0.4 * values[by].nunique())
+    sns.boxplot(
+        values, x=column, y=by, ax=ax, color=COLOURS[0], fliersize=2, linecolor=INK, linewidth=1, width=0.6
+    )
+    ax.set(title=title, ylabel="")
+    return ax
+
+
+def plot_parts(shares: pd.DataFrame, *, ax=None, title: str = ""):
+    """The share of rows that have each part, by label: ``shares`` has labels as rows, parts as columns, from 0 to 1."""
+    ax = _axes(ax, height=0.9 + 0.36 * len(shares))
+    sns.heatmap(
+        shares * 100, annot=True, fmt=".0f", vmin=0, vmax=100, cmap="crest", cbar=False, ax=ax, linewidths=1
+    )
+    ax.set(title=title, xlabel="", ylabel="")
+    ax.tick_params(axis="y", rotation=0)
+    return ax
+
+
+def plot_tag_mix(mix: pd.DataFrame, *, ax=None, title: str = ""):
+    """Stacked shares of part-of-speech tags by label: labels as rows, tags as columns, each row summing to 1."""
+    ax = _axes(ax, height=1.2 + 0.36 * len(mix))
+    mix.plot.barh(stacked=True, ax=ax, width=0.75, color=(COLOURS * 2)[: mix.shape[1]], linewidth=0)
+    ax.invert_yaxis()
+    ax.legend(ncol=5, loc="upper left", bbox_to_anchor=(0, -0.2), fontsize=9)
+    ax.set(title=title, xlabel="share of tokens", ylabel="", xlim=(0, 1))
+    return ax
+
+
+def plot_history(histories: dict[str, pd.DataFrame], *, title: str = "Loss by epoch"):
+    """Learning curves, one panel a model: training and validation loss. Returns the array of axes."""
+    columns = min(4, len(histories))
+    lines = -(-len(histories) // columns)
+    figure, axes = plt.subplots(
+        lines, columns, figsize=(2.4 * columns + 0.4, 2.6 * lines), sharey=True, squeeze=False
+    )
+    for ax, (name, history) in zip(axes.flat, histories.items(), strict=False):
+        ax.plot(history.index, history["loss"], color=COLOURS[0], label="training")
+        ax.plot(history.index, history["val_loss"], color=COLOURS[1], label="validation")
+        ax.set(title=name, xlabel="epoch")
+        ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True, nbins=6))
+    for ax in axes.flat[len(histories) :]:
+        ax.set_visible(False)
+    axes[0, 0].set_ylabel("cross-entropy")
+    axes[0, 0].legend(fontsize=9)
+    figure.suptitle(title, x=0.01, ha="left", color=INK)
+    return axes
+
+
+def plot_scores(scores: pd.DataFrame, *, measure: str = "accuracy", ax=None, title: str = ""):
+    """A dot and its 95 % interval a model; ``scores`` as ``evaluate.score_table`` returns it."""
+    ax = _axes(ax, height=0.9 + 0.34 * len(scores))
+    values, places = 100 * scores[measure].astype(float), np.arange(len(scores))
+    low, high = 100 * scores[f"{measure}_low"].astype(float), 100 * scores[f"{measure}_high"].astype(float)
+    ax.errorbar(
+        values,
+        places,
+        xerr=[values - low, high - values],
+        fmt="o",
+        color=COLOURS[0],
+        ecolor=COLOURS[0],
+        capsize=3,
+    )
+    for place, (value, right) in enumerate(zip(values, high, strict=True)):
+        ax.text(right + 1, place, f"{value:.1f}", va="center", color=INK, fontsize=9)
+    ax.set_yticks(places, scores.index)
+    ax.invert_yaxis()
+    ax.grid(axis="x", alpha=0.25)
+    ax.set(title=title, xlabel=f"{measure.replace('_', ' ')}, % (95 % interval)", xlim=(0, 106))
+    return ax
+
+
+def plot_confusion(confusion: np.ndarray, label_names: list[str], *, ax=None, title: str = ""):
+    """The confusion matrix, rows normalised; counts as text up to 12 classes. Rows are true, columns predicted."""
+    size = max(3.6, min(9, 0.55 * len(label_names) + 1.6))
+    ax = _axes(ax, size + 1, size)
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    shown = confusion if len(label_names) <= 12 else False
+    sns.heatmap(
+        shares, annot=shown, fmt="d", vmin=0, vmax=1, cmap="crest", square=True, ax=ax, xticklabels=label_names,
+        yticklabels=label_names, linewidths=0.5, cbar_kws={"label": "share of the true class", "shrink": 0.8},
+    )  # fmt: skip
+    ax.set(title=title, xlabel="predicted", ylabel="true")
+    ax.tick_params(axis="y", rotation=0)
+    ax.tick_params(axis="x", rotation=0 if len(label_names) <= 6 else 60)
+    return ax
+
+
+def plot_calibration(table: pd.DataFrame, *, ax=None, title: str = ""):
+    """Confidence against accuracy with the number of rows at each point; ``table`` is ``evaluate.calibration_table``'s."""
+    ax = _axes(ax, 5, 3.8)
+    ax.plot([0, 1], [0, 1], color=INK, alpha=0.4, linewidth=1, linestyle="--")
+    ax.plot(table["confidence"], table["accuracy"], "o-", color=COLOURS[0])
+    for line in table.itertuples():
+        ax.annotate(
+            line.rows,
+            (line.confidence, line.accuracy),
+            (6, -10),
+            textcoords="offset points",
+            color=INK,
+            fontsize=8,
+        )
+    ax.set(title=title, xlabel="mean confidence", ylabel="accuracy", xlim=(0, 1.04), ylim=(0, 1.04))
+    return ax
+
+
+def plot_coverage(table: pd.DataFrame, *, ax=None, title: str = ""):
+    """Accuracy of the surest rows against the share of rows answered; ``table`` is ``evaluate.coverage_table``'s."""
+    ax = _axes(ax, 5, 3.2)
+    ax.plot(100 * table["coverage"], 100 * table["accuracy"], color=COLOURS[0])
+    ax.grid(alpha=0.25)
+    ax.set(title=title, xlabel="rows answered, surest first, %", ylabel="accuracy, %", xlim=(0, 101))
+    return ax
+
+
+def plot_votes(votes: pd.DataFrame, *, ax=None, title: str = ""):
+    """Each model's probabilities for one row as grouped bars: ``votes`` has labels as rows, models as columns."""
+    ax = _axes(ax, height=0.9 + 0.12 * votes.size)
+    votes.plot.barh(ax=ax, width=0.8, color=(COLOURS * 3)[: votes.shape[1]], linewidth=0)
+    ax.invert_yaxis()
+    ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+    ax.set(title=title, xlabel="probability", ylabel="", xlim=(0, 1))
+    return ax

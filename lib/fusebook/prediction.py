@@ -1,0 +1,61 @@
+"""From a new table without labels to predictions, through a bundle.
+
+Notebook 06_predict tells the story.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from fusebook import runs, tables
+from fusebook.audio import check_audio
+from fusebook.bundle import Bundle
+from fusebook.image import check_image
+
+FILE_CHECKS = {"image": check_image, "audio": check_audio}
+
+
+def predict_table(
+    bundle: str | Path | Bundle, table: str | Path, *, columns: dict[str, str], model: str = ""
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Predict every row of a table that can be read.
+
+    Parameters
+    ----------
+    columns : names of the table's columns by part (text, image, audio); "" for none
+
+    Returns
+    -------
+    predictions : the table's own columns, then predicted, class_id, confidence and one probability column a label
+    rejected : DataFrame with row, part, reason, detail
+
+    Raises FileNotFoundError and ValueError as ``tables.read_table``, ``tables.check_rows`` and ``Bundle`` do.
+    """
+    bundle = bundle if isinstance(bundle, Bundle) else Bundle(bundle)
+    content, refused = tables.read_table(table)
+    rows, rejected = tables.check_rows(
+        content, columns=columns, folder=Path(table).parent, file_checks=FILE_CHECKS
+    )
+    probabilities = bundle.predict(rows, model=model) if len(rows) else np.empty((0, len(bundle.label_names)))
+    made = prediction_columns(probabilities, bundle.label_names)
+    own = content.loc[rows["row"]].reset_index(drop=True)
+    own = own.drop(columns=[name for name in own if name in made])
+    return pd.concat([own, made], axis=1), pd.concat([refused, rejected], ignore_index=True)
+
+
+def prediction_columns(probabilities: np.ndarray, label_names: list[str]) -> pd.DataFrame:
+    """predicted, class_id, confidence and one column ``probability_<label>`` a label, one line a row."""
+    best = probabilities.argmax(axis=1)
+    made = {
+        "predicted": np.array(label_names, dtype=object)[best],
+        "class_id": best,
+        "confidence": probabilities.max(axis=1),
+    }
+    made |= {f"probability_{name}": probabilities[:, i] for i, name in enumerate(label_names)}
+    return pd.DataFrame(made)
+
+
+def write_predictions(path: str | Path, predictions: pd.DataFrame) -> None:
+    """Write predictions as CSV (UTF-8 with a mark, so that spreadsheets show Chinese), whole or not at all."""
+    with runs.replacing(path) as beside:
+        predictions.to_csv(beside, index=False, encoding="utf-8-sig", float_format="%.6f")

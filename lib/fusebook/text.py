@@ -1,0 +1,168 @@
+"""Text: tokens by script, part-of-speech tags, and one encoder: word vectors and n-grams.
+
+Notebook 02_preprocess tells the story. A tokeniser is a function from text to tokens, chosen by script.
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import rjieba
+import skops.io
+from fusebook import runs
+from gensim.models import KeyedVectors, Word2Vec
+from scipy.sparse import csr_array, hstack
+from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_selection import SelectKBest, chi2
+from sklearn.preprocessing import normalize
+
+_HAN = r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+"
+_PIECE = re.compile(rf"{_HAN}|[A-Za-z]+(?:['’-][A-Za-z]+)*|\d+(?:[.,:]\d+)*%?|[^\W\d_]+|[^\w\s]")
+_IS_HAN = re.compile(_HAN)
+_IS_WORD = re.compile(r"\w")
+
+
+def tokenise(text: str, *, keep_punctuation: bool = False) -> list[str]:
+    """Cut ``text`` into tokens: Chinese by rjieba, other scripts by a regular expression, case folded.
+
+    Numbers stay whole (1,200.5 or 35%). Punctuation is left out unless it is asked for.
+    """
+    tokens: list[str] = []
+    for piece in _PIECE.findall(text):
+        if _IS_HAN.match(piece):
+            tokens += rjieba.cut(piece)
+        elif keep_punctuation or _IS_WORD.match(piece):
+            tokens.append(piece.casefold())
+    return tokens
+
+
+def tag(text: str) -> list[tuple[str, str]]:
+    """Tokens with part-of-speech tags of the ICTCLAS set: n noun, v verb, a adjective, m number, x punctuation …
+
+    Chinese is tagged by rjieba's dictionary; words in other scripts get ``eng``.
+    """
+    tagged: list[tuple[str, str]] = []
+    for piece in _PIECE.findall(text):
+        if _IS_HAN.match(piece):
+            tagged += rjieba.tag(piece)
+        elif not _IS_WORD.match(piece):
+            tagged.append((piece, "x"))
+        else:
+            tagged.append((piece, "m" if piece[0].isdigit() else "eng"))
+    return tagged
+
+
+class TextEncoder:
+    """Text to numbers: the mean of word vectors, and a bag of word and character n-grams squeezed by SVD.
+
+    Word2Vec (Mikolov and others, 2013) is trained on the texts given to ``fit``. The n-gram bag is TF-IDF over words
+    (1 and 2) and characters (1 to 3), chosen by chi-squared against the label; its singular vectors (latent semantic
+    analysis; Deerwester and others, 1990) make it dense.
+
+    Parameters
+    ----------
+    parts : "vectors", "ngrams" or "vectors+ngrams"
+    dimensions : length of a word vector
+    max_ngrams : n-grams that are kept
+    ngram_dimensions : length of the squeezed n-gram bag
+    """
+
+    def __init__(
+        self, parts="vectors+ngrams", dimensions=100, max_ngrams=40_000, ngram_dimensions=200, random_state=42
+    ):
+        if not set(parts.split("+")) <= {"vectors", "ngrams"}:
+            raise ValueError(f"text parts are {parts!r}; expected 'vectors', 'ngrams' or 'vectors+ngrams'.")
+        self.parts = parts
+        self.dimensions = dimensions
+        self.max_ngrams = max_ngrams
+        self.ngram_dimensions = ngram_dimensions
+        self.random_state = random_state
+
+    def fit(self, texts: list[str], labels) -> "TextEncoder":
+        """Learn vectors and n-grams from training rows only; ``labels`` of shape (n_texts,) choose the n-grams."""
+        tokens = [tokenise(text) for text in texts]
+        # One worker, as several would make the vectors differ from run to run.
+        model = Word2Vec(
+            tokens, vector_size=self.dimensions, sg=1, min_count=2 if len(texts) > 50 else 1, epochs=20, workers=1,
+            seed=self.random_state,
+        ) if any(tokens) else None  # fmt: skip
+        if model is None or not len(model.wv):
+            raise ValueError(
+                "No word stands in the training texts. Check the text column, or leave the text out."
+            )
+        self.vectors_ = model.wv
+        self._fit_ngrams(texts, tokens, labels)
+        dense = self._encode(texts)
+        self.mean_, self.scale_ = dense.mean(axis=0), np.maximum(dense.std(axis=0), 1e-6)
+        return self
+
+    def _fit_ngrams(self, texts, tokens, labels) -> None:
+        common = {"sublinear_tf": True, "dtype": np.float32, "min_df": 2 if len(texts) > 50 else 1}
+        self.words_ = TfidfVectorizer(token_pattern=r"\S+", lowercase=False, ngram_range=(1, 2), **common)
+        self.characters_ = TfidfVectorizer(analyzer="char", ngram_range=(1, 3), **common)
+        bag = hstack(
+            [self.words_.fit_transform(map(" ".join, tokens)), self.characters_.fit_transform(texts)], "csr"
+        )
+        self.chosen_ = SelectKBest(chi2, k=min(self.max_ngrams, bag.shape[1])).fit(bag, labels)
+        bag = self.chosen_.transform(bag)
+        components = max(1, min(self.ngram_dimensions, min(bag.shape) - 1))
+        self.svd_ = TruncatedSVD(components, random_state=self.random_state).fit(bag)
+
+    def transform(self, texts: list[str]) -> np.ndarray:
+        """Features of shape (n_texts, n_features), float32, standardised on the rows given to ``fit``."""
+        return (self._encode(texts) - self.mean_) / self.scale_
+
+    def transform_vectors(self, texts: list[str]) -> np.ndarray:
+        """The mean word vector of each text, shape (n_texts, dimensions); zeros where no word is known."""
+        result = np.zeros((len(texts), self.dimensions), np.float32)
+        for i, text in enumerate(texts):
+            known = [self.vectors_.key_to_index[t] for t in tokenise(text) if t in self.vectors_.key_to_index]
+            if known:
+                result[i] = self.vectors_.vectors[known].mean(axis=0)
+        return result
+
+    def transform_ngrams(self, texts: list[str]) -> csr_array:
+        """The TF-IDF bag of n-grams, shape (n_texts, n_ngrams), sparse, each row of length 1."""
+        words = self.words_.transform(" ".join(tokenise(text)) for text in texts)
+        return normalize(self.chosen_.transform(hstack([words, self.characters_.transform(texts)], "csr")))
+
+    def _encode(self, texts) -> np.ndarray:
+        made = []
+        if "vectors" in self.parts:
+            made.append(self.transform_vectors(texts))
+        if "ngrams" in self.parts:
+            made.append(self.svd_.transform(self.transform_ngrams(texts)).astype(np.float32))
+        return np.hstack(made)
+
+    def known_share(self, texts: list[str]) -> np.ndarray:
+        """The share of each text's tokens that have a word vector, shape (n_texts,); 0 for a text without tokens."""
+        tokens = [tokenise(text) for text in texts]
+        return np.array(
+            [np.mean([t in self.vectors_.key_to_index for t in row]) if row else 0.0 for row in tokens]
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write the encoder as JSON, npz and skops: nothing that runs code when it is loaded."""
+        folder.mkdir(parents=True, exist_ok=True)
+        settings = {
+            name: getattr(self, name) for name in ("parts", "dimensions", "max_ngrams", "ngram_dimensions")
+        }
+        runs.write_json(folder / "text.json", {**settings, "words": self.vectors_.index_to_key})
+        np.savez(folder / "text.npz", vectors=self.vectors_.vectors, mean=self.mean_, scale=self.scale_)
+        skops.io.dump([self.words_, self.characters_, self.chosen_, self.svd_], folder / "ngrams.skops")
+
+    @classmethod
+    def load(cls, folder: Path) -> "TextEncoder":
+        """Read what ``save`` wrote."""
+        settings = runs.read_json(folder / "text.json")
+        words = settings.pop("words")
+        encoder = cls(**settings)
+        with np.load(folder / "text.npz") as arrays:
+            encoder.vectors_ = KeyedVectors(encoder.dimensions)
+            encoder.vectors_.add_vectors(words, arrays["vectors"])
+            encoder.mean_, encoder.scale_ = arrays["mean"], arrays["scale"]
+        trusted = ["sklearn.feature_selection._univariate_selection.chi2"]
+        parts = skops.io.load(folder / "ngrams.skops", trusted=trusted)
+        encoder.words_, encoder.characters_, encoder.chosen_, encoder.svd_ = parts
+        return encoder
