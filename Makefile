@@ -13,7 +13,7 @@ test: .venv/ready
 	$(BIN)/python -m pytest
 
 lab: .venv/ready
-	$(BIN)/jupyter lab notebooks
+	KERAS_BACKEND=jax $(BIN)/jupyter lab notebooks
 
 bench-%: .venv/ready
 	$(BIN)/python tests/benchmarks/$*.py

@@ -9,9 +9,10 @@ import joblib
 import numpy as np
 import soundfile
 import soxr
-from fusebook import runs
 from scipy.fft import dct
 from scipy.ndimage import convolve1d
+
+from fusebook import runs
 
 RATE = 16_000  # samples a second that every sound is brought to
 _FRAME, _HOP, _FFT = 400, 160, 512  # 25 ms windows every 10 ms at 16 kHz

@@ -1,4 +1,4 @@
-"""The bundle: what a person takes away from a run to predict new rows, with no pickle in it.
+"""The trained models of a run, and the bundle: what a person takes away to predict new rows, with no pickle in it.
 
 Notebooks 03_train (writes it) and 06_predict (uses it) tell the story.
 """
@@ -8,103 +8,134 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+from fusebook import calibration, runs
 from fusebook import features as feature_room
 from fusebook import model as model_room
-from fusebook import runs
 from fusebook.fusion import DecisionFusion
 
 FEATURE_LEVEL = "feature-level fusion"
 
 
+class TrainedModels:
+    """One calibrated MLP a modality, the feature-level MLP, and the decision-level fusions over their votes.
+
+    Parameters
+    ----------
+    networks : model name to Keras model; a modality's name, or ``FEATURE_LEVEL``
+    prior : class shares among the training rows, shape (n_classes,)
+    """
+
+    def __init__(self, networks: dict, prior: np.ndarray):
+        self.networks = networks
+        self.prior = np.asarray(prior, np.float64)
+        self.temperatures = dict.fromkeys(networks, 1.0)
+        self.fusions: dict[str, DecisionFusion] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all models that can predict."""
+        return [*self.networks, *self.fusions]
+
+    def calibrate(self, features: dict, present: dict, labels: np.ndarray) -> None:
+        """Fit each network's temperature on rows it was not trained on."""
+        for name, network in self.networks.items():
+            inputs, there = self._inputs(name, features, present)
+            if there.any():
+                raw = model_room.predict(network, feature_room.take(inputs, there))
+                self.temperatures[name] = calibration.fit_temperature(raw, labels[there])
+
+    def predict(
+        self, features: dict, present: dict, *, names: list[str] | None = None
+    ) -> dict[str, np.ndarray]:
+        """Every model's probabilities (or those of ``names``), each of shape (n_rows, n_classes).
+
+        A row that has none of a model's parts gets the class shares of the training rows from it.
+        """
+        names = self.names if names is None else names
+        fused = any(name in self.fusions for name in names)
+        result = {}
+        for name, network in self.networks.items():
+            if name in names or (fused and name != FEATURE_LEVEL):
+                inputs, there = self._inputs(name, features, present)
+                raw = model_room.predict(network, inputs)
+                made = calibration.calibrate(raw, self.temperatures[name])
+                result[name] = np.where(there[:, None], made, self.prior)
+        votes = {name: values for name, values in result.items() if name != FEATURE_LEVEL}
+        result |= {name: rule.predict(votes, present) for name, rule in self.fusions.items() if name in names}
+        return {name: result[name] for name in names}
+
+    @staticmethod
+    def _inputs(name: str, features: dict, present: dict) -> tuple[dict, np.ndarray]:
+        own = features if name == FEATURE_LEVEL else {name: features[name]}
+        return model_room.model_inputs(own, present), np.any([present[part] for part in own], axis=0)
+
+    def save_networks(self, folder: Path) -> None:
+        """Write every network as .keras to ``folder``, whole."""
+        with runs.replacing(folder) as beside:
+            beside.mkdir()
+            for name, network in self.networks.items():
+                model_room.save_model(network, beside / f"{name}.keras")
+
+    def save_bundle(self, folder: Path, facts: dict, *, encoders: Path) -> None:
+        """Write the bundle: ``facts`` (label_names, chosen, modalities), networks, fusions, and a copy of ``encoders``."""
+        with runs.replacing(folder) as beside:
+            beside.mkdir(parents=True)
+            shutil.copytree(encoders, beside / "encoders")
+            self.save_networks(beside / "models")
+            fusions = {name: rule.to_json() for name, rule in self.fusions.items()}
+            learnt = {"prior": self.prior.tolist(), "temperatures": self.temperatures, "fusions": fusions}
+            runs.write_json(beside / "bundle.json", {**facts, **learnt, "networks": list(self.networks)})
+
+
 class Bundle:
-    """Encoders, one MLP a modality, feature-level MLP and decision-level fusions, loaded from a folder.
+    """A saved bundle, ready to predict rows.
 
     Attributes
     ----------
     label_names : list of str, the class order of every probability column
     chosen : the name of the model that predicts unless another is asked for
-    models : names of all models that can predict
+    modalities : names of the parts it reads
+    models : the ``TrainedModels``
     """
 
     def __init__(self, folder: str | Path):
-        self.folder = Path(folder)
-        path = self.folder / "bundle.json"
-        if not path.exists():
+        folder = Path(folder)
+        if not (folder / "bundle.json").exists():
             raise FileNotFoundError(
-                f"{self.folder} is no bundle: it has no bundle.json. Pass the bundle folder of a finished run, "
+                f"{folder} is no bundle: it has no bundle.json. Pass the bundle folder of a finished run, "
                 "such as reports/sample/bundle."
             )
-        facts = runs.read_json(path)
+        facts = runs.read_json(folder / "bundle.json")
         self.label_names, self.chosen, self.modalities = (
             facts["label_names"],
             facts["chosen"],
             facts["modalities"],
         )
-        self.prior, self.temperatures = np.array(facts["prior"]), facts["temperatures"]
-        self.fusions = {name: DecisionFusion.from_json(value) for name, value in facts["fusions"].items()}
-        self.encoders = feature_room.load_encoders(self.folder / "encoders", self.modalities)
-        self.networks = {
-            name: model_room.load_model(self.folder / "models" / f"{name}.keras")
-            for name in facts["networks"]
+        networks = {
+            name: model_room.load_model(folder / "models" / f"{name}.keras") for name in facts["networks"]
         }
+        self.models = TrainedModels(networks, np.array(facts["prior"]))
+        self.models.temperatures = facts["temperatures"]
+        self.models.fusions = {
+            name: DecisionFusion.from_json(value) for name, value in facts["fusions"].items()
+        }
+        self.encoders = feature_room.load_encoders(folder / "encoders", self.modalities)
 
-    @property
-    def models(self) -> list[str]:
-        return [*self.networks, *self.fusions]
-
-    def predict_all(self, rows: pd.DataFrame, *, without: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
-        """Every model's probabilities for ``rows`` (as ``tables.check_rows`` returns them).
-
-        ``without`` names modalities to leave out as if the rows lacked them. Returns model name to array of shape
-        (n_rows, n_classes), columns in ``label_names`` order.
-        """
+    def encode(self, rows: pd.DataFrame, *, without: tuple[str, ...] = ()) -> tuple[dict, dict]:
+        """Features and present parts of ``rows``; parts named in ``without`` count as missing."""
         present = feature_room.present_parts(rows, self.modalities)
         present = {name: there & (name not in without) for name, there in present.items()}
-        encoders = {name: encoder for name, encoder in self.encoders.items() if present[name].any()}
-        made = feature_room.encode_rows(rows, encoders)
-        features = {name: self._features(name, made, present, len(rows)) for name in self.modalities}
-        return predict_features(self, features, present)
+        features = feature_room.encode_rows(rows, self.encoders)
+        return {name: np.where(present[name][:, None], made, 0) for name, made in features.items()}, present
 
-    def _features(self, name, made, present, n_rows) -> np.ndarray:
-        if name in made:
-            return np.where(present[name][:, None], made[name], 0)
-        size = self.networks[name].input_shape[name][-1]
-        return np.zeros((n_rows, size), np.float32)
+    def predict_all(self, rows: pd.DataFrame, *, without: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
+        """Every model's probabilities for ``rows`` (as ``tables.check_rows`` returns them), by model name."""
+        return self.models.predict(*self.encode(rows, without=without))
 
     def predict(self, rows: pd.DataFrame, *, model: str = "") -> np.ndarray:
         """Probabilities of ``model`` (the chosen one by default), shape (n_rows, n_classes)."""
         model = model or self.chosen
-        if model not in self.models:
-            raise ValueError(f"No model {model!r} in the bundle; it has {', '.join(self.models)}.")
-        return self.predict_all(rows)[model]
-
-
-def predict_features(
-    bundle, features: dict[str, np.ndarray], present: dict[str, np.ndarray]
-) -> dict[str, np.ndarray]:
-    """Every model's calibrated probabilities from features: one modality each, feature level, decision level.
-
-    ``bundle`` has networks, temperatures, fusions and prior. A row that lacks a network's only part gets the class
-    shares of the training rows from it.
-    """
-    result = {}
-    for name, network in bundle.networks.items():
-        own = features if name == FEATURE_LEVEL else {name: features[name]}
-        raw = model_room.predict(network, model_room.model_inputs(own, present))
-        there = np.any([present[part] for part in own], axis=0)
-        result[name] = np.where(
-            there[:, None], model_room.calibrate(raw, bundle.temperatures[name]), bundle.prior
-        )
-    votes = {name: result[name] for name in features}
-    return result | {name: fusion.predict(votes, present) for name, fusion in bundle.fusions.items()}
-
-
-def save_bundle(folder: Path, *, facts: dict, fusions: dict, encoders: Path, models: Path) -> None:
-    """Gather a bundle: ``facts`` (label_names, chosen, modalities, prior, temperatures, networks) and fusions as
-    JSON, and copies of the encoder and model folders."""
-    with runs.replacing(folder) as beside:
-        beside.mkdir()
-        shutil.copytree(encoders, beside / "encoders")
-        shutil.copytree(models, beside / "models")
-        described = {name: fusion.to_json() for name, fusion in fusions.items()}
-        runs.write_json(beside / "bundle.json", {**facts, "fusions": described})
+        if model not in self.models.names:
+            raise ValueError(f"No model {model!r} in the bundle; it has {', '.join(self.models.names)}.")
+        return self.models.predict(*self.encode(rows), names=[model])[model]

@@ -7,10 +7,13 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
+from scipy.special import softmax
 from scipy.stats import norm
 from sklearn.metrics import confusion_matrix
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
+
+from fusebook.calibration import calibrate, fit_temperature
 
 
 def check_probabilities(probabilities: np.ndarray, labels: np.ndarray, name: str = "model") -> None:
@@ -74,6 +77,18 @@ def majority_probabilities(training_labels: np.ndarray, n_rows: int, n_classes: 
     """The baseline that answers the class shares of the training rows to every row, shape (n_rows, n_classes)."""
     shares = np.bincount(training_labels, minlength=n_classes) / len(training_labels)
     return np.tile(shares, (n_rows, 1))
+
+
+def margins_to_probabilities(
+    margins: np.ndarray, validation_margins: np.ndarray, validation_labels
+) -> np.ndarray:
+    """Turn a linear model's margins into probabilities, the scale fitted on validation rows (Platt, 1999).
+
+    ``margins`` of shape (n_rows, n_classes), or (n_rows,) for two classes. Returns shape (n_rows, n_classes).
+    """
+    both = [np.column_stack([-m, m]) if m.ndim == 1 else m for m in (margins, validation_margins)]
+    temperature = fit_temperature(softmax(both[1], axis=1), validation_labels)
+    return calibrate(softmax(both[0], axis=1), temperature)
 
 
 def class_table(probabilities: np.ndarray, labels: np.ndarray, label_names: list[str]) -> pd.DataFrame:
@@ -173,3 +188,35 @@ def coverage_table(probabilities: np.ndarray, labels: np.ndarray) -> pd.DataFram
 def interval_text(value: float, low: float, high: float) -> str:
     """A share as people read it: ``81.5 % [76.0, 86.5]``."""
     return f"{100 * value:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def prediction_table(probabilities: dict[str, np.ndarray], rows: pd.DataFrame) -> pd.DataFrame:
+    """All models' probabilities as one long table: the columns of ``rows`` (row, split, label), model, p0, p1, …
+
+    Column ``p<i>`` belongs to the i-th of ``label_names``.
+    """
+    parts = []
+    for name, values in probabilities.items():
+        made = pd.DataFrame(values, columns=[f"p{i}" for i in range(values.shape[1])])
+        parts.append(pd.concat([rows.reset_index(drop=True).assign(model=name), made], axis=1))
+    return pd.concat(parts, ignore_index=True)
+
+
+def split_predictions(table: pd.DataFrame, split: str) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """One split's rows and each model's probabilities of shape (n_rows, n_classes), from a ``prediction_table``."""
+    table = table[table["split"] == split]
+    columns = [name for name in table if name.startswith("p") and name[1:].isdigit()]
+    models = table["model"].unique()
+    probabilities = {name: table.loc[table["model"] == name, columns].to_numpy() for name in models}
+    first = table[table["model"] == models[0]]
+    return first.drop(columns=[*columns, "model"]).reset_index(drop=True), probabilities
+
+
+def comparison_text(a: str, b: str, line) -> str:
+    """One line of ``compare`` in words; ``line`` has difference, low, high, p (or p_holm) and detectable."""
+    p = line["p_holm"] if "p_holm" in line else line["p"]
+    points = f"{100 * line['difference']:+.1f} points [{100 * line['low']:+.1f}, {100 * line['high']:+.1f}], p = {p:.2g}"
+    if p < 0.05:
+        return f"{b} is {'better' if line['difference'] > 0 else 'worse'} than {a}: {points}."
+    needed = f"this many rows could show a difference of {100 * line['detectable']:.1f} points or more"
+    return f"no difference between {b} and {a} was shown: {points}; {needed}."

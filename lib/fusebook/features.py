@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
+
 from fusebook import runs
 from fusebook.audio import AudioEncoder
 from fusebook.image import ImageEncoder
 from fusebook.text import TextEncoder
-from scipy import sparse
 
 ENCODERS = {"audio": AudioEncoder, "image": ImageEncoder, "text": TextEncoder}
 
@@ -33,6 +34,11 @@ def encode_rows(rows: pd.DataFrame, encoders: dict) -> dict[str, np.ndarray]:
     return {
         name: np.where(present[name][:, None], values, 0).astype(np.float32) for name, values in made.items()
     }
+
+
+def take(arrays: dict[str, np.ndarray], chosen: np.ndarray) -> dict[str, np.ndarray]:
+    """The ``chosen`` rows (bools or numbers) of every array."""
+    return {name: values[chosen] for name, values in arrays.items()}
 
 
 def save_features(

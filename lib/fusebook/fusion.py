@@ -7,6 +7,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import KFold
 
 RULES = ("mean", "product", "weighted", "stacked")
 
@@ -105,6 +106,27 @@ class DecisionFusion:
         for name, learnt in value.items():
             setattr(fusion, name, np.array(learnt))
         return fusion
+
+
+def held_out(
+    rule: str, prior, votes: dict, present: dict, labels, *, folds: int = 5, random_state: int = 42
+) -> np.ndarray:
+    """Joined probabilities of rows that the rule has not learnt from, by k-fold: what to choose a rule by.
+
+    Arguments as for ``DecisionFusion.fit``. Returns an array of shape (n_rows, n_classes).
+    """
+    labels = np.asarray(labels)
+    result = np.tile(np.asarray(prior, np.float64), (len(labels), 1))
+    for learn, answer in KFold(min(folds, len(labels)), shuffle=True, random_state=random_state).split(
+        labels
+    ):
+        fusion = DecisionFusion(rule, prior).fit(_rows(votes, learn), _rows(present, learn), labels[learn])
+        result[answer] = fusion.predict(_rows(votes, answer), _rows(present, answer))
+    return result
+
+
+def _rows(arrays: dict, chosen: np.ndarray) -> dict:
+    return {name: values[chosen] for name, values in arrays.items()}
 
 
 def _pool(logs: np.ndarray, there: np.ndarray, weights: np.ndarray) -> np.ndarray:

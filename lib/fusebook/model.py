@@ -1,4 +1,4 @@
-"""The multilayer perceptron (MLP): build, fit, calibrate, save, load.
+"""The multilayer perceptron (MLP): build, fit, save, load.
 
 Notebook 03_train tells the story.
 """
@@ -9,9 +9,9 @@ from pathlib import Path
 import keras
 import numpy as np
 import pandas as pd
+
 from fusebook import runs
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, softmax
+from fusebook.calibration import clean_probabilities
 
 
 def build_mlp(
@@ -22,6 +22,7 @@ def build_mlp(
     activations: Sequence[str] = ("relu", "relu"),
     optimizer: str = "adam",
     learning_rate: float = 0.001,
+    random_state: int = 42,
 ) -> keras.Model:
     """An MLP with one named input a modality and class probabilities as its output.
 
@@ -33,6 +34,7 @@ def build_mlp(
     ----------
     input_sizes : number of features by modality
     hidden, activations : units and activation of each hidden layer, from the input on
+    random_state : seed of the weights, and of the order of rows when the model is fitted next
     optimizer : "adam" (Kingma and Ba, 2015), "sgd" (with momentum 0.9), or another name that Keras knows
 
     Raises
@@ -45,6 +47,7 @@ def build_mlp(
             f"hidden has {len(hidden)} layers and activations {len(activations)}; expected one activation a layer, "
             "such as hidden=[100, 50] with activations=['sigmoid', 'relu']."
         )
+    keras.utils.set_random_seed(random_state)
     inputs = {name: keras.Input((size,), name=name) for name, size in sorted(input_sizes.items())}
     if len(inputs) == 1:
         (joined,) = inputs.values()
@@ -130,30 +133,6 @@ def fit_mlp(
 def predict(model: keras.Model, inputs: dict[str, np.ndarray]) -> np.ndarray:
     """Class probabilities of shape (n_rows, n_classes); rows sum to 1."""
     return clean_probabilities(model.predict(inputs, batch_size=1024, verbose=0))
-
-
-def clean_probabilities(probabilities: np.ndarray) -> np.ndarray:
-    """The same probabilities in float64, each row summing to 1 exactly and no entry quite 0."""
-    clipped = np.clip(np.asarray(probabilities, np.float64), 1e-9, None)
-    return clipped / clipped.sum(axis=1, keepdims=True)
-
-
-def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """The temperature that minimises the log loss of rows not trained on (Guo and others, 2017).
-
-    Above 1 the model was too sure of itself, below 1 too modest.
-    """
-    logits = np.log(clean_probabilities(probabilities))
-
-    def loss(log_temperature: float) -> float:
-        return -log_softmax(logits / np.exp(log_temperature), axis=1)[np.arange(len(labels)), labels].mean()
-
-    return float(np.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x))
-
-
-def calibrate(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """``probabilities`` at ``temperature``: the same ranking, another confidence; rows sum to 1."""
-    return softmax(np.log(clean_probabilities(probabilities)) / temperature, axis=1)
 
 
 def save_model(model: keras.Model, path: Path) -> None:

@@ -10,11 +10,12 @@ import latex2mathml.converter
 import nbformat
 from fontTools import subset
 from fontTools.ttLib import TTFont
-from fusebook import cards, runs
-from fusebook.plots import CJK_FONT, INK, PAPER
 from jinja2 import Environment, FileSystemLoader
 from nbconvert.exporters import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+
+from fusebook import cards, runs
+from fusebook.plots import CJK_FONT, INK, PAPER
 
 TEMPLATES = Path(__file__).parent / "assets" / "template"
 SHOWN_TYPES = [

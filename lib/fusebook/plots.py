@@ -81,6 +81,21 @@ def plot_tag_mix(mix: pd.DataFrame, *, ax=None, title: str = ""):
     return ax
 
 
+def plot_log_mel(levels: np.ndarray, *, ax=None, title: str = ""):
+    """A sound's power by time and mel band, in decibels: ``levels`` of shape (n_frames, n_mels), frames every 10 ms."""
+    ax = _axes(ax, height=2.4)
+    shown = ax.imshow(
+        levels.T,
+        origin="lower",
+        aspect="auto",
+        cmap="magma",
+        extent=(0, len(levels) / 100, 0, levels.shape[1]),
+    )
+    ax.figure.colorbar(shown, ax=ax, label="dB")
+    ax.set(title=title, xlabel="seconds", ylabel="mel band")
+    return ax
+
+
 def plot_history(histories: dict[str, pd.DataFrame], *, title: str = "Loss by epoch"):
     """Learning curves, one panel a model: training and validation loss. Returns the array of axes."""
     columns = min(4, len(histories))

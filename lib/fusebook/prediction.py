@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
 from fusebook import runs, tables
 from fusebook.audio import check_audio
 from fusebook.bundle import Bundle

@@ -21,9 +21,10 @@ from pathlib import Path
 import nbformat
 import papermill
 import psutil
-from fusebook import runs
 from jupyter_client.manager import KernelManager
 from papermill.engines import NBClientEngine, papermill_engines
+
+from fusebook import runs
 
 PACKAGE = Path(__file__).parent
 VERSIONS_OF = ["fusebook", "keras", "jax", "numpy", "pandas", "scikit-learn", "gensim", "rjieba", "papermill"]
@@ -134,7 +135,7 @@ def _in_order(steps: dict[str, Step]) -> list[Step]:
 
 def _outputs(run: Path, notebook: str) -> dict[str, str]:
     names = [name for name, writer in runs.WRITTEN_BY.items() if writer == notebook]
-    return {name: mark for name in names if (mark := runs.fingerprint(run / "artifacts" / name))}
+    return {name: mark for name in names if (mark := runs.fingerprint(runs.artifact_path(run, name)))}
 
 
 def _is_fresh(run: Path, step: Step, record: dict) -> bool:

@@ -46,12 +46,18 @@ def artifacts(run: str | Path) -> Path:
     return folder
 
 
+def artifact_path(run: str | Path, name: str) -> Path:
+    """Where artifact ``name`` of ``run`` lies: in the artifacts folder; the bundle, which people take away, at the top."""
+    folder = resolve(run)
+    return folder / name if name == "bundle" else folder / "artifacts" / name
+
+
 def need(run: str | Path, name: str) -> Path:
     """The path of artifact ``name`` of ``run``.
 
     Raises FileNotFoundError, naming the notebook that writes the artifact, when it is not there yet.
     """
-    path = resolve(run) / "artifacts" / name
+    path = artifact_path(run, name)
     if not path.exists():
         raise FileNotFoundError(
             f"{path} is not there yet. Notebook {WRITTEN_BY[name]} writes it: run that first with run={str(run)!r}, "

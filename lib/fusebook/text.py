@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import rjieba
 import skops.io
-from fusebook import runs
 from gensim.models import KeyedVectors, Word2Vec
 from scipy.sparse import csr_array, hstack
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.feature_selection import SelectKBest, chi2
 from sklearn.preprocessing import normalize
+
+from fusebook import runs
 
 _HAN = r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+"
 _PIECE = re.compile(rf"{_HAN}|[A-Za-z]+(?:['’-][A-Za-z]+)*|\d+(?:[.,:]\d+)*%?|[^\W\d_]+|[^\w\s]")

@@ -5,9 +5,10 @@ Notebook 05_inspect tells the story.
 
 import ipywidgets
 import pandas as pd
+from IPython.display import HTML, display
+
 from fusebook import cards, explain
 from fusebook.bundle import Bundle
-from IPython.display import HTML, display
 
 
 def votes_of_row(bundle: Bundle, row: pd.DataFrame, *, without: tuple[str, ...] = ()) -> pd.DataFrame:
@@ -49,7 +50,7 @@ def inspector(bundle: Bundle, rows: pd.DataFrame) -> ipywidgets.Widget:
     """Choose a row and a model; see ``inspect_row``."""
     choices = [(f"{line.row} · {line.label} · {line.text[:24]}", line.row) for line in rows.itertuples()]
     which = ipywidgets.Dropdown(options=choices, description="row", layout={"width": "32rem"})
-    model = ipywidgets.Dropdown(options=bundle.models, value=bundle.chosen, description="model")
+    model = ipywidgets.Dropdown(options=bundle.models.names, value=bundle.chosen, description="model")
     output = ipywidgets.interactive_output(
         lambda number, model: display(inspect_row(bundle, rows, number, model=model)),
         {"number": which, "model": model},
