@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import colorsys
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -23,17 +24,17 @@ SIZE = 96  # side of the finished picture in pixels
 CANVAS = 2 * SIZE  # scenes are drawn at twice the size, so that shrinking smooths their edges
 COLOURS = 64  # few colours keep the PNG files small
 
-# The difficulty of the pictures. Raise a value to make the classes harder to tell apart.
-ZOOM = (0.8, 1.25)
-TILT = 0.16  # radians, either way
-SHIFT = 0.1  # share of the picture's side, either way
-CLUTTER = (1, 5)  # how many foreign things lie over the scene
-BLUR = (0.0, 0.9)  # pixels
-NOISE = (2.0, 9.0)  # grey levels
-BRIGHTNESS = (0.75, 1.2)
-SATURATION = (0.1, 0.7)
-FADE = 0.7  # each scene of a class is this much rarer than the one listed before it
-NIGHT = 0.3  # share of pictures with a dark background
+# The difficulty of the pictures. Widen a range or raise a number to make the classes harder to tell apart.
+ZOOM = (0.9, 1.2)
+TILT = 0.1  # radians, either way
+SHIFT = 0.07  # share of the picture's side, either way
+CLUTTER = (0, 2)  # how many foreign things lie over the scene
+BLUR = (0.0, 0.6)  # pixels
+NOISE = (1.0, 4.0)  # grey levels
+BRIGHTNESS = (0.85, 1.15)
+SATURATION = (0.1, 0.5)
+FADE = 0.55  # each scene of a class is this much rarer than the one listed before it
+NIGHT = 0.25  # share of pictures with a dark background
 
 SKINS: tuple[Colour, ...] = ((244, 214, 186), (226, 184, 148), (196, 148, 108), (150, 104, 74))
 
@@ -89,10 +90,9 @@ class Pen:
         self.canvas = ImageDraw.Draw(self.image)
         zoom = rng.uniform(*ZOOM)
         angle = rng.uniform(-TILT, TILT)
-        mirror = 1.0 if rng.uniform() < 0.5 else -1.0
         turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
         self.zoom = zoom
-        self.matrix = turn @ np.diag([mirror * zoom * rng.uniform(0.88, 1.12), zoom])
+        self.matrix = turn @ np.diag([zoom * rng.uniform(0.88, 1.12), zoom])
         self.centre = 0.5 + rng.uniform(-SHIFT, SHIFT, 2)
 
     def between(self, low: float, high: float) -> float:
@@ -223,12 +223,8 @@ def draw_ball(pen: Pen, x: float, y: float, radius: float) -> None:
         pen.disc(x, y, radius, pen.hue.pale)
         pen.disc(x, y, radius * 0.34, pen.hue.dark)
         for angle in spread(0, 1.6 * math.pi, 5):
-            pen.disc(
-                x + radius * 0.74 * math.cos(angle),
-                y + radius * 0.74 * math.sin(angle),
-                radius * 0.2,
-                pen.hue.dark,
-            )
+            patch = (x + radius * 0.74 * math.cos(angle), y + radius * 0.74 * math.sin(angle))
+            pen.disc(*patch, radius * 0.2, pen.hue.dark)
         return
     pen.disc(x, y, radius, pen.hue.accent)
     for bend in (-0.5, 0.5):
@@ -395,28 +391,34 @@ def candle_chart(pen: Pen) -> None:
     candles = pen.count(9, 16)
     levels = walk(pen, candles + 1, 0.2, 0.7)
     half = 0.26 / candles
-    for x, start, end in zip(spread(0.15, 0.92, candles), levels, levels[1:], strict=False):
+    for x, (start, end) in zip(spread(0.15, 0.92, candles), pairwise(levels), strict=True):
         colour = pen.hue.main if end < start else pen.hue.accent
         low, high = min(start, end) - 0.015, max(start, end) + 0.015
         pen.line([(x, low - pen.between(0.02, 0.09)), (x, high + pen.between(0.02, 0.09))], colour, 0.012)
         pen.box(x - half, low, x + half, high, colour)
 
 
+# The strokes of the digits 0 to 9 on a display of seven bars, each bar given by its two corners:
+# 0 and 1 are the upper corners, 2 and 3 the middle ones, 4 and 5 the lower ones, left before right.
+DIGITS = (
+    "01 45 02 13 24 35",
+    "13 35",
+    "01 13 23 24 45",
+    "01 13 23 35 45",
+    "02 23 13 35",
+    "01 02 23 35 45",
+    "01 02 23 24 35 45",
+    "01 13 35",
+    "01 23 45 02 13 24 35",
+    "01 23 45 02 13 35",
+)
+
+
 def draw_digit(pen: Pen, x: float, y: float, size: float, colour: Colour) -> None:
-    """Draw one random seven-segment digit."""
-    wide = size * 0.5
-    nodes = [
-        (x, y),
-        (x + wide, y),
-        (x, y + size / 2),
-        (x + wide, y + size / 2),
-        (x, y + size),
-        (x + wide, y + size),
-    ]
-    segments = ((0, 1), (2, 3), (4, 5), (0, 2), (1, 3), (2, 4), (3, 5))
-    for start, end in segments:
-        if pen.chance(0.72):
-            pen.line([nodes[start], nodes[end]], colour, size * 0.16)
+    """Draw one random digit as a price board shows it."""
+    corners = [(x + size * column / 2, y + size * row / 2) for row in range(3) for column in range(2)]
+    for bar in DIGITS[pen.count(0, 9)].split():
+        pen.line([corners[int(bar[0])], corners[int(bar[1])]], colour, size * 0.16)
 
 
 def ticker_board(pen: Pen) -> None:
@@ -543,7 +545,7 @@ def node_graph(pen: Pen) -> None:
         for x in spread(0.08, 0.92, pen.count(3, 4))
         for number in [pen.count(3, 5)]
     ]
-    for left, right in zip(layers, layers[1:], strict=False):
+    for left, right in pairwise(layers):
         for start in left:
             for end in right:
                 pen.line([start, end], pen.hue.ground, 0.01)
@@ -623,29 +625,30 @@ def robot_arm(pen: Pen) -> None:
     pen.box(tool[0] - 0.05, tool[1] + 0.08, tool[0] + 0.05, 0.74, pen.hue.accent)
 
 
-def test_tubes(pen: Pen) -> None:
-    """Draw a rack of test tubes, each filled to its own level, and now and then a flask."""
+def draw_tube(pen: Pen, x: float, half: float) -> None:
+    """Draw one test tube, `half` its width to each side, filled to a random level."""
+    liquid = pen.colour()
+    for reach, top, colour in ((half, 0.18, pen.hue.pale), (half * 0.75, pen.between(0.4, 0.65), liquid)):
+        pen.box(x - reach, top, x + reach, 0.74, colour)
+        pen.disc(x, 0.74, reach, colour)
+    pen.line([(x - half * 1.3, 0.18), (x + half * 1.3, 0.18)], pen.hue.ink, 0.022)
+
+
+def tube_rack(pen: Pen) -> None:
+    """Draw a rack of test tubes, now and then with a flask beside it."""
     pen.floor(0.85)
     flask = pen.chance(0.45)
     right = 0.55 if flask else 0.92
     tubes = pen.count(3, 4) if flask else pen.count(4, 7)
-    half = 0.3 * (right - 0.08) / tubes
     for x in spread(0.12, right - 0.05, tubes):
-        level = pen.between(0.4, 0.65)
-        pen.box(x - half, 0.18, x + half, 0.74, pen.hue.pale)
-        pen.disc(x, 0.74, half, pen.hue.pale)
-        liquid = pen.colour()
-        pen.box(x - half * 0.75, level, x + half * 0.75, 0.74, liquid)
-        pen.disc(x, 0.74, half * 0.75, liquid)
-        pen.line([(x - half * 1.3, 0.18), (x + half * 1.3, 0.18)], pen.hue.ink, 0.022)
+        draw_tube(pen, x, 0.3 * (right - 0.08) / tubes)
     for y in (0.36, 0.68):
         pen.line([(0.02, y), (right + 0.04, y)], pen.hue.ink, 0.028)
     for x in (0.02, right + 0.04):
         pen.line([(x, 0.33), (x, 0.88)], pen.hue.ink, 0.03)
     if flask:
-        pen.poly(
-            [(0.76, 0.25), (0.84, 0.25), (0.84, 0.5), (0.99, 0.88), (0.61, 0.88), (0.76, 0.5)], pen.hue.pale
-        )
+        glass = [(0.76, 0.25), (0.84, 0.25), (0.84, 0.5), (0.99, 0.88), (0.61, 0.88), (0.76, 0.5)]
+        pen.poly(glass, pen.hue.pale)
         pen.poly([(0.72, 0.66), (0.88, 0.66), (0.96, 0.86), (0.64, 0.86)], pen.hue.accent)
 
 
@@ -831,8 +834,9 @@ def stage_show(pen: Pen) -> None:
 
 def film_strip(pen: Pen) -> None:
     """Draw a strip of film with holes at both edges and a picture in each frame."""
-    tilt, half = pen.between(-0.4, 0.4), pen.between(0.2, 0.28)
-    for middle in (0.5,) if pen.chance(0.5) else (0.2, 0.85):
+    tilt, single = pen.between(-0.4, 0.4), pen.chance(0.5)
+    half = pen.between(0.22, 0.28) if single else 0.24
+    for middle in (0.5,) if single else (0.22, 0.78):
         ends = [(-0.3, middle - 0.8 * tilt), (1.3, middle + 0.8 * tilt)]
         pen.poly([(x, y + side * half) for side in (-1, 1) for x, y in ends[::side]], pen.hue.dark)
         for x in spread(-0.28, 1.28, 22):
@@ -887,34 +891,26 @@ def string_instrument(pen: Pen) -> None:
         pen.line([(0.04, 0.93), (0.97, 0.28)], pen.hue.pale, 0.012)
 
 
+def draw_spine(pen: Pen, x: float, bottom: float, tall: float) -> float:
+    """Draw one book on a shelf, now and then leaning, and return where the next one starts."""
+    hue = pen.hue
+    width, lean = pen.between(0.045, 0.1), 0.06 if pen.chance(0.12) else 0.0
+    colour = (hue.main, hue.second, hue.accent, hue.dark, hue.pale)[pen.count(0, 4)]
+    right, top, band = x + width, bottom - tall, bottom - tall * 0.8
+    pen.poly([(x, bottom), (right, bottom), (right + lean, top), (x + lean, top)], colour)
+    ends = [(x + lean * 0.8 + 0.01, band), (right + lean * 0.8 - 0.01, band)]
+    pen.line(ends, hue.dark if colour == hue.pale else hue.pale, 0.02)
+    return right + lean + 0.006
+
+
 def book_shelf(pen: Pen) -> None:
-    """Draw shelves of books with coloured spines, some of them leaning."""
-    pen.box(-1, -1, 2, 2, pen.hue.back)
+    """Draw shelves of books with coloured spines."""
     shelves = pen.count(2, 3)
     height = 1.0 / shelves
-    colours = (pen.hue.main, pen.hue.second, pen.hue.accent, pen.hue.dark, pen.hue.pale)
     for bottom in spread(height, 1.0, shelves):
         x = -0.1
         while x < 1.08:
-            width, tall = pen.between(0.045, 0.1), height * pen.between(0.6, 0.88)
-            lean = 0.06 if pen.chance(0.12) else 0.0
-            colour = colours[pen.count(0, 4)]
-            spine = [
-                (x, bottom),
-                (x + width, bottom),
-                (x + width + lean, bottom - tall),
-                (x + lean, bottom - tall),
-            ]
-            pen.poly(spine, colour)
-            pen.line(
-                [
-                    (x + lean * 0.8 + 0.01, bottom - tall * 0.8),
-                    (x + width + lean * 0.8 - 0.01, bottom - tall * 0.8),
-                ],
-                pen.hue.pale if colour != pen.hue.pale else pen.hue.dark,
-                0.02,
-            )
-            x += width + lean + 0.006
+            x = draw_spine(pen, x, bottom, height * pen.between(0.6, 0.88))
         pen.box(-0.5, bottom, 1.5, bottom + 0.035, pen.hue.ground)
 
 
@@ -935,63 +931,67 @@ def open_book(pen: Pen) -> None:
     pen.line([(0.5, 0.27), (0.5, 0.86)], pen.hue.dark, 0.018)
 
 
+def draw_mask(pen: Pen, x: float, y: float, size: float, laughs: bool) -> None:
+    """Draw a mask with painted eyes, brows, nose and a laughing or weeping mouth."""
+    face, paint = (pen.hue.pale, pen.hue.accent) if laughs else (pen.hue.accent, pen.hue.dark)
+    brow = arc(x, y, size * 0.8, size * 0.7, math.pi, 2 * math.pi)
+    pen.poly(brow + arc(x, y, size * 0.8, size * 1.2, 0, math.pi), face)
+    for eye in (x - size * 0.36, x + size * 0.36):
+        pen.disc(eye, y - size * 0.02, size * 0.24, paint, 0.85)
+        pen.disc(eye, y, size * 0.13, pen.hue.dark, 0.6)
+        brow = arc(eye, y - size * 0.25, size * 0.3, size * 0.14, math.pi, 2 * math.pi)
+        pen.line(brow, pen.hue.dark, size * 0.09)
+    pen.poly([(x, y), (x - size * 0.1, y + size * 0.4), (x + size * 0.1, y + size * 0.4)], paint)
+    drop, start = (0.55, 0.0) if laughs else (0.85, math.pi)
+    pen.poly(arc(x, y + size * drop, size * 0.38, size * 0.26, start, start + math.pi), pen.hue.dark)
+
+
 def theatre_masks(pen: Pen) -> None:
-    """Draw a laughing and a weeping mask, or one painted opera mask."""
+    """Draw a laughing and a weeping mask, or one opera mask with a painted forehead."""
     pen.floor(pen.between(0.6, 1.2))
-    masks = ((0.5, 0.5, 0.38),) if pen.chance(0.45) else ((0.28, 0.4, 0.25), (0.72, 0.6, 0.25))
-    for index, (x, y, size) in enumerate(masks):
-        face, paint = (pen.hue.pale, pen.hue.accent) if index == 0 else (pen.hue.accent, pen.hue.dark)
-        pen.poly(
-            arc(x, y, size * 0.8, size * 0.7, math.pi, 2 * math.pi)
-            + arc(x, y, size * 0.8, size * 1.2, 0, math.pi),
-            face,
-        )
-        for side in (-1, 1):
-            pen.disc(x + side * size * 0.36, y - size * 0.02, size * 0.24, paint, 0.85)
-            pen.disc(x + side * size * 0.36, y, size * 0.13, pen.hue.dark, 0.6)
-            brow = arc(x + side * size * 0.36, y - size * 0.25, size * 0.3, size * 0.14, math.pi, 2 * math.pi)
-            pen.line(brow, pen.hue.dark, size * 0.09)
-        pen.poly([(x, y), (x - size * 0.1, y + size * 0.4), (x + size * 0.1, y + size * 0.4)], paint)
-        drop, ends = (0.55, (0, math.pi)) if index == 0 else (0.85, (math.pi, 2 * math.pi))
-        pen.poly(arc(x, y + size * drop, size * 0.38, size * 0.26, *ends), pen.hue.dark)
-        if len(masks) == 1:
-            pen.poly(
-                [(x - size * 0.12, y - size * 0.7), (x + size * 0.12, y - size * 0.7), (x, y - size * 0.15)],
-                paint,
-            )
+    if pen.chance(0.45):
+        draw_mask(pen, 0.5, 0.5, 0.38, laughs=True)
+        pen.poly([(0.455, 0.235), (0.545, 0.235), (0.5, 0.44)], pen.hue.accent)
+    else:
+        draw_mask(pen, 0.28, 0.4, 0.25, laughs=True)
+        draw_mask(pen, 0.72, 0.6, 0.25, laughs=False)
 
 
 # --- Pictures that fit any class ----------------------------------------------------------------------
 
 
+def draw_houses(pen: Pen, side: int) -> None:
+    """Draw the row of houses on one side of a street, in perspective."""
+    near, far = 0.5 + side * 0.7, 0.5 + side * 0.08
+    wall = [(far, 0.4), (far, 0.58), (near, 1.0), (near, -0.2)]
+    pen.poly(wall, pen.hue.main if side > 0 else pen.hue.second)
+    for step in spread(0.18, 0.45, pen.count(2, 3)):
+        x = 0.5 + side * step
+        for y in (0.45 - step * 0.7, 0.5 - step * 0.15):
+            pen.box(x - 0.04, y, x + 0.04, y + 0.12 * (0.5 + step), pen.hue.pale)
+
+
+def draw_car(pen: Pen, x: float, y: float) -> None:
+    """Draw a small car."""
+    pen.box(x, y, x + 0.2, y + 0.08, pen.hue.accent)
+    pen.box(x + 0.04, y - 0.06, x + 0.16, y, pen.hue.accent)
+    for wheel in (x + 0.04, x + 0.16):
+        pen.disc(wheel, y + 0.085, 0.03, pen.hue.pale)
+
+
 def street(pen: Pen) -> None:
-    """Draw a street between houses, with people and a car."""
+    """Draw a street between houses, with people and often a car."""
     pen.floor(0.55)
     for side in (-1, 1):
-        wall = [
-            (0.5 + side * 0.08, 0.4),
-            (0.5 + side * 0.08, 0.58),
-            (0.5 + side * 0.7, 1.0),
-            (0.5 + side * 0.7, -0.2),
-        ]
-        pen.poly(wall, pen.hue.main if side > 0 else pen.hue.second)
-        for step in spread(0.18, 0.45, pen.count(2, 3)):
-            for y in (0.45 - step * 0.7, 0.5 - step * 0.15):
-                x = 0.5 + side * step
-                pen.box(x - 0.04, y, x + 0.04, y + 0.12 * (0.5 + step), pen.hue.pale)
+        draw_houses(pen, side)
     pen.poly([(0.47, 0.58), (0.53, 0.58), (0.95, 1.2), (0.05, 1.2)], pen.hue.dark)
     for y in (0.66, 0.78, 0.94):
         pen.line([(0.5, y), (0.5, y + 0.06)], pen.hue.pale, 0.02)
     if pen.chance(0.6):
-        x, y = pen.between(0.4, 0.55), pen.between(0.7, 0.82)
-        pen.box(x, y, x + 0.2, y + 0.08, pen.hue.accent)
-        pen.box(x + 0.04, y - 0.06, x + 0.16, y, pen.hue.accent)
-        for wheel in (x + 0.04, x + 0.16):
-            pen.disc(wheel, y + 0.085, 0.03, pen.hue.pale)
+        draw_car(pen, pen.between(0.4, 0.55), pen.between(0.7, 0.82))
     for _ in range(pen.count(1, 4)):
-        draw_person(
-            pen, pen.between(0.05, 0.95), pen.between(0.75, 0.95), pen.between(0.2, 0.3), pen.colour()
-        )
+        x, y = pen.between(0.05, 0.95), pen.between(0.75, 0.95)
+        draw_person(pen, x, y, pen.between(0.2, 0.3), pen.colour())
 
 
 def crowd(pen: Pen) -> None:
@@ -1058,7 +1058,7 @@ Scene = Callable[[Pen], None]
 SCENES: dict[str, tuple[Scene, ...]] = {
     "时政": (speech_rostrum, assembly_hall, flag_row, columned_building, round_table, handshake_before_flags),
     "财经": (candle_chart, bar_chart, ticker_board, line_chart, container_port, shop_front, coin_stacks),
-    "科技": (circuit_board, node_graph, planet_and_probe, satellite_dish, test_tubes, robot_arm),
+    "科技": (circuit_board, node_graph, planet_and_probe, satellite_dish, tube_rack, robot_arm),
     "体育": (football_pitch, running_track, pool_lanes, track_oval, net_court, ball_in_goal, basketball_hoop),
     "文娱": (film_strip, book_shelf, stage_show, string_instrument, theatre_masks, cinema_screen, open_book),
 }
@@ -1117,7 +1117,7 @@ def clutter_prop(pen: Pen) -> None:
         pen.box(x + 0.02, y + 0.03, x + 0.08, y + 0.05, pen.hue.pale)
 
 
-CLUTTER_THINGS: Sequence[Scene] = (
+CLUTTER_THINGS: tuple[Scene, ...] = (
     clutter_line,
     clutter_blob,
     clutter_head,

@@ -70,19 +70,28 @@ def report(table, text, label, image, audio, new_table, run, parameters, force, 
 
 
 def _report(folder: Path, values: dict, force: bool, jobs: int) -> None:
-    from fusebook import pages, progress, runner
+    from fusebook import progress, runner
+    from fusebook import steps as step_room
 
     start = time.monotonic()
+
+    def export(run: Path, step) -> None:
+        from fusebook import pages  # takes a second that would keep the first kernel waiting
+
+        pages.export_page(run, step)
+
     try:
         with progress.live_lines() as watch:
             steps = runner.run_notebooks(
-                folder, values, export=pages.export_page, watch=watch, force=force, side_by_side=jobs
+                folder, values, export=export, watch=watch, force=force, side_by_side=jobs
             )
         failure = None
     except runner.NotebookFailed as error:
-        failure, steps = str(error), runner.read_steps(runner.find_notebooks())
+        failure, steps = str(error), step_room.read_steps(step_room.find_notebooks())
     except (ValueError, FileNotFoundError) as error:
         raise click.ClickException(str(error)) from error
+    from fusebook import pages
+
     index = pages.write_index(folder, steps)
     if failure:
         raise click.ClickException(f"{failure}\nThe pages done so far: {index}")
@@ -130,9 +139,9 @@ def predict(bundle, table, output, text, image, audio, model) -> None:
 @main.command()
 def parameters() -> None:
     """List every notebook's parameters with default and meaning."""
-    from fusebook import runner
+    from fusebook import steps as step_room
 
-    for step in runner.read_steps(runner.find_notebooks()).values():
+    for step in step_room.read_steps(step_room.find_notebooks()).values():
         click.echo(f"\n{step.name}")
         for name, facts in step.known.items():
             click.echo(f"  {name} = {facts['default']}  {facts['help']}")

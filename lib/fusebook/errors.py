@@ -29,14 +29,18 @@ def confused_pairs(table: pd.DataFrame, most: int = 15) -> pd.DataFrame:
     """
     wrong = table[table["label"] != table["predicted"]]
     sizes = table["label"].value_counts()
-    pairs = (
-        wrong.groupby(["label", "predicted"])["row"]
-        .agg(count="size", rows=lambda rows: list(rows[:3]))
-        .reset_index()
-    )
-    pairs["share"] = pairs["count"] / pairs["label"].map(sizes)
-    order = pairs.sort_values(["count", "share", "label", "predicted"], ascending=[False, False, True, True])
-    return order[["label", "predicted", "count", "share", "rows"]].head(most).reset_index(drop=True)
+    pairs = [
+        {
+            "label": label,
+            "predicted": predicted,
+            "count": len(rows),
+            "share": len(rows) / sizes[label],
+            "rows": list(rows[:3]),
+        }
+        for (label, predicted), rows in wrong.groupby(["label", "predicted"])["row"]
+    ]
+    pairs.sort(key=lambda pair: (-pair["count"], -pair["share"], pair["label"], pair["predicted"]))
+    return pd.DataFrame(pairs[:most], columns=["label", "predicted", "count", "share", "rows"])
 
 
 def confident_mistakes(table: pd.DataFrame, most: int = 10) -> pd.DataFrame:

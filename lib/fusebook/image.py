@@ -87,7 +87,7 @@ class ImageEncoder:
         self.network_ = _build_cnn(self.size, n_classes)
         watched = self._there(*validation)
         stopping = keras.callbacks.EarlyStopping(
-            "val_loss" if len(watched[0]) else "loss", patience=4, restore_best_weights=True
+            "val_loss" if len(watched[0]) else "loss", patience=5, restore_best_weights=True
         )
         self.history_ = self.network_.fit(
             pictures, classes, validation_data=watched if len(watched[0]) else None, epochs=self.epochs,
@@ -135,23 +135,18 @@ class ImageEncoder:
 
 
 def _build_cnn(size: int, n_classes: int):
-    from keras import Sequential, layers
+    import keras
+    from keras import layers
 
-    blocks = []
+    pictures = keras.Input((size, size, 3), name="image")
+    passed = layers.RandomFlip("horizontal")(layers.Rescaling(1 / 255)(pictures))
     for filters in (16, 32, 64):
-        blocks += [layers.Conv2D(filters, 3, padding="same", use_bias=False), layers.BatchNormalization()]
-        blocks += [layers.Activation("relu"), layers.MaxPooling2D()]
-    network = Sequential(
-        [
-            layers.Input((size, size, 3), name="image"),
-            layers.Rescaling(1 / 255),
-            layers.RandomFlip("horizontal"),
-            *blocks,
-            layers.GlobalAveragePooling2D(),
-            layers.Dense(64, activation="relu", name="hidden"),
-            layers.Dropout(0.3),
-            layers.Dense(n_classes, activation="softmax"),
-        ]
-    )
+        passed = layers.Conv2D(filters, 3, padding="same", use_bias=False)(passed)
+        # Keras's own momentum of 0.99 needs some hundred steps to settle; a small table has twenty an epoch.
+        passed = layers.BatchNormalization(momentum=0.9)(passed)
+        passed = layers.MaxPooling2D()(layers.Activation("relu")(passed))
+    passed = layers.Dense(64, activation="relu", name="hidden")(layers.GlobalAveragePooling2D()(passed))
+    output = layers.Dense(n_classes, activation="softmax")(layers.Dropout(0.3)(passed))
+    network = keras.Model(pictures, output)
     network.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], steps_per_execution=4)
     return network

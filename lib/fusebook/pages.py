@@ -91,6 +91,13 @@ def _prepare(notebook) -> None:
             if svg := output.get("data", {}).get("image/svg+xml"):
                 output.data["image/svg+xml"] = _inline_svg(svg)
                 output.metadata["alt"] = re.sub(r"[*`_#]", "", said)
+            if html := output.get("data", {}).get("text/html"):
+                output.data["text/html"] = _align_words(html)
+
+
+def _align_words(html: str) -> str:
+    """Words in a table stand on the left, numbers on the right."""
+    return re.sub(r"<td>(?!\s*[-+]?[\d.,]+\s*%?\s*</td>)", '<td class="left">', html)
 
 
 def _inline_svg(svg: str) -> str:

@@ -44,6 +44,12 @@ def predict_table(
     return pd.concat([own, made], axis=1), pd.concat([refused, rejected], ignore_index=True)
 
 
+def predict_rows(bundle: Bundle, rows: pd.DataFrame, *, model: str = "") -> pd.DataFrame:
+    """Predictions of checked rows: row and text, then the columns of ``prediction_columns``."""
+    made = prediction_columns(bundle.predict(rows, model=model), bundle.label_names)
+    return pd.concat([rows[["row", "text"]], made], axis=1)
+
+
 def prediction_columns(probabilities: np.ndarray, label_names: list[str]) -> pd.DataFrame:
     """predicted, class_id, confidence and one column ``probability_<label>`` a label, one line a row."""
     best = probabilities.argmax(axis=1)

@@ -98,9 +98,22 @@ def read_json(path: str | Path) -> dict:
     return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
-def write_findings(run: str | Path, notebook: str, findings: list[str]) -> None:
-    """Keep the sentences of a notebook's "What we found" for the run's first page."""
+def write_table(run: str | Path, name: str, table) -> None:
+    """Write a DataFrame as artifact ``name`` (.parquet or .csv) of ``run``, whole or not at all.
+
+    CSV is UTF-8 with a mark, so that spreadsheets show Chinese.
+    """
+    with replacing(artifacts(run) / name) as beside:
+        if name.endswith(".parquet"):
+            table.to_parquet(beside)
+        else:
+            table.to_csv(beside, index=False, encoding="utf-8-sig")
+
+
+def write_findings(run: str | Path, notebook: str, findings: list[str]) -> str:
+    """Keep the sentences of a notebook's "What we found" for the run's first page; returns them as a numbered list."""
     write_json(artifacts(run) / "findings" / f"{notebook}.json", findings)
+    return "\n".join(f"{i}. {line}" for i, line in enumerate(findings, 1))
 
 
 def fingerprint(path: str | Path) -> str:

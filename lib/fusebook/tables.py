@@ -199,6 +199,12 @@ def repair_text(text: str) -> str:
     return mended
 
 
+def media_paths(table: pd.DataFrame, *, columns: Mapping[str, str], folder: str | Path) -> list[Path]:
+    """The paths of all pictures and sounds that ``table`` names, whether a file is there or not."""
+    named = [columns[part] for part in ("image", "audio") if columns.get(part)]
+    return [Path(folder) / path for name in named for path in table[name] if path.strip()]
+
+
 def _check_path(path: str, folder: Path, check: Callable[[Path], str]) -> tuple[str, str]:
     """The absolute path, or "", and the reason why it was refused, or ""."""
     if not path.strip():

@@ -94,8 +94,10 @@ class TextEncoder:
             )
         self.vectors_ = model.wv
         self._fit_ngrams(texts, tokens, labels)
-        dense = self._encode(texts)
-        self.mean_, self.scale_ = dense.mean(axis=0), np.maximum(dense.std(axis=0), 1e-6)
+        blocks = self._encode(texts)
+        self.mean_ = np.hstack([block.mean(axis=0) for block in blocks])
+        # One scale a block: giving each singular vector the same spread would blow up those that are mere noise.
+        self.scale_ = np.hstack([np.full(block.shape[1], max(block.std(), 1e-6)) for block in blocks])
         return self
 
     def _fit_ngrams(self, texts, tokens, labels) -> None:
@@ -111,8 +113,8 @@ class TextEncoder:
         self.svd_ = TruncatedSVD(components, random_state=self.random_state).fit(bag)
 
     def transform(self, texts: list[str]) -> np.ndarray:
-        """Features of shape (n_texts, n_features), float32, standardised on the rows given to ``fit``."""
-        return (self._encode(texts) - self.mean_) / self.scale_
+        """Features of shape (n_texts, n_features), float32: centred and brought to unit spread, block by block."""
+        return ((np.hstack(self._encode(texts)) - self.mean_) / self.scale_).astype(np.float32)
 
     def transform_vectors(self, texts: list[str]) -> np.ndarray:
         """The mean word vector of each text, shape (n_texts, dimensions); zeros where no word is known."""
@@ -128,13 +130,13 @@ class TextEncoder:
         words = self.words_.transform(" ".join(tokenise(text)) for text in texts)
         return normalize(self.chosen_.transform(hstack([words, self.characters_.transform(texts)], "csr")))
 
-    def _encode(self, texts) -> np.ndarray:
+    def _encode(self, texts) -> list[np.ndarray]:
         made = []
         if "vectors" in self.parts:
             made.append(self.transform_vectors(texts))
         if "ngrams" in self.parts:
             made.append(self.svd_.transform(self.transform_ngrams(texts)).astype(np.float32))
-        return np.hstack(made)
+        return made
 
     def known_share(self, texts: list[str]) -> np.ndarray:
         """The share of each text's tokens that have a word vector, shape (n_texts,); 0 for a text without tokens."""

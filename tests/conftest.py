@@ -1,0 +1,67 @@
+"""What several tests share: a small table with pictures and sounds, and one whole run over it."""
+
+import csv
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+PROJECT = Path(__file__).parents[1]
+WORDS = {
+    "sport": "match goal team coach player league score pitch referee striker",
+    "money": "bank market share price profit bond loan trade budget tax",
+    "技术": "芯片 软件 网络 数据 机器人 卫星 电池 算法 实验 屏幕",
+}
+SMALL = {"epochs": 3, "image_epochs": 2, "image_size": 32, "ngram_dimensions": 20, "most_cards": 3}
+
+
+def write_table(folder: Path, *, n_rows: int = 120, seed: int = 0) -> Path:
+    """A CSV of three classes whose text, picture colour and tone all tell the class, most of the time."""
+    rng = np.random.default_rng(seed)
+    (folder / "media").mkdir(parents=True)
+    labels = list(WORDS)
+    with (folder / "small.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["title", "picture", "sound", "topic"])
+        for i in range(n_rows):
+            k = i % len(labels)
+            text = " ".join(rng.choice(WORDS[labels[k]].split(), 6)) + f" {i} {rng.integers(1000)}"
+            picture, sound = f"media/{i}.png", f"media/{i}.wav"
+            colour = np.clip(np.eye(3)[k] * 150 + rng.normal(60, 40, (24, 24, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(colour).save(folder / picture)
+            tone = np.sin(2 * np.pi * 300 * (k + 1) * np.arange(4000) / 8000) * 0.3 + rng.normal(
+                0, 0.05, 4000
+            )
+            soundfile.write(folder / sound, tone, 8000)
+            writer.writerow([text, picture if i % 7 else "", sound if i % 5 else "", labels[k]])
+    return folder / "small.csv"
+
+
+@pytest.fixture(scope="session")
+def small_table(tmp_path_factory) -> Path:
+    return write_table(tmp_path_factory.mktemp("table"))
+
+
+@pytest.fixture(scope="session")
+def finished_run(small_table, tmp_path_factory) -> Path:
+    """The run folder of all notebooks over the small table, with hostile text in one row."""
+    from fusebook import pages, runner
+
+    folder = small_table.parent / "hostile"
+    shutil.copytree(small_table.parent / "media", folder / "media")
+    content = small_table.read_text(encoding="utf-8")
+    hostile = (
+        '"</script><img src=x onerror=alert(1)> '
+        + "".join(f"match goal {i} " for i in range(9))
+        + '",,,sport\n'
+    )
+    (folder / "small.csv").write_text(content + hostile, encoding="utf-8")
+    run = tmp_path_factory.mktemp("runs") / "finished"
+    columns = {"text": "title", "label": "topic", "image": "picture", "audio": "sound"}
+    values = {"table": str(folder / "small.csv"), "new_table": "", **columns, **SMALL}
+    steps = runner.run_notebooks(run, values, export=pages.export_page)
+    pages.write_index(run, steps)
+    return run

@@ -1,0 +1,107 @@
+"""The rules that every notebook keeps (DESIGN: prose first, short cells, no outputs), and what a stranger's run gives."""
+
+import ast
+import re
+
+import nbformat
+import papermill
+import pytest
+from conftest import PROJECT
+
+from fusebook import runs
+
+NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
+MOST_LINES = 12
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def notebook(request):
+    return nbformat.read(request.param, as_version=4)
+
+
+def _code(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def test_there_are_notebooks():
+    assert [path.stem[:2] for path in NOTEBOOKS][-6:] == ["01", "02", "03", "04", "05", "06"]
+
+
+def test_is_valid_and_has_no_outputs(notebook):
+    nbformat.validate(notebook)
+    assert all(not cell.outputs and cell.execution_count is None for cell in _code(notebook))
+
+
+def test_begins_with_a_title_what_comes_in_and_what_goes_out(notebook):
+    first = notebook.cells[0].source
+    assert first.startswith("# ")
+    assert "**In**" in first and "**Out**" in first
+    assert len([line for line in first.splitlines()[1:] if line.strip()]) <= 8
+    titles = [
+        line for cell in notebook.cells if cell.cell_type == "markdown" for line in cell.source.splitlines()
+    ]
+    assert sum(line.startswith("# ") for line in titles) == 1
+
+
+def test_second_cell_holds_the_parameters_and_the_third_imports(notebook):
+    tagged = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    assert tagged == [notebook.cells[1]]
+    for line in notebook.cells[1].source.splitlines():
+        assert re.fullmatch(r"\w+: \w+ = .+  # .+", line), f"not `name: type = default  # meaning`: {line}"
+    for node in ast.parse(notebook.cells[1].source).body:
+        ast.literal_eval(node.value)  # nothing is derived here: papermill injects after this cell
+    assert notebook.cells[2].source.startswith(("import ", "from "))
+
+
+def test_cells_are_short_and_define_nothing(notebook):
+    for cell in _code(notebook)[1:]:
+        tree = ast.parse(cell.source)
+        assert not any(isinstance(node, ast.FunctionDef | ast.ClassDef) for node in ast.walk(tree))
+        if not cell.source.startswith(("import ", "from ")):
+            lines = len(cell.source.splitlines())
+            assert lines <= MOST_LINES, f"{lines} lines in a cell: {cell.source[:60]}"
+
+
+def test_a_sentence_ending_in_a_colon_stands_before_each_cell(notebook):
+    for before, cell in zip(notebook.cells[2:], notebook.cells[3:], strict=False):
+        if cell.cell_type == "code":
+            assert before.cell_type == "markdown", f"no sentence before: {cell.source[:60]}"
+            assert before.source.rstrip().endswith(":"), f"no colon: {before.source[-60:]}"
+
+
+def test_ends_with_what_we_found(notebook):
+    assert "## What we found" in notebook.cells[-2].source
+    assert "write_findings" in notebook.cells[-1].source
+
+
+def test_prose_has_no_results_typed_in(notebook):
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            assert not re.search(r"\d+[.,]\d+ ?%|\d+ (points|rows)\b", cell.source), cell.source[:80]
+
+
+def test_metadata_names_known_artifacts(notebook):
+    assert set(notebook.metadata["fusebook"]["reads"]) <= set(runs.WRITTEN_BY)
+
+
+@pytest.mark.parametrize(
+    "name", ["02_preprocess", "03_train", "04_error_analysis", "05_inspect", "06_predict"]
+)
+def test_run_too_early_it_names_the_missing_file_and_its_notebook(name, tmp_path):
+    source = PROJECT / "notebooks" / f"{name}.ipynb"
+    with pytest.raises(
+        papermill.PapermillExecutionError, match=r"is not there yet. Notebook 0\d_\w+ writes it"
+    ):
+        papermill.execute_notebook(
+            str(source), str(tmp_path / "out.ipynb"), {"run": str(tmp_path / "empty")}, progress_bar=False
+        )
+
+
+def test_one_notebook_runs_alone_with_a_parameter(finished_run, tmp_path):
+    out = tmp_path / "out.ipynb"
+    source = PROJECT / "notebooks" / "04_error_analysis.ipynb"
+    papermill.execute_notebook(
+        str(source), str(out), {"run": str(finished_run), "most_cards": 1}, progress_bar=False
+    )
+    outputs = [output for cell in _code(nbformat.read(out, as_version=4)) for output in cell.outputs]
+    assert outputs and not any(output.output_type == "error" for output in outputs)

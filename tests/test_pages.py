@@ -1,0 +1,109 @@
+"""The pages: formulas, fonts, escaping, and what a real browser says with the network blocked."""
+
+import base64
+import re
+import shutil
+from io import BytesIO
+
+import nbformat
+import pytest
+from fontTools.ttLib import TTFont
+
+from fusebook import pages
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]  # fmt: skip
+
+
+def test_formulas_become_mathml():
+    html = pages.markdown_to_html(r"The loss $-\sum_k y_k \log p_k$ and $$z = Wa + b$$")
+    assert html.count("<math") == 2 and 'display="block"' in html and "$" not in html
+
+
+def test_the_embedded_font_has_the_glyphs_of_the_page_and_no_others():
+    html = pages.with_font("<style></style><p>时政 and 财经</p>")
+    data = re.search(r"base64,([^)]+)\)", html)[1]
+    font = TTFont(BytesIO(base64.b64decode(data)))
+    assert {chr(code) for code in font.getBestCmap()} == set("时政财经")
+    assert pages.with_font("<style></style><p>plain</p>") == "<style></style><p>plain</p>"
+
+
+def test_words_stand_left_and_numbers_right():
+    html = pages._align_words("<td>12.5</td><td>word</td><td>-3</td><td>81 %</td>")
+    assert html == '<td>12.5</td><td class="left">word</td><td>-3</td><td>81 %</td>'
+
+
+def test_pages_are_small_and_ask_for_nothing(finished_run):
+    made = sorted(finished_run.glob("*.html"))
+    assert [page.stem for page in made][-1] == "index" and len(made) >= 7
+    for page in made:
+        text = page.read_text(encoding="utf-8")
+        assert page.stat().st_size < 3_000_000
+        assert not re.search(r'(src|href)="(https?:)?//', text) and "<script" not in text
+        assert "<img src=x" not in text
+
+
+def test_a_page_has_its_parts(finished_run):
+    text = (finished_run / "03_train.html").read_text(encoding="utf-8")
+    assert text.index("What we found") < text.index("What comes in"), "findings come first"
+    assert re.search(r'<tr class="changed"><td class="left">epochs</td><td class="left">3</td>', text)
+    assert '<details class="code">' in text and "<math" in text
+    assert re.search(r'<figure aria-label="[^"]{20,}" role="img">', text)
+
+
+def test_figures_take_the_readers_colours(finished_run):
+    notebook = nbformat.read(finished_run / "notebooks" / "01_explore.ipynb", as_version=4)
+    figures = [o.data["image/svg+xml"] for c in notebook.cells if c.cell_type == "code" for o in c.outputs
+               if "image/svg+xml" in o.get("data", {})]  # fmt: skip
+    assert len(figures) >= 4
+    for svg in figures:
+        inline = pages._inline_svg(svg)
+        assert pages.INK not in inline and "currentColor" in inline and inline.startswith("<svg")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if not CHROMIUM:
+        pytest.skip("no Chromium on this machine: install Debian's package chromium to run the browser test")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_browser_without_a_network_shows_every_page(browser, finished_run, width, scheme):
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
+    said: list[str] = []
+    for path in sorted(finished_run.glob("*.html")):
+        page = context.new_page()
+        page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("dialog", lambda dialog: said.append(f"a script ran: {dialog.message}"))
+        page.on("request", lambda r: r.url.startswith(("file:", "data:")) or said.append(f"request: {r.url}"))
+        page.goto(path.as_uri())
+        assert page.locator("h1").count() == 1, path.name
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{path.name} scrolls sideways"
+        ink, paper = page.evaluate(
+            "(() => { const s = getComputedStyle(document.body); return [s.color, s.backgroundColor] })()"
+        )
+        brightness = [sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in (ink, paper)]
+        assert (brightness[0] < brightness[1]) == (scheme == "light")
+        page.close()
+    context.close()
+    assert said == []
+
+
+def test_chinese_is_drawn_by_the_embedded_font(browser, finished_run):
+    page = browser.new_page()
+    page.goto((finished_run / "01_explore.html").as_uri())
+    assert page.evaluate(
+        "document.fonts.ready.then(() => document.fonts.check('16px \"Fusebook CJK\"', '技术'))"
+    )
+    loaded = page.evaluate("[...document.fonts].map(face => face.status)")
+    assert loaded == ["loaded"]
+    page.close()
