@@ -184,10 +184,11 @@ def test_english_and_new_items(items, table, rows):
         assert row["label"] == rows[row["id"]].truth
         source = bodies.get(table[row["id"]]["text"])
         assert source is None or row["text"].endswith(source)
+    written = make_sample.read_lines(SAMPLE / "source" / "new_items.jsonl")
+    names = [f"new{number:02d}" for number in range(1, len(written) + 1)]
     new, labels = read_csv("new_items.csv"), read_csv("new_items_labels.csv")
-    assert (
-        [row["id"] for row in new] == [row["id"] for row in labels] == [f"new{i:02d}" for i in range(1, 25)]
-    )
+    assert [row["id"] for row in new] == [row["id"] for row in labels] == names
+    assert f"| {len(names)} further items" in (SAMPLE / "README.md").read_text(encoding="utf-8")
     assert set(new[0]) == {"id", "text", "image", "audio"}
     assert {row["label"] for row in labels} == set(make_sample.CLASSES.values())
     assert not {row["text"] for row in new} & set(bodies), "a new item is in the table already"

@@ -112,7 +112,7 @@ def make_row(item: dict, name: str, rng: np.random.Generator) -> Row:
         label,
         label,
         **draw_parts(rng),
-        between=item["between"],
+        between=item.get("between"),
         english=join_english(item),
     )
 

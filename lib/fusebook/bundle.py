@@ -123,7 +123,15 @@ class Bundle:
         self.encoders = feature_room.load_encoders(folder / "encoders", self.modalities)
 
     def encode(self, rows: pd.DataFrame, *, without: tuple[str, ...] = ()) -> tuple[dict, dict]:
-        """Features and present parts of ``rows``; parts named in ``without`` count as missing."""
+        """Features and present parts of ``rows``; parts named in ``without`` count as missing.
+
+        Raises ValueError where ``without`` names a part that the bundle does not read.
+        """
+        if unknown := set(without) - set(self.modalities):
+            raise ValueError(
+                f"The bundle reads no {', '.join(sorted(unknown))}; expected a tuple of parts among "
+                f"{', '.join(self.modalities)}, such as without=({self.modalities[0]!r},)."
+            )
         present = feature_room.present_parts(rows, self.modalities)
         present = {name: there & (name not in without) for name, there in present.items()}
         features = feature_room.encode_rows(rows, self.encoders)

@@ -54,9 +54,12 @@ def label_suspects(
     """Rows whose given label is probably wrong, most suspect first (confident learning; Northcutt and others, 2021).
 
     ``probabilities`` must come from a model that has not seen the rows. Returns row, label, suggested, and
-    label_probability: what the model gives to the label as it stands.
+    label_probability: what the model gives to the label as it stands. Rows of one class alone have no suspects.
     """
-    found = find_label_issues(labels, probabilities, return_indices_ranked_by="self_confidence")
+    found = np.array([], int)
+    if len(np.unique(labels)) > 1:
+        # One process: by default cleanlab forks, which can lock up where JAX's threads run.
+        found = find_label_issues(labels, probabilities, return_indices_ranked_by="self_confidence", n_jobs=1)
     names = np.array(label_names)
     return pd.DataFrame(
         {
@@ -72,8 +75,8 @@ def rescue_ledger(right: dict[str, np.ndarray], fused: np.ndarray) -> pd.DataFra
     """Which modality alone was right and what fusion made of it.
 
     ``right``: modality to bools of shape (n_rows,); ``fused``: bools of the fusion on the same rows. Returns one line
-    a combination: one bool column a modality, then fusion right, fusion wrong, and outcome: "rescued" (some modality
-    was wrong, fusion right), "harmed" (some was right, fusion wrong), "agreed".
+    a combination, the most frequent first: one bool column a modality, then counts: fusion_right, rows, fusion_wrong,
+    rescued (some modality was wrong, fusion right), harmed (some was right, fusion wrong).
     """
     table = pd.DataFrame({**right, "fused": fused})
     names = list(right)

@@ -17,16 +17,25 @@ from fusebook.calibration import calibrate, fit_temperature
 
 
 def check_probabilities(probabilities: np.ndarray, labels: np.ndarray, name: str = "model") -> None:
-    """Raise ValueError where ``probabilities`` are not of shape (n_rows, n_classes), finite, with rows summing to 1."""
+    """Raise ValueError where ``probabilities`` are not of shape (n_rows, n_classes), from 0 to 1, with rows summing to 1.
+
+    ``labels`` are class numbers of shape (n_rows,), from 0 to n_classes - 1.
+    """
     probabilities = np.asarray(probabilities)
     if probabilities.ndim != 2 or len(probabilities) != len(labels) or not len(labels):
         raise ValueError(
             f"{name}: probabilities have shape {probabilities.shape} for {len(labels)} labels; "
             "expected (n_rows, n_classes) with one row a label and at least one row."
         )
-    if not np.isfinite(probabilities).all() or not np.allclose(probabilities.sum(axis=1), 1, atol=1e-4):
+    # NaN is not >= 0 either.
+    if not (probabilities >= 0).all() or not np.allclose(probabilities.sum(axis=1), 1, atol=1e-4):
         raise ValueError(
-            f"{name}: expected finite probabilities whose rows sum to 1; pass them through a softmax first."
+            f"{name}: expected finite probabilities from 0 to 1 whose rows sum to 1; pass them through a softmax first."
+        )
+    if np.min(labels) < 0 or np.max(labels) >= probabilities.shape[1]:
+        raise ValueError(
+            f"{name}: labels run from {np.min(labels)} to {np.max(labels)}; "
+            f"expected class numbers from 0 to {probabilities.shape[1] - 1}, one a column of the probabilities."
         )
 
 
@@ -68,6 +77,8 @@ def score(
 
 def score_table(probabilities: dict[str, np.ndarray], labels: np.ndarray) -> pd.DataFrame:
     """One line of ``score`` a model, indexed by model name, in the order given."""
+    for name, values in probabilities.items():
+        check_probabilities(values, labels, name)
     return pd.DataFrame(
         {name: score(values, labels) for name, values in probabilities.items()}
     ).T.rename_axis("model")
@@ -143,10 +154,12 @@ def compare(
 def compare_pairs(probabilities: dict[str, np.ndarray], labels: np.ndarray, pairs=None) -> pd.DataFrame:
     """``compare`` for pairs of models (all of them by default), with p_holm corrected over the pairs (Holm, 1979).
 
-    Returns a DataFrame with columns a, b and those of ``compare``, smallest p first.
+    Returns a DataFrame with columns a, b and those of ``compare``, smallest p first. Raises ValueError without a pair.
     """
     right = {name: values.argmax(axis=1) == labels for name, values in probabilities.items()}
     pairs = list(combinations(probabilities, 2)) if pairs is None else list(pairs)
+    if not pairs:
+        raise ValueError(f"No pair to compare among {list(probabilities)}; expected two models or more.")
     table = pd.DataFrame([{"a": a, "b": b, **compare(right[a], right[b])} for a, b in pairs])
     table["p_holm"] = multipletests(table["p"], method="holm")[1]
     return table.sort_values("p", kind="stable").reset_index(drop=True)
@@ -203,7 +216,14 @@ def prediction_table(probabilities: dict[str, np.ndarray], rows: pd.DataFrame) -
 
 
 def split_predictions(table: pd.DataFrame, split: str) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
-    """One split's rows and each model's probabilities of shape (n_rows, n_classes), from a ``prediction_table``."""
+    """One split's rows and each model's probabilities of shape (n_rows, n_classes), from a ``prediction_table``.
+
+    Raises ValueError where the table has no row of ``split``.
+    """
+    if not (table["split"] == split).any():
+        raise ValueError(
+            f"No predictions for split {split!r}; the table has {list(table['split'].unique())}."
+        )
     table = table[table["split"] == split]
     columns = [name for name in table if name.startswith("p") and name[1:].isdigit()]
     models = table["model"].unique()

@@ -31,6 +31,7 @@ class DecisionFusion:
             raise ValueError(f"The fusion rule is {rule!r}; expected one of {', '.join(RULES)}.")
         self.rule = rule
         self.prior = np.asarray(prior, np.float64)
+        self._log_prior = np.log(np.maximum(self.prior, 1e-9))
 
     def fit(self, votes: dict[str, np.ndarray], present: dict[str, np.ndarray], labels) -> "DecisionFusion":
         """Learn weights on validation rows.
@@ -51,8 +52,7 @@ class DecisionFusion:
             best = minimize(loss, np.zeros(len(self.names_)), method="Nelder-Mead", options={"maxiter": 400})
             self.weights_ = softmax(best.x)
         elif self.rule == "stacked":
-            self.stack_ = LogisticRegression(C=0.1, max_iter=1000).fit(self._columns(votes, present), labels)
-            self.coefficients_, self.intercept_ = self._per_class()
+            self.coefficients_, self.intercept_ = self._stack(self._columns(votes, present), labels)
         return self
 
     def predict(self, votes: dict[str, np.ndarray], present: dict[str, np.ndarray]) -> np.ndarray:
@@ -61,8 +61,7 @@ class DecisionFusion:
         if self.rule == "mean":
             joined = (np.exp(logs) * there[..., None]).sum(axis=0) / np.maximum(there.sum(axis=0), 1)[:, None]
         elif self.rule == "product":
-            ratio = ((logs - np.log(self.prior)) * there[..., None]).sum(axis=0)
-            joined = softmax(np.log(self.prior) + ratio, axis=1)
+            joined = softmax(self._log_prior + self._ratios(logs, there).sum(axis=0), axis=1)
         elif self.rule == "weighted":
             joined = _pool(logs, there, self.weights_)
         else:
@@ -74,21 +73,25 @@ class DecisionFusion:
         return logs, np.stack([np.asarray(present[name], bool) for name in self.names_])
 
     def _columns(self, votes, present) -> np.ndarray:
-        logs, there = self._arrays(votes, present)
-        # A part that is missing says what the class shares say: a log ratio of nought.
-        return np.hstack(np.where(there[..., None], logs - np.log(self.prior), 0.0))
+        return np.hstack(self._ratios(*self._arrays(votes, present)))
 
-    def _per_class(self) -> tuple[np.ndarray, np.ndarray]:
+    def _ratios(self, logs: np.ndarray, there: np.ndarray) -> np.ndarray:
+        """Log of vote over class share. Nought, which is what the shares say, for a missing part and an unlearnt class."""
+        return np.where(there[..., None] & (self.prior > 0), logs - self._log_prior, 0.0)
+
+    def _stack(self, columns: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """One row of coefficients a class, also for two classes and for classes that no validation row has."""
         n_classes = len(self.prior)
-        coefficients = np.zeros((n_classes, self.stack_.coef_.shape[1]))
-        intercept = np.full(n_classes, -20.0)
-        if len(self.stack_.classes_) == 2:
-            coefficients[self.stack_.classes_[1]] = self.stack_.coef_[0]
-            intercept[self.stack_.classes_] = 0.0, self.stack_.intercept_[0]
+        if len(np.unique(labels)) < 2:  # nothing to tell apart: the product rule, which stacking generalises
+            return np.tile(np.eye(n_classes), len(self.names_)), self._log_prior
+        stack = LogisticRegression(C=0.1, max_iter=1000).fit(columns, labels)
+        coefficients, intercept = np.zeros((n_classes, columns.shape[1])), np.full(n_classes, -20.0)
+        if len(stack.classes_) == 2:
+            coefficients[stack.classes_[1]] = stack.coef_[0]
+            intercept[stack.classes_] = 0.0, stack.intercept_[0]
         else:
-            coefficients[self.stack_.classes_] = self.stack_.coef_
-            intercept[self.stack_.classes_] = self.stack_.intercept_
+            coefficients[stack.classes_] = stack.coef_
+            intercept[stack.classes_] = stack.intercept_
         return coefficients, intercept
 
     def to_json(self) -> dict:
@@ -113,13 +116,15 @@ def held_out(
 ) -> np.ndarray:
     """Joined probabilities of rows that the rule has not learnt from, by k-fold: what to choose a rule by.
 
-    Arguments as for ``DecisionFusion.fit``. Returns an array of shape (n_rows, n_classes).
+    Arguments as for ``DecisionFusion.fit``. Returns an array of shape (n_rows, n_classes). A single row, which leaves
+    none to learn from, gets the class shares.
     """
     labels = np.asarray(labels)
     result = np.tile(np.asarray(prior, np.float64), (len(labels), 1))
-    for learn, answer in KFold(min(folds, len(labels)), shuffle=True, random_state=random_state).split(
-        labels
-    ):
+    if len(labels) < 2:
+        return result
+    parts = KFold(min(folds, len(labels)), shuffle=True, random_state=random_state)
+    for learn, answer in parts.split(labels):
         fusion = DecisionFusion(rule, prior).fit(_rows(votes, learn), _rows(present, learn), labels[learn])
         result[answer] = fusion.predict(_rows(votes, answer), _rows(present, answer))
     return result
@@ -131,6 +136,7 @@ def _rows(arrays: dict, chosen: np.ndarray) -> dict:
 
 def _pool(logs: np.ndarray, there: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """The weighted geometric mean of the votes that are there (logarithmic opinion pool; Genest and Zidek, 1986)."""
-    share = weights[:, None] * there
+    # A part of hardly any weight still speaks where it is alone.
+    share = np.maximum(weights, 1e-9)[:, None] * there
     share = share / np.maximum(share.sum(axis=0), 1e-12)
     return np.exp(log_softmax((logs * share[..., None]).sum(axis=0), axis=1))

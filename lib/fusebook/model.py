@@ -40,13 +40,9 @@ def build_mlp(
     Raises
     ------
     ValueError
-        Where ``hidden`` and ``activations`` differ in length, or Keras does not know a name.
+        Where ``hidden`` and ``activations`` differ in length or are empty, or Keras does not know a name.
     """
-    if len(hidden) != len(activations):
-        raise ValueError(
-            f"hidden has {len(hidden)} layers and activations {len(activations)}; expected one activation a layer, "
-            "such as hidden=[100, 50] with activations=['sigmoid', 'relu']."
-        )
+    _check_layers(hidden, activations)
     keras.utils.set_random_seed(random_state)
     inputs = {name: keras.Input((size,), name=name) for name, size in sorted(input_sizes.items())}
     if len(inputs) == 1:
@@ -57,13 +53,37 @@ def build_mlp(
         joined = keras.layers.Dense(units, activation=activation)(joined)
     output = keras.layers.Dense(n_classes, activation="softmax", name="class")(joined)
     model = keras.Model(inputs, output)
-    options = {"momentum": 0.9} if optimizer == "sgd" else {}
-    rule = keras.optimizers.get(
-        {"class_name": optimizer, "config": {"learning_rate": learning_rate, **options}}
-    )
+    rule = _optimizer(optimizer, learning_rate)
     # Ten batches a call: the way from Python to the compiled step and back costs more than a step of this size.
     model.compile(rule, "categorical_crossentropy", metrics=["accuracy"], steps_per_execution=10)
     return model
+
+
+def _check_layers(hidden: Sequence[int], activations: Sequence[str]) -> None:
+    if len(hidden) != len(activations) or not len(hidden):
+        raise ValueError(
+            f"hidden has {len(hidden)} layers and activations {len(activations)}; expected one activation a layer, "
+            "such as hidden=[100, 50] with activations=['sigmoid', 'relu']."
+        )
+    for name in activations:
+        try:
+            keras.activations.get(name)
+        except ValueError:
+            raise ValueError(
+                f"The activation is {name!r}; expected a name that Keras knows, such as relu, sigmoid or tanh."
+            ) from None
+
+
+def _optimizer(name: str, learning_rate: float) -> keras.Optimizer:
+    options = {"momentum": 0.9} if name.lower() == "sgd" else {}
+    try:
+        return keras.optimizers.get(
+            {"class_name": name, "config": {"learning_rate": learning_rate, **options}}
+        )
+    except ValueError:
+        raise ValueError(
+            f"The optimizer is {name!r}; expected a name that Keras knows, such as adam or sgd."
+        ) from None
 
 
 def _join(inputs: dict, units: int, activation: str):
@@ -100,7 +120,7 @@ def fit_mlp(
     Parameters
     ----------
     labels : class numbers of shape (n_rows,)
-    validation : inputs and labels of the validation rows
+    validation : inputs and labels of the validation rows; where there are none, the training rows are watched instead
     patience : epochs without a better validation loss after which training stops; 0 never stops early
 
     Returns
@@ -109,21 +129,26 @@ def fit_mlp(
 
     Raises
     ------
+    ValueError
+        Where there are no rows to train on.
     FloatingPointError
-        Where the loss is not a number: training has diverged.
+        Where a loss is not a number: training has diverged.
     """
+    if not len(labels):
+        raise ValueError("No rows to train on; expected at least one. Leave out a modality that none has.")
     n_classes = model.output_shape[-1]
-    watched = validation[0], keras.utils.to_categorical(validation[1], n_classes)
+    watched, watched_labels = validation if len(validation[1]) else (inputs, labels)
     stopping = keras.callbacks.EarlyStopping(
         "val_loss", patience=patience or epochs, restore_best_weights=True
     )
     history = model.fit(
-        inputs, keras.utils.to_categorical(labels, n_classes), validation_data=watched, epochs=epochs,
-        batch_size=batch_size, callbacks=[stopping, keras.callbacks.TerminateOnNaN()], verbose=0,
+        inputs, keras.utils.to_categorical(labels, n_classes), epochs=epochs, batch_size=batch_size,
+        validation_data=(watched, keras.utils.to_categorical(watched_labels, n_classes)),
+        callbacks=[stopping, keras.callbacks.TerminateOnNaN()], verbose=0,
     ).history  # fmt: skip
     table = pd.DataFrame(history)
     table.index = pd.RangeIndex(1, len(table) + 1, name="epoch")
-    if not np.isfinite(table["loss"]).all():
+    if not np.isfinite(table[["loss", "val_loss"]]).all(axis=None):
         raise FloatingPointError(
             f"Training diverged in epoch {len(table)}: the loss is not a number. Use a smaller learning_rate."
         )
@@ -132,6 +157,8 @@ def fit_mlp(
 
 def predict(model: keras.Model, inputs: dict[str, np.ndarray]) -> np.ndarray:
     """Class probabilities of shape (n_rows, n_classes); rows sum to 1."""
+    if not len(next(iter(inputs.values()))):
+        return np.empty((0, model.output_shape[-1]))
     return clean_probabilities(model.predict(inputs, batch_size=1024, verbose=0))
 
 

@@ -1,0 +1,295 @@
+"""Decision-level fusion by hand, by textbook formulas, by grid search and by scikit-learn."""
+
+import json
+from itertools import product
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.model_selection import KFold
+
+from fusebook.fusion import RULES, DecisionFusion, held_out
+
+PARTS = {"text": 2.0, "audio": 1.0, "image": 0.3}  # how much each knows
+
+
+def case(n_rows=150, n_classes=3, *, parts=PARTS, seed=0, share=0.7, classes=None):
+    """Votes that know the label more or less, and rows that lack some parts: votes, present, labels, prior."""
+    rng = np.random.default_rng(seed)
+    labels = rng.choice(np.arange(n_classes) if classes is None else classes, n_rows)
+    signal = np.eye(n_classes)[labels]
+    votes = {
+        name: softmax(rng.normal(size=(n_rows, n_classes)) + strength * signal, axis=1)
+        for name, strength in parts.items()
+    }
+    present = {name: rng.random(n_rows) < share for name in votes}
+    return votes, present, labels, rng.dirichlet(np.full(n_classes, 5.0))
+
+
+def everywhere(votes):
+    return {name: np.ones(len(values), bool) for name, values in votes.items()}
+
+
+def one(**votes):
+    """Votes and present of a single row; a part that is given as None is missing."""
+    shown = {name: np.array([[0.5, 0.5] if vote is None else vote]) for name, vote in votes.items()}
+    return shown, {name: np.array([vote is not None]) for name, vote in votes.items()}
+
+
+# --- By hand and by formula ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rule", "prior", "expected"),
+    [
+        ("mean", [0.5, 0.5], [0.6, 0.4]),
+        ("product", [0.5, 0.5], [8 / 11, 3 / 11]),  # .8 × .4 to .2 × .6
+        ("product", [0.25, 0.75], [8 / 9, 1 / 9]),  # .32 / .25 to .12 / .75
+        ("weighted", [0.5, 0.5], [0.5 * 6**0.5, 1.0]),  # weights ¾ and ¼: (.8/.2)^¾ × (.4/.6)^¼, see below
+    ],
+)
+def test_two_votes_by_hand(rule, prior, expected):
+    votes, present = one(audio=[0.8, 0.2], text=[0.4, 0.6])
+    fusion = DecisionFusion(rule, prior).fit(votes, present, [0])
+    if rule == "weighted":
+        fusion.weights_ = np.array([0.75, 0.25])
+        odds = 4**0.75 * (2 / 3) ** 0.25
+        expected = [odds / (1 + odds), 1 / (1 + odds)]
+    np.testing.assert_allclose(fusion.predict(votes, present), [expected], atol=1e-9)
+
+
+def test_mean_is_the_average_of_the_votes_that_are_there():
+    votes, present, labels, prior = case()
+    made = DecisionFusion("mean", prior).fit(votes, present, labels).predict(votes, present)
+    for i in range(len(labels)):
+        there = [votes[name][i] for name in votes if present[name][i]]
+        np.testing.assert_allclose(made[i], np.mean(there, axis=0) if there else prior, atol=1e-9)
+
+
+def test_product_is_the_textbook_formula():
+    """Bayes' rule for parts that are independent given the class: p(k) × Π p(k | part) / p(k)."""
+    votes, present, labels, prior = case()
+    made = DecisionFusion("product", prior).fit(votes, present, labels).predict(votes, present)
+    for i in range(len(labels)):
+        joined = prior * np.prod([votes[name][i] / prior for name in votes if present[name][i]], axis=0)
+        np.testing.assert_allclose(made[i], joined / joined.sum(), atol=1e-9)
+
+
+def pooled(votes, present, weights, prior):
+    """Weighted geometric means, written out row by row."""
+    made = np.tile(prior, (len(next(iter(votes.values()))), 1))
+    for i in range(len(made)):
+        there = {name: weight for name, weight in weights.items() if present[name][i]}
+        if there:
+            total = sum(there.values())
+            made[i] = np.prod([votes[name][i] ** (weight / total) for name, weight in there.items()], axis=0)
+            made[i] /= made[i].sum()
+    return made
+
+
+@pytest.mark.parametrize("parts", [{"text": 2.0, "audio": 1.0}, PARTS], ids=["two parts", "three parts"])
+def test_weighted_is_the_best_of_a_grid(parts):
+    votes, present, labels, prior = case(80, parts=parts)
+    fusion = DecisionFusion("weighted", prior).fit(votes, present, labels)
+    names, steps = sorted(votes), np.linspace(0.02, 1, 50)
+    grid = [w for w in product(steps, repeat=len(names)) if abs(sum(w) - 1) < 1e-9]
+    losses = [
+        log_loss(labels, pooled(votes, present, dict(zip(names, w, strict=True)), prior), labels=range(3))
+        for w in grid
+    ]
+    made = fusion.predict(votes, present)
+    np.testing.assert_allclose(fusion.weights_, grid[np.argmin(losses)], atol=0.03)
+    np.testing.assert_allclose(
+        made, pooled(votes, present, dict(zip(names, fusion.weights_, strict=True)), prior), atol=1e-9
+    )
+    assert fusion.weights_.sum() == pytest.approx(1) and log_loss(labels, made) <= min(losses) + 1e-6
+
+
+@pytest.mark.parametrize(
+    ("n_classes", "classes"),
+    [(2, None), (3, None), (5, None), (3, [0, 2]), (5, [1, 2, 4])],
+    ids=["2", "3", "5", "2 of 3", "3 of 5"],
+)
+def test_stacked_is_scikit_learns_logistic_regression(n_classes, classes):
+    votes, present, labels, prior = case(n_classes=n_classes, classes=classes)
+    there = np.any(list(present.values()), axis=0)
+    columns = np.hstack(
+        [np.where(present[name][:, None], np.log(votes[name] / prior), 0) for name in sorted(votes)]
+    )
+    reference = LogisticRegression(C=0.1, max_iter=1000).fit(columns, labels)
+    made = DecisionFusion("stacked", prior).fit(votes, present, labels).predict(votes, present)
+    np.testing.assert_allclose(
+        made[there][:, reference.classes_], reference.predict_proba(columns)[there], atol=1e-6
+    )
+    missing = np.setdiff1d(np.arange(n_classes), reference.classes_)
+    assert (made[there][:, missing] < 1e-6).all() and (made[:, missing] > 0).all()
+
+
+# --- What holds for every rule ------------------------------------------------------------------------
+
+every_rule = pytest.mark.parametrize("rule", RULES)
+
+
+@every_rule
+def test_rows_sum_to_1_and_order_does_not_matter(rule):
+    votes, present, labels, prior = case()
+    made = DecisionFusion(rule, prior).fit(votes, present, labels).predict(votes, present)
+    np.testing.assert_allclose(made.sum(axis=1), 1, atol=1e-9)
+    assert (made >= 0).all()
+    turned = dict(reversed(votes.items())), dict(reversed(present.items()))
+    np.testing.assert_array_equal(DecisionFusion(rule, prior).fit(*turned, labels).predict(*turned), made)
+
+
+@every_rule
+def test_an_absent_part_has_no_vote(rule):
+    votes, present, labels, prior = case()
+    fusion = DecisionFusion(rule, prior).fit(votes, present, labels)
+    other = {
+        name: np.where(present[name][:, None], values, values[:, ::-1]) for name, values in votes.items()
+    }
+    again = DecisionFusion(rule, prior).fit(other, present, labels)
+    np.testing.assert_array_equal(again.predict(other, present), fusion.predict(votes, present))
+
+
+@every_rule
+def test_a_row_without_any_part_gets_the_class_shares(rule):
+    votes, present, labels, prior = case()
+    fusion = DecisionFusion(rule, prior).fit(votes, present, labels)
+    nowhere = {name: np.zeros(len(labels), bool) for name in votes}
+    np.testing.assert_array_equal(fusion.predict(votes, nowhere), np.tile(prior, (len(labels), 1)))
+
+
+@pytest.mark.parametrize("rule", ["mean", "product", "weighted"])
+@pytest.mark.parametrize("alone", PARTS)
+def test_a_part_that_is_alone_decides(rule, alone):
+    votes, present, labels, prior = case()
+    fusion = DecisionFusion(rule, prior).fit(votes, present, labels)
+    only = {name: np.full(len(labels), name == alone) for name in votes}
+    np.testing.assert_allclose(fusion.predict(votes, only), votes[alone], atol=1e-8)
+
+
+@pytest.mark.parametrize("weight", [1e-6, 1e-13, 1e-24, 0.0])
+def test_a_part_of_hardly_any_weight_decides_where_it_is_alone(weight):
+    """The search for weights drives those of useless parts as far down as floats go."""
+    votes, present = one(audio=None, text=[0.9, 0.1])
+    fusion = DecisionFusion("weighted", [0.5, 0.5])
+    fusion.names_, fusion.weights_ = ["audio", "text"], np.array([1 - weight, weight])
+    np.testing.assert_allclose(fusion.predict(votes, present), [[0.9, 0.1]], atol=1e-9)
+
+
+@pytest.mark.parametrize("rule", ["mean", "product", "weighted"])
+def test_one_modality_is_left_as_it_is(rule):
+    votes, present, labels, prior = case(parts={"text": 1.0})
+    made = DecisionFusion(rule, prior).fit(votes, present, labels).predict(votes, present)
+    np.testing.assert_allclose(made, np.where(present["text"][:, None], votes["text"], prior), atol=1e-8)
+
+
+def test_one_modality_can_be_stacked():
+    votes, _, labels, prior = case(parts={"text": 1.0})
+    reference = LogisticRegression(C=0.1, max_iter=1000).fit(np.log(votes["text"] / prior), labels)
+    made = (
+        DecisionFusion("stacked", prior)
+        .fit(votes, everywhere(votes), labels)
+        .predict(votes, everywhere(votes))
+    )
+    np.testing.assert_allclose(made, reference.predict_proba(np.log(votes["text"] / prior)), atol=1e-6)
+
+
+@every_rule
+def test_json_brings_it_back(rule):
+    votes, present, labels, prior = case(classes=[0, 2])
+    fusion = DecisionFusion(rule, prior).fit(votes, present, labels)
+    text = json.dumps(fusion.to_json(), allow_nan=False)
+    read = DecisionFusion.from_json(json.loads(text))
+    np.testing.assert_array_equal(read.predict(votes, present), fusion.predict(votes, present))
+    assert json.dumps(read.to_json()) == text
+
+
+@every_rule
+def test_certain_votes_stay_finite(rule):
+    votes, present, labels, prior = case()
+    certain = {name: np.eye(3)[values.argmax(axis=1)] for name, values in votes.items()}
+    made = DecisionFusion(rule, prior).fit(certain, present, labels).predict(certain, present)
+    assert np.isfinite(made).all()
+    np.testing.assert_allclose(made.sum(axis=1), 1, atol=1e-9)
+
+
+@every_rule
+def test_a_class_without_training_rows_takes_no_row(rule):
+    """Near-duplicates can put all rows of a small class outside training: its share is 0, its votes are noise."""
+    votes, present, labels, _ = case(classes=[0, 1])
+    votes = {name: values * [1, 1, 0.01] for name, values in votes.items()}
+    votes = {name: values / values.sum(axis=1, keepdims=True) for name, values in votes.items()}
+    prior = np.array([0.5, 0.5, 0.0])
+    made = DecisionFusion(rule, prior).fit(votes, present, labels).predict(votes, present)
+    assert np.isfinite(made).all() and (made.argmax(axis=1) < 2).all()
+    json.dumps(DecisionFusion(rule, prior).fit(votes, present, labels).to_json(), allow_nan=False)
+
+
+@every_rule
+@pytest.mark.parametrize("n_rows", [1, 12])
+def test_validation_rows_of_one_class_are_no_crash(rule, n_rows):
+    votes, _, labels, prior = case(n_rows, classes=[1])
+    there = everywhere(votes)
+    made = DecisionFusion(rule, prior).fit(votes, there, labels).predict(votes, there)
+    np.testing.assert_allclose(made.sum(axis=1), 1, atol=1e-9)
+    if rule == "stacked":  # nothing to tell apart, so nothing to learn: the product rule
+        expected = DecisionFusion("product", prior).fit(votes, there, labels).predict(votes, there)
+        np.testing.assert_allclose(made, expected, atol=1e-12)
+
+
+def test_an_unknown_rule_is_named():
+    with pytest.raises(ValueError, match="'vote'; expected one of mean, product, weighted, stacked"):
+        DecisionFusion("vote", [0.5, 0.5])
+
+
+# --- Held out -----------------------------------------------------------------------------------------
+
+
+@every_rule
+def test_held_out_answers_come_from_other_folds(rule):
+    votes, present, labels, prior = case(60)
+    made = held_out(rule, prior, votes, present, labels, folds=4, random_state=7)
+    for learn, answer in KFold(4, shuffle=True, random_state=7).split(labels):
+
+        def rows(arrays, chosen):
+            return {name: values[chosen] for name, values in arrays.items()}
+
+        fusion = DecisionFusion(rule, prior).fit(rows(votes, learn), rows(present, learn), labels[learn])
+        np.testing.assert_array_equal(
+            made[answer], fusion.predict(rows(votes, answer), rows(present, answer))
+        )
+
+
+@every_rule
+def test_a_rows_own_label_does_not_change_its_answer(rule):
+    votes, present, labels, prior = case(40)
+    made = held_out(rule, prior, votes, present, labels)
+    for i in (0, 17, 39):
+        other = labels.copy()
+        other[i] = (labels[i] + 1) % 3
+        np.testing.assert_array_equal(held_out(rule, prior, votes, present, other)[i], made[i])
+
+
+def test_random_labels_are_not_learnt():
+    """On its own rows a stack of noise looks better than the class shares; held out it does not."""
+    own, out, base = [], [], []
+    for seed in range(20):
+        votes, _, labels, _ = case(60, 4, parts=dict.fromkeys(PARTS, 0.0), seed=seed)
+        prior, there = np.full(4, 0.25), everywhere(votes)
+        fusion = DecisionFusion("stacked", prior).fit(votes, there, labels)
+        own.append(log_loss(labels, fusion.predict(votes, there), labels=range(4)))
+        out.append(log_loss(labels, held_out("stacked", prior, votes, there, labels), labels=range(4)))
+        base.append(np.log(4))
+    assert np.mean(own) < np.mean(base) - 0.05 < np.mean(base) < np.mean(out) < np.mean(base) + 0.25
+
+
+@every_rule
+@pytest.mark.parametrize("n_rows", [1, 2, 3])
+def test_hardly_any_rows_are_no_crash(rule, n_rows):
+    votes, _, labels, prior = case(n_rows)
+    made = held_out(rule, prior, votes, everywhere(votes), labels)
+    assert made.shape == (n_rows, 3)
+    np.testing.assert_allclose(made.sum(axis=1), 1, atol=1e-9)

@@ -1,0 +1,313 @@
+"""The MLP: its layers and outputs against NumPy, its training against scikit-learn's scores, its file against strangers."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.special import expit, softmax
+from sklearn.datasets import make_blobs
+from sklearn.metrics import accuracy_score, log_loss
+
+from fusebook import model as models
+
+keras = models.keras  # imported through fusebook, which chooses Keras's backend
+
+
+def relu(values):
+    return np.maximum(values, 0)
+
+
+def dense(network, name):
+    """A layer's weights and bias in float64."""
+    return [np.asarray(part, np.float64) for part in network.get_layer(name).get_weights()]
+
+
+def dense_layers(network):
+    return [layer for layer in network.layers if isinstance(layer, keras.layers.Dense)]
+
+
+def blobs(n_rows, *, seed=0, spread=1.0):
+    points, labels = make_blobs(n_rows, 4, centers=np.eye(3, 4) * 6, cluster_std=spread, random_state=seed)
+    return {"text": points.astype(np.float32)}, labels
+
+
+# --- Building -----------------------------------------------------------------------------------------
+
+
+def test_one_modality_has_the_layers_asked_for():
+    network = models.build_mlp({"text": 4}, 2, hidden=[5, 3], activations=["sigmoid", "tanh"])
+    layers = dense_layers(network)
+    assert [layer.units for layer in layers] == [5, 3, 2]
+    assert [layer.activation.__name__ for layer in layers] == ["sigmoid", "tanh", "softmax"]
+    assert network.count_params() == (4 * 5 + 5) + (5 * 3 + 3) + (3 * 2 + 2)
+    assert {name: part.shape for name, part in network.input.items()} == {"text": (None, 4)}
+    assert network.output_shape == (None, 2)
+
+
+def test_several_modalities_are_projected_and_joined():
+    network = models.build_mlp({"text": 4, "audio": 2}, 3, hidden=[5], activations=["relu"])
+    projections, joined = (2 * 5 + 5) + (4 * 5 + 5), (10 * 5 + 5) + (5 * 3 + 3)
+    assert network.count_params() == projections + joined
+    sizes = {name: part.shape[1] for name, part in network.input.items()}
+    assert sizes == {"audio": 2, "text": 4, "present": 2}
+    assert list(sizes) == ["audio", "text", "present"], "keys sorted, whatever order they came in"
+
+
+def test_one_modality_computes_what_numpy_computes():
+    network = models.build_mlp({"text": 4}, 3, hidden=[6, 5], activations=["sigmoid", "relu"])
+    features = np.random.default_rng(0).normal(size=(1500, 4)).astype(np.float32)  # more than one batch
+    (w1, b1), (w2, b2), (w3, b3) = [dense(network, layer.name) for layer in dense_layers(network)]
+    expected = softmax(relu(expit(features @ w1 + b1) @ w2 + b2) @ w3 + b3, axis=1)
+    made = models.predict(network, {"text": features})
+    np.testing.assert_allclose(made, expected, atol=1e-5)
+    assert made.dtype == np.float64
+    np.testing.assert_allclose(made.sum(axis=1), 1, atol=1e-12)
+
+
+def test_several_modalities_compute_what_numpy_computes(joint):
+    network, features, present = joint
+    parts = []
+    for name in ("audio", "text"):
+        weights, bias = dense(network, f"project_{name}")
+        parts.append(relu(features[name] @ weights + bias) * present[name][:, None])
+    (w1, b1), (w2, b2) = [dense(network, layer.name) for layer in dense_layers(network)[-2:]]
+    expected = softmax(relu(np.hstack(parts) @ w1 + b1) @ w2 + b2, axis=1)
+    np.testing.assert_allclose(
+        models.predict(network, models.model_inputs(features, present)), expected, atol=1e-5
+    )
+
+
+@pytest.fixture(scope="module")
+def joint():
+    """A network over two modalities, and rows of which some lack one or both."""
+    rng = np.random.default_rng(1)
+    features = {
+        name: rng.normal(size=(40, size)).astype(np.float32) for name, size in (("text", 4), ("audio", 2))
+    }
+    present = {name: rng.random(40) < 0.6 for name in features}
+    network = models.build_mlp({"text": 4, "audio": 2}, 3, hidden=[6], activations=["relu"])
+    return network, features, present
+
+
+def test_the_inputs_come_in_key_order(joint):
+    _, features, present = joint
+    made = models.model_inputs(features, present)
+    assert list(made) == ["audio", "text", "present"] and made["present"].dtype == np.float32
+    np.testing.assert_array_equal(made["present"], np.column_stack([present["audio"], present["text"]]))
+    assert list(models.model_inputs({"text": features["text"]}, present)) == ["text"]
+
+
+def test_a_missing_part_has_no_influence(joint):
+    network, features, present = joint
+    other = {
+        name: np.where(present[name][:, None], values, values * -7 + 3) for name, values in features.items()
+    }
+    before = models.predict(network, models.model_inputs(features, present))
+    after = models.predict(network, models.model_inputs(other, present))
+    np.testing.assert_array_equal(before, after)
+    everything = {name: np.ones(40, bool) for name in features}
+    assert np.abs(models.predict(network, models.model_inputs(other, everything)) - before).max() > 0.01
+
+
+def test_no_rows_give_no_predictions(joint):
+    network, features, present = joint
+    inputs = models.model_inputs(
+        {n: v[:0] for n, v in features.items()}, {n: v[:0] for n, v in present.items()}
+    )
+    assert models.predict(network, inputs).shape == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"hidden": [5, 3], "activations": ["relu"]}, "hidden has 2 layers and activations 1; expected one"),
+        ({"hidden": [], "activations": []}, "hidden has 0 layers"),
+        ({"activations": ["relu", "rleu"]}, "'rleu'; expected a name that Keras knows, such as relu"),
+        ({"optimizer": "adamm"}, "'adamm'; expected a name that Keras knows, such as adam"),
+    ],
+)
+@pytest.mark.parametrize("sizes", [{"text": 3}, {"text": 3, "audio": 2}])
+def test_wrong_settings_are_named(wrong, said, sizes):
+    with pytest.raises(ValueError, match=said):
+        models.build_mlp(sizes, 2, **wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected", "momentum"),
+    [("sgd", "SGD", 0.9), ("SGD", "SGD", 0.9), ("adam", "Adam", None), ("rmsprop", "RMSprop", 0.0)],
+)
+def test_optimizers_get_their_settings(name, expected, momentum):
+    optimizer = models.build_mlp({"text": 3}, 2, optimizer=name, learning_rate=0.25).optimizer
+    assert float(optimizer.learning_rate.numpy()) == 0.25
+    assert type(optimizer).__name__ == expected and getattr(optimizer, "momentum", None) == momentum
+
+
+# --- Fitting ------------------------------------------------------------------------------------------
+
+
+def test_it_learns_what_can_be_learnt():
+    inputs, labels = blobs(300)
+    new, new_labels = blobs(200, seed=1)
+    network = models.build_mlp({"text": 4}, 3, hidden=[20, 10], learning_rate=0.01)
+    history = models.fit_mlp(network, inputs, labels, validation=blobs(60, seed=2), epochs=8)
+    assert accuracy_score(new_labels, models.predict(network, new).argmax(axis=1)) > 0.95
+    assert list(history.index) == list(range(1, len(history) + 1)) and history.index.name == "epoch"
+    assert set(history) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+    assert history["loss"].iloc[-1] < history["loss"].iloc[0]
+
+
+@pytest.mark.parametrize("n_rows", [1, 33, 70])
+def test_the_history_is_what_scikit_learn_computes(n_rows):
+    """A learning rate of 0 leaves the weights alone; uneven last batches must not change the mean."""
+    (inputs, labels), (watched, watched_labels) = blobs(n_rows), blobs(37, seed=1)
+    network = models.build_mlp(
+        {"text": 4}, 3, hidden=[5], activations=["relu"], optimizer="sgd", learning_rate=0.0
+    )
+    history = models.fit_mlp(
+        network, inputs, labels, validation=(watched, watched_labels), epochs=1, batch_size=8
+    )
+    for rows, true, prefix in ((inputs, labels, ""), (watched, watched_labels, "val_")):
+        made = models.predict(network, rows)
+        assert history[f"{prefix}loss"].iloc[0] == pytest.approx(
+            log_loss(true, made, labels=[0, 1, 2]), abs=1e-4
+        )
+        assert history[f"{prefix}accuracy"].iloc[0] == pytest.approx(
+            accuracy_score(true, made.argmax(axis=1))
+        )
+
+
+def test_one_step_of_sgd_is_the_gradient_step():
+    inputs, labels = blobs(16)
+    network = models.build_mlp(
+        {"text": 4}, 3, hidden=[5], activations=["tanh"], optimizer="sgd", learning_rate=0.5
+    )
+    (w1, b1), (w2, b2) = [dense(network, layer.name) for layer in dense_layers(network)]
+    hidden = np.tanh(inputs["text"] @ w1 + b1)
+    error = (softmax(hidden @ w2 + b2, axis=1) - np.eye(3)[labels]) / 16  # gradient at the last layer's sums
+    back = (error @ w2.T) * (1 - hidden**2)
+    models.fit_mlp(network, inputs, labels, validation=(inputs, labels), epochs=1, batch_size=16)
+    (v1, c1), (v2, c2) = [dense(network, layer.name) for layer in dense_layers(network)]
+    np.testing.assert_allclose(v2, w2 - 0.5 * hidden.T @ error, atol=1e-5)
+    np.testing.assert_allclose(c2, b2 - 0.5 * error.sum(axis=0), atol=1e-5)
+    np.testing.assert_allclose(v1, w1 - 0.5 * inputs["text"].T.astype(float) @ back, atol=1e-5)
+    np.testing.assert_allclose(c1, b1 - 0.5 * back.sum(axis=0), atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def by_heart():
+    """Fits to random labels, where the validation loss soon rises: patience to history, network and validation loss."""
+    rng = np.random.default_rng(3)
+    inputs, labels = {"text": rng.normal(size=(64, 10)).astype(np.float32)}, rng.integers(0, 3, 64)
+    watched = {"text": rng.normal(size=(32, 10)).astype(np.float32)}, rng.integers(0, 3, 32)
+    fits = {}
+    for patience in (0, 2):
+        network = models.build_mlp({"text": 10}, 3, hidden=[30], activations=["relu"], learning_rate=0.02)
+        history = models.fit_mlp(network, inputs, labels, validation=watched, epochs=12, patience=patience)
+        fits[patience] = (
+            history,
+            network,
+            log_loss(watched[1], models.predict(network, watched[0]), labels=range(3)),
+        )
+    return fits
+
+
+@pytest.mark.parametrize("patience", [0, 2])
+def test_the_best_weights_come_back(by_heart, patience):
+    history, _, loss = by_heart[patience]
+    assert history["val_loss"].idxmin() < len(history), "else the case shows nothing"
+    assert loss == pytest.approx(history["val_loss"].min(), abs=1e-4)
+
+
+def test_patience_counts_epochs_after_the_best(by_heart):
+    history, _, _ = by_heart[2]
+    assert len(history) == history["val_loss"].idxmin() + 2 < 12
+
+
+def test_patience_0_never_stops_early(by_heart):
+    assert len(by_heart[0][0]) == 12
+
+
+def test_the_same_seed_gives_the_same_weights():
+    def weights(seed):
+        inputs, labels = blobs(40)
+        network = models.build_mlp({"text": 4}, 3, hidden=[5], activations=["relu"], random_state=seed)
+        models.fit_mlp(network, inputs, labels, validation=(inputs, labels), epochs=2, batch_size=8)
+        return np.concatenate([part.ravel() for part in network.get_weights()])
+
+    first = weights(1)
+    np.random.default_rng().random()
+    np.testing.assert_array_equal(first, weights(1))
+    assert np.abs(first - weights(2)).max() > 0.01
+
+
+@pytest.mark.parametrize("n_rows", [20, 200], ids=["in the last step", "before the last step"])
+def test_divergence_is_an_error(n_rows):
+    """The loss of an epoch is summed before its last step: weights that this step broke show in validation alone."""
+    inputs, labels = blobs(n_rows)
+    network = models.build_mlp({"text": 4}, 3, optimizer="sgd", learning_rate=1e38)
+    with pytest.raises(FloatingPointError, match=r"diverged in epoch \d+.*smaller learning_rate"):
+        models.fit_mlp(network, inputs, labels, validation=(inputs, labels), epochs=1)
+
+
+def test_without_validation_rows_the_training_rows_are_watched():
+    inputs, labels = blobs(50)
+    network = models.build_mlp({"text": 4}, 3, hidden=[5], activations=["relu"])
+    none = {"text": inputs["text"][:0]}, labels[:0]
+    history = models.fit_mlp(network, inputs, labels, validation=none, epochs=2)
+    assert history["val_loss"].iloc[-1] == pytest.approx(
+        log_loss(labels, models.predict(network, inputs)), abs=1e-4
+    )
+
+
+def test_without_training_rows_it_says_so():
+    inputs, labels = blobs(5)
+    network = models.build_mlp({"text": 4}, 3)
+    with pytest.raises(ValueError, match="No rows to train on"):
+        models.fit_mlp(network, {"text": inputs["text"][:0]}, labels[:0], validation=(inputs, labels))
+
+
+# --- Saving -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer")  # it was never fitted
+def test_a_saved_network_predicts_the_same(joint, tmp_path):
+    network, features, present = joint
+    inputs = models.model_inputs(features, present)
+    models.save_model(network, tmp_path / "new" / "both.keras")
+    read = models.load_model(tmp_path / "new" / "both.keras")
+    np.testing.assert_array_equal(models.predict(read, inputs), models.predict(network, inputs))
+    assert [path.name for path in tmp_path.rglob("*.keras")] == ["both.keras"], "nothing half-written is left"
+
+
+def lambda_file(path: Path, mark: Path) -> None:
+    def leave_mark(values):
+        mark.touch()
+        return values
+
+    inputs = keras.Input((2,), name="text")
+    keras.Model(inputs, keras.layers.Lambda(leave_mark, output_shape=(2,))(inputs)).save(path)
+
+
+def function_file(path: Path, mark: Path) -> None:
+    """A file of ours in which a stranger has replaced an activation by a function that leaves a mark."""
+    whole = path.with_name("whole.keras")
+    models.save_model(models.build_mlp({"text": 2}, 2, hidden=[2], activations=["relu"]), whole)
+    evil = f'{{"module": "os", "class_name": "function", "config": "mkdir", "registered_name": "{mark}"}}'
+    with zipfile.ZipFile(whole) as old, zipfile.ZipFile(path, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name == "config.json":
+                assert b'"relu"' in content
+                content = content.replace(b'"relu"', evil.encode())
+            new.writestr(name, content)
+
+
+@pytest.mark.parametrize("write", [lambda_file, function_file])
+def test_a_strangers_code_is_not_run(write, tmp_path):
+    mark, path = tmp_path / "mark", tmp_path / "stranger.keras"
+    write(path, mark)
+    mark.unlink(missing_ok=True)  # building a Lambda layer runs it once
+    with pytest.raises((ValueError, TypeError)):
+        models.load_model(path)
+    assert not mark.exists()
