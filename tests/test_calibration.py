@@ -22,15 +22,16 @@ def test_a_known_factor_is_recovered(factor, n_classes):
     probabilities, labels = drawn(20_000, n_classes, factor=factor)
     assert fit_temperature(probabilities, labels) == pytest.approx(factor, rel=0.06)
     restored = calibrate(probabilities, factor)
-    np.testing.assert_allclose(restored, drawn(20_000, n_classes)[0], atol=1e-6)
+    true, _ = drawn(20_000, n_classes)
+    np.testing.assert_allclose(restored, true, atol=2e-3)  # entries next to 0 were cut off at 1e-9
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_it_is_the_best_of_a_fine_grid(seed):
     probabilities, labels = drawn(80, 4, factor=2.0, seed=seed)
-    grid = np.exp(np.linspace(-3, 3, 3001))
-    logs = np.log(probabilities)
-    losses = [log_loss(labels, softmax(logs / t, axis=1), labels=range(4)) for t in grid]
+    grid = np.exp(np.linspace(-3, 3, 2001))
+    powers = probabilities ** (1 / grid[:, None, None])  # (n_temperatures, n_rows, n_classes)
+    losses = -np.log((powers / powers.sum(axis=2, keepdims=True))[:, np.arange(80), labels]).mean(axis=1)
     assert fit_temperature(probabilities, labels) == pytest.approx(grid[np.argmin(losses)], rel=0.005)
 
 

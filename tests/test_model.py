@@ -157,15 +157,14 @@ def test_it_learns_what_can_be_learnt():
     assert history["loss"].iloc[-1] < history["loss"].iloc[0]
 
 
-@pytest.mark.parametrize("n_rows", [1, 33, 70])
-def test_the_history_is_what_scikit_learn_computes(n_rows):
-    """A learning rate of 0 leaves the weights alone; uneven last batches must not change the mean."""
-    (inputs, labels), (watched, watched_labels) = blobs(n_rows), blobs(37, seed=1)
+def test_the_history_is_what_scikit_learn_computes():
+    """A learning rate of 0 leaves the weights alone; an uneven last batch and call must not change the mean."""
+    (inputs, labels), (watched, watched_labels) = blobs(34), blobs(37, seed=1)
     network = models.build_mlp(
         {"text": 4}, 3, hidden=[5], activations=["relu"], optimizer="sgd", learning_rate=0.0
     )
     history = models.fit_mlp(
-        network, inputs, labels, validation=(watched, watched_labels), epochs=1, batch_size=8
+        network, inputs, labels, validation=(watched, watched_labels), epochs=1, batch_size=3
     )
     for rows, true, prefix in ((inputs, labels, ""), (watched, watched_labels, "val_")):
         made = models.predict(network, rows)

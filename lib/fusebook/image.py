@@ -26,7 +26,7 @@ def check_image(path: Path) -> str:
     return ""
 
 
-def read_image(path: str | Path, size: int = 64) -> np.ndarray:
+def read_image(path: str | Path, size: int = 48) -> np.ndarray:
     """The picture as RGB, uint8, shape (size, size, 3): turned as its EXIF says, alpha laid on white, cut square."""
     with Image.open(path) as picture:
         upright = ImageOps.exif_transpose(picture)
@@ -37,7 +37,7 @@ def read_image(path: str | Path, size: int = 64) -> np.ndarray:
     return np.asarray(ImageOps.fit(flat, (size, size), Image.Resampling.BILINEAR))
 
 
-def read_images(paths: list[str], size: int = 64) -> np.ndarray:
+def read_images(paths: list[str], size: int = 48) -> np.ndarray:
     """Pictures of shape (n_paths, size, size, 3), uint8, read on all cores; black where the path is ""."""
     work = joblib.Parallel(n_jobs=-1, prefer="threads")
     made = work(joblib.delayed(read_image)(path, size) for path in paths if path)
@@ -70,7 +70,7 @@ class ImageEncoder:
     epochs : passes over the training pictures at most; it stops early on ``validation``
     """
 
-    def __init__(self, size=64, epochs=15, random_state=42):
+    def __init__(self, size=48, epochs=15, random_state=42):
         self.size = size
         self.epochs = epochs
         self.random_state = random_state

@@ -39,6 +39,13 @@ def _axes(ax, width: float = 7, height: float = 3.6):
     return ax if ax is not None else plt.subplots(figsize=(width, height))[1]
 
 
+def _colours(count: int) -> list:
+    """``count`` colours, no two alike: the palette, then paler and paler versions of it."""
+    dark = 1 - np.array([mpl.colors.to_rgb(colour) for colour in COLOURS])
+    rounds = -(-count // len(COLOURS))
+    return [tuple(colour) for i in range(rounds) for colour in 1 - dark * 0.5**i][:count]
+
+
 def plot_counts(counts: pd.Series, *, ax=None, title: str = ""):
     """Bars of counts, the number at each bar's end; ``counts`` is indexed by name."""
     ax = _axes(ax, height=0.8 + 0.34 * len(counts))
@@ -72,11 +79,11 @@ def plot_parts(shares: pd.DataFrame, *, ax=None, title: str = ""):
 
 
 def plot_tag_mix(mix: pd.DataFrame, *, ax=None, title: str = ""):
-    """Stacked shares of part-of-speech tags by label: labels as rows, tags as columns, each row summing to 1."""
-    ax = _axes(ax, height=1.2 + 0.36 * len(mix))
-    mix.plot.barh(stacked=True, ax=ax, width=0.75, color=(COLOURS * 2)[: mix.shape[1]], linewidth=0)
+    """Stacked shares of part-of-speech tags by label: labels as rows, tags as columns, each row summing to 1 at most."""
+    ax = _axes(ax, height=max(0.9 + 0.36 * len(mix), 1.1 + 0.21 * mix.shape[1]))
+    mix.plot.barh(stacked=True, ax=ax, width=0.75, color=_colours(mix.shape[1]), linewidth=0)
     ax.invert_yaxis()
-    ax.legend(ncol=5, loc="upper left", bbox_to_anchor=(0, -0.2), fontsize=9)
+    ax.legend(fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
     ax.set(title=title, xlabel="share of tokens", ylabel="", xlim=(0, 1))
     return ax
 
@@ -104,8 +111,9 @@ def plot_history(histories: dict[str, pd.DataFrame], *, title: str = "Loss by ep
         lines, columns, figsize=(2.4 * columns + 0.4, 2.6 * lines), sharey=True, squeeze=False
     )
     for ax, (name, history) in zip(axes.flat, histories.items(), strict=False):
-        ax.plot(history.index, history["loss"], color=COLOURS[0], label="training")
-        ax.plot(history.index, history["val_loss"], color=COLOURS[1], label="validation")
+        # With a dot at each epoch, a model of a single one shows as well.
+        ax.plot(history.index, history["loss"], color=COLOURS[0], marker=".", label="training")
+        ax.plot(history.index, history["val_loss"], color=COLOURS[1], marker=".", label="validation")
         ax.set(title=name, xlabel="epoch")
         ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True, nbins=6))
     for ax in axes.flat[len(histories) :]:
@@ -133,7 +141,7 @@ def plot_scores(scores: pd.DataFrame, *, measure: str = "accuracy", ax=None, tit
     for place, (value, right) in enumerate(zip(values, high, strict=True)):
         ax.text(right + 1, place, f"{value:.1f}", va="center", color=INK, fontsize=9)
     ax.set_yticks(places, scores.index)
-    ax.invert_yaxis()
+    ax.set_ylim(len(scores) - 0.5, -0.5)
     ax.grid(axis="x", alpha=0.25)
     ax.set(title=title, xlabel=f"{measure.replace('_', ' ')}, % (95 % interval)", xlim=(0, 106))
     return ax
@@ -150,8 +158,12 @@ def plot_confusion(confusion: np.ndarray, label_names: list[str], *, ax=None, ti
         yticklabels=label_names, linewidths=0.5, cbar_kws={"label": "share of the true class", "shrink": 0.8},
     )  # fmt: skip
     ax.set(title=title, xlabel="predicted", ylabel="true")
+    widest = max(
+        len(name.encode("gb18030")) for name in label_names
+    )  # in Latin letters: a Chinese one counts for two
+    ax.tick_params(labelsize=min(10, 300 / len(label_names)))
     ax.tick_params(axis="y", rotation=0)
-    ax.tick_params(axis="x", rotation=0 if len(label_names) <= 6 else 60)
+    ax.tick_params(axis="x", rotation=0 if len(label_names) <= 6 and widest <= 6 else 60)
     return ax
 
 
@@ -185,7 +197,7 @@ def plot_coverage(table: pd.DataFrame, *, ax=None, title: str = ""):
 def plot_votes(votes: pd.DataFrame, *, ax=None, title: str = ""):
     """Each model's probabilities for one row as grouped bars: ``votes`` has labels as rows, models as columns."""
     ax = _axes(ax, height=0.9 + 0.12 * votes.size)
-    votes.plot.barh(ax=ax, width=0.8, color=(COLOURS * 3)[: votes.shape[1]], linewidth=0)
+    votes.plot.barh(ax=ax, width=0.8, color=_colours(votes.shape[1]), linewidth=0)
     ax.invert_yaxis()
     ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     ax.set(title=title, xlabel="probability", ylabel="", xlim=(0, 1))

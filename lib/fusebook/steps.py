@@ -112,7 +112,9 @@ def set_keys(steps: dict[str, Step]) -> None:
     for step in in_order(steps):
         notebook = nbformat.read(step.path, as_version=4)
         parts = [cell.source for cell in notebook.cells]
-        given = {name: value for name, value in step.parameters.items() if name != "run"}  # a moved run stays fresh
+        given = {
+            name: value for name, value in step.parameters.items() if name != "run"
+        }  # a moved run stays fresh
         parts += [json.dumps(given, sort_keys=True, default=str), library]
         parts += [steps[name].key for name in step.after]
         step.key = hashlib.sha256("\x00".join(parts).encode()).hexdigest()

@@ -237,7 +237,7 @@ def _check_labels(rows: pd.DataFrame, keep: pd.Series) -> tuple[pd.Series, list[
     return keep, lines
 
 
-def find_duplicates(texts: list[str], *, threshold: float = 0.8, permutations: int = 64) -> np.ndarray:
+def find_duplicates(texts: list[str], *, threshold: float = 0.8, permutations: int = 128) -> np.ndarray:
     """Group texts that are the same or nearly so (MinHash over 3-character shingles; Broder, 1997).
 
     Returns an int array of shape (n_texts,): rows with the same number belong together; an empty text stands alone.
@@ -246,7 +246,7 @@ def find_duplicates(texts: list[str], *, threshold: float = 0.8, permutations: i
     distinct = {text: i for i, text in reversed(list(enumerate(normalised))) if text}
     shingles = [{text[j : j + 3].encode() for j in range(max(1, len(text) - 2))} for text in distinct]
     hashes = MinHash.bulk(shingles, num_perm=permutations, seed=1)
-    index = MinHashLSH(threshold=threshold, num_perm=permutations)
+    index = MinHashLSH(threshold=0.8 * threshold, num_perm=permutations)
     shingles_of = dict(zip(distinct.values(), shingles, strict=True))
     pairs = [(i, distinct[text]) for i, text in enumerate(normalised) if text]
     for (first, own), minhash in zip(shingles_of.items(), hashes, strict=True):

@@ -1,0 +1,207 @@
+"""Error analysis against cases counted by hand, and planted faults."""
+
+import multiprocessing
+
+import numpy as np
+import pandas as pd
+import pytest
+from cleanlab.rank import get_self_confidence_for_each_label
+from scipy.special import softmax
+
+from fusebook import errors
+
+NAMES = ["财经", "b", "c"]
+
+
+def judged(label, predicted, confidence=None):
+    """A row table of labels and predictions, with the columns that notebook 04 gives it."""
+    label, predicted = np.array(list(label), dtype=object), np.array(list(predicted), dtype=object)
+    return pd.DataFrame(
+        {
+            "row": np.arange(10, 10 + len(label)),
+            "label": label,
+            "predicted": predicted,
+            "confidence": 0.5 if confidence is None else confidence,
+            "right": label == predicted,
+        }
+    )
+
+
+# --- Row table, pairs, mistakes -----------------------------------------------------------------------
+
+
+def test_row_table_by_hand():
+    probabilities = np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]])
+    table = errors.row_table(probabilities, NAMES, np.array([0, 1]))
+    assert table["predicted"].tolist() == ["财经", "c"] and table["label"].tolist() == ["财经", "b"]
+    assert table["right"].tolist() == [True, False]
+    np.testing.assert_allclose(table["confidence"], [0.7, 0.6])
+    np.testing.assert_allclose(table["loss"], -np.log([0.7, 0.3]))
+
+
+def test_row_table_without_labels():
+    table = errors.row_table(np.array([[0.7, 0.2, 0.1]]), NAMES)
+    assert table.to_dict("list") == {"predicted": ["财经"], "confidence": [0.7]}
+
+
+def test_confused_pairs_by_hand():
+    #        rows: 10 to 21
+    table = judged("aaaaaabbbccc", "abbbcabaaacb")
+    pairs = errors.confused_pairs(table)
+    assert pairs.to_dict("list") == {
+        "label": ["a", "b", "c", "c", "a"],
+        "predicted": ["b", "a", "a", "b", "c"],
+        "count": [3, 2, 1, 1, 1],
+        "share": [3 / 6, 2 / 3, 1 / 3, 1 / 3, 1 / 6],  # then ties: the larger share first, then by name
+        "rows": [[11, 12, 13], [17, 18], [19], [21], [14]],
+    }
+    pd.testing.assert_frame_equal(errors.confused_pairs(table, most=2), pairs.head(2))
+
+
+def test_three_examples_at_most():
+    pairs = errors.confused_pairs(judged("aaaaab", "bbbbbb"))
+    assert pairs["count"].tolist() == [5] and pairs["rows"].tolist() == [[10, 11, 12]]
+
+
+def test_confident_mistakes_by_hand():
+    table = judged("aabbab", "abaabb", [0.9, 0.8, 0.99, 0.7, 0.8, 0.95])
+    assert errors.confident_mistakes(table)["row"].tolist() == [12, 11, 14, 13]
+    assert errors.confident_mistakes(table, most=1)["row"].tolist() == [12]
+
+
+@pytest.mark.parametrize("label", ["abc", "aaa", ""], ids=["three classes", "one class", "no rows"])
+def test_without_mistakes_the_tables_are_empty(label):
+    table = judged(label, label)
+    pairs, mistakes = errors.confused_pairs(table), errors.confident_mistakes(table)
+    assert pairs.empty and list(pairs) == ["label", "predicted", "count", "share", "rows"]
+    assert mistakes.empty and list(mistakes) == list(table)
+
+
+# --- Labels that may be wrong -------------------------------------------------------------------------
+
+
+def easy_set(n_rows=300, n_flips=15, seed=0):
+    """Confident, mostly right probabilities; labels of which some were flipped: probabilities, labels, true, flipped."""
+    rng = np.random.default_rng(seed)
+    true = rng.integers(0, 3, n_rows)
+    probabilities = softmax(rng.normal(scale=0.5, size=(n_rows, 3)) + 4 * np.eye(3)[true], axis=1)
+    flipped = rng.choice(n_rows, n_flips, replace=False)
+    labels = true.copy()
+    labels[flipped] = (true[flipped] + rng.integers(1, 3, n_flips)) % 3
+    return probabilities, labels, true, set(flipped.tolist())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_planted_flips_are_found(seed):
+    probabilities, labels, true, flipped = easy_set(seed=seed)
+    rows = pd.Series(np.arange(1000, 1300), index=np.arange(300)[::-1])  # row numbers are not positions
+    suspects = errors.label_suspects(probabilities, labels, NAMES, rows)
+    found = suspects["row"].to_numpy() - 1000
+    scores = errors.detector_scores(set(found.tolist()), flipped)
+    assert scores["recall"] > 0.75 and scores["precision"] > 0.9
+    assert suspects["label"].tolist() == [NAMES[labels[i]] for i in found]
+    assert suspects["suggested"].tolist() == [NAMES[true[i]] for i in found]
+    expected = get_self_confidence_for_each_label(labels, probabilities)[found]
+    np.testing.assert_allclose(suspects["label_probability"], expected)
+    assert suspects["label_probability"].is_monotonic_increasing, "most suspect first"
+
+
+def test_no_processes_are_forked(monkeypatch):
+    """JAX runs threads, and a fork of a process with threads can lock up."""
+
+    def refuse(*_, **__):
+        raise AssertionError("a pool of processes was started")
+
+    monkeypatch.setattr(multiprocessing, "Pool", refuse)
+    probabilities, labels, _, _ = easy_set()
+    assert len(errors.label_suspects(probabilities, labels, NAMES, pd.Series(range(300)))) > 0
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "labels", [[], [1], [0, 0, 0], [2, 2, 2]], ids=["no rows", "one row", "class 0", "class 2"]
+)
+def test_one_class_alone_has_no_suspects(labels):
+    probabilities = np.full((len(labels), 3), [0.8, 0.1, 0.1])
+    suspects = errors.label_suspects(
+        probabilities, np.array(labels, int), NAMES, pd.Series(range(len(labels)), dtype=int)
+    )
+    assert suspects.empty and list(suspects) == ["row", "label", "suggested", "label_probability"]
+
+
+@pytest.mark.filterwarnings("ignore:May not flag all label issues in class")
+def test_a_class_without_rows_and_a_clean_set_are_no_crash():
+    labels = np.array([0, 2] * 10)
+    probabilities = np.eye(3)[labels] * 0.9 + 0.1 / 3
+    suspects = errors.label_suspects(probabilities, labels, NAMES, pd.Series(range(20)))
+    assert suspects.empty and list(suspects) == ["row", "label", "suggested", "label_probability"]
+
+
+# --- Rescued and harmed -------------------------------------------------------------------------------
+
+
+def test_the_ledger_by_hand():
+    right = {"audio": np.array([1, 1, 0, 0, 1, 0, 1], bool), "text": np.array([1, 1, 1, 1, 0, 0, 1], bool)}
+    fused = np.array([1, 0, 1, 0, 1, 1, 1], bool)
+    ledger = errors.rescue_ledger(right, fused)
+    expected = {  # audio, text: rows, fusion right, fusion wrong, rescued, harmed
+        (True, True): [3, 2, 1, 0, 1],
+        (False, True): [2, 1, 1, 1, 1],
+        (True, False): [1, 1, 0, 1, 0],
+        (False, False): [1, 1, 0, 1, 0],
+    }
+    columns = ["rows", "fusion_right", "fusion_wrong", "rescued", "harmed"]
+    made = {tuple(line): values for line, values in zip(
+        ledger[["audio", "text"]].to_numpy().tolist(), ledger[columns].to_numpy().tolist(), strict=True
+    )}  # fmt: skip
+    assert made == expected and ledger["rows"].is_monotonic_decreasing
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_ledger_counts_every_row_once(seed):
+    rng = np.random.default_rng(seed)
+    right = {name: rng.random(60) < 0.6 for name in ("audio", "image", "text")}
+    fused = rng.random(60) < 0.7
+    ledger, together = errors.rescue_ledger(right, fused), np.array(list(right.values()))
+    assert ledger["rows"].sum() == 60 and ledger["fusion_right"].sum() == fused.sum()
+    assert ledger["rescued"].sum() == (fused & ~together.all(axis=0)).sum()
+    assert ledger["harmed"].sum() == (~fused & together.any(axis=0)).sum()
+
+
+def test_one_modality_is_neither_rescued_nor_harmed():
+    right = np.array([True, False, True])
+    ledger = errors.rescue_ledger({"text": right}, right)
+    assert ledger["rescued"].sum() == ledger["harmed"].sum() == 0 and ledger["rows"].tolist() == [2, 1]
+
+
+def test_the_ledger_of_no_rows_is_empty():
+    none = np.array([], bool)
+    ledger = errors.rescue_ledger({"text": none}, none)
+    assert ledger.empty and list(ledger) == [
+        "text",
+        "fusion_right",
+        "rows",
+        "fusion_wrong",
+        "rescued",
+        "harmed",
+    ]
+
+
+# --- Detectors ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("found", "planted", "hit", "precision", "recall"),
+    [
+        ({1, 2, 3, 4}, {3, 4, 5}, 2, 0.5, 2 / 3),
+        ({1}, {2}, 0, 0.0, 0.0),
+        (set(), {2}, 0, np.nan, 0.0),
+        ({1}, set(), 0, 0.0, np.nan),
+        (set(), set(), 0, np.nan, np.nan),
+    ],
+)
+def test_detector_scores_by_hand(found, planted, hit, precision, recall):
+    made = errors.detector_scores(found, planted)
+    assert (made["planted"], made["found"], made["hit"]) == (len(planted), len(found), hit)
+    assert made["precision"] == pytest.approx(precision, nan_ok=True)
+    assert made["recall"] == pytest.approx(recall, nan_ok=True)

@@ -1,0 +1,63 @@
+"""A small bundle of text and sound for the tests of bundle and widgets: quick encoders, networks as they are born."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import soundfile
+
+from fusebook import features as modalities
+from fusebook.audio import AudioEncoder
+from fusebook.bundle import FEATURE_LEVEL, TrainedModels
+from fusebook.fusion import RULES, DecisionFusion
+from fusebook.model import build_mlp
+from fusebook.text import TextEncoder
+
+LABEL_NAMES = ["money", "sport", "技术"]
+WORDS = ["bank share profit tax", "match goal team coach", "芯片 软件 网络 数据"]
+
+
+def make_rows(folder: Path, n_rows: int = 24) -> tuple[pd.DataFrame, np.ndarray]:
+    """Rows as ``tables.check_rows`` returns them, and class numbers; some lack the text, some the sound, one both."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(n_rows) % 3
+    lines = []
+    for i, k in enumerate(labels):
+        path = folder / f"{i}.wav"
+        tone = np.sin(2 * np.pi * 300 * (k + 1) * np.arange(1600) / 16_000) + rng.normal(0, 0.1, 1600)
+        soundfile.write(path, 0.5 * tone, 16_000)
+        text = " ".join(rng.permutation(WORDS[k].split()))
+        lines.append((10 + i, text if i % 5 else "", "", str(path) if i % 4 else "", LABEL_NAMES[k]))
+    return pd.DataFrame(lines, columns=["row", "text", "image", "audio", "label"]), labels
+
+
+def make_models(rows: pd.DataFrame, labels: np.ndarray) -> tuple[TrainedModels, dict]:
+    """Calibrated networks and all four fusions over ``rows``, and the encoders they need."""
+    there = (rows["text"] != "").to_numpy()
+    encoders = {
+        "text": TextEncoder(dimensions=4, ngram_dimensions=4).fit(
+            rows.loc[there, "text"].tolist(), labels[there]
+        ),
+        "audio": AudioEncoder().fit(rows["audio"].tolist()),
+    }
+    features, present = modalities.encode_rows(rows, encoders), modalities.present_parts(rows, list(encoders))
+    sizes = {name: values.shape[1] for name, values in features.items()}
+    shape = {"hidden": [6], "activations": ["relu"]}
+    networks = {name: build_mlp({name: size}, 3, random_state=5, **shape) for name, size in sizes.items()}
+    networks[FEATURE_LEVEL] = build_mlp(sizes, 3, **shape)
+    models = TrainedModels(networks, np.array([0.2, 0.5, 0.3]))
+    models.calibrate(features, present, labels)
+    votes = models.predict(features, present, names=list(sizes))
+    models.fusions = {
+        f"decision-level {rule}": DecisionFusion(rule, models.prior).fit(votes, present, labels)
+        for rule in RULES
+    }
+    return models, encoders
+
+
+def save(folder: Path, models: TrainedModels, encoders: dict) -> Path:
+    """Write the bundle to ``folder`` and say where."""
+    modalities.save_encoders(folder / "encoders", encoders)
+    facts = {"label_names": LABEL_NAMES, "chosen": "decision-level mean", "modalities": sorted(encoders)}
+    models.save_bundle(folder / "bundle", facts, encoders=folder / "encoders")
+    return folder / "bundle"
