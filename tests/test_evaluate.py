@@ -272,7 +272,7 @@ def test_nothing_to_compare_is_named(pairs):
         ({"difference": -0.05, "p": 0.01}, "b is worse than a: -5.0 points"),
         (
             {"difference": 0.05, "p": 0.01, "p_holm": 0.2},
-            "no difference between b and a was shown: +5.0 points",
+            "No difference between b and a was shown: +5.0 points",
         ),
         (
             {"difference": 0.0, "p": 1.0},

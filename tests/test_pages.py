@@ -29,9 +29,11 @@ def test_the_embedded_font_has_the_glyphs_of_the_page_and_no_others():
     assert pages.with_font("<style></style><p>plain</p>") == "<style></style><p>plain</p>"
 
 
-def test_words_stand_left_and_numbers_right():
-    html = pages._align_words("<td>12.5</td><td>word</td><td>-3</td><td>81 %</td>")
-    assert html == '<td>12.5</td><td class="left">word</td><td>-3</td><td>81 %</td>'
+def test_columns_of_words_stand_left_with_their_header():
+    head = "<tr><th></th><th>count</th><th>word</th><th>share</th></tr>"
+    rows = "<tr><th>0</th><td>12.5</td><td>bank</td><td>81 %</td></tr><tr><th>1</th><td>-3</td><td>7</td><td>1e-05</td></tr>"
+    html = pages._align_words(f"<table>{head}{rows}</table>")
+    assert re.findall(r'<t[dh] class="left">([^<]*)', html) == ["word", "bank", "7"]
 
 
 def test_pages_are_small_and_ask_for_nothing(finished_run):

@@ -84,6 +84,18 @@ def score_table(probabilities: dict[str, np.ndarray], labels: np.ndarray) -> pd.
     ).T.rename_axis("model")
 
 
+def readable(scores: pd.DataFrame) -> pd.DataFrame:
+    """A ``score_table`` for people: shares with their intervals as text, log loss with three digits."""
+    made = {
+        measure: [
+            interval_text(*line)
+            for line in scores[[measure, f"{measure}_low", f"{measure}_high"]].to_numpy(float)
+        ]
+        for measure in ("accuracy", "macro_f1")
+    }
+    return pd.DataFrame(made, index=scores.index).assign(log_loss=scores["log_loss"].astype(float).round(3))
+
+
 def majority_probabilities(training_labels: np.ndarray, n_rows: int, n_classes: int) -> np.ndarray:
     """The baseline that answers the class shares of the training rows to every row, shape (n_rows, n_classes)."""
     shares = np.bincount(training_labels, minlength=n_classes) / len(training_labels)
@@ -237,6 +249,8 @@ def comparison_text(a: str, b: str, line) -> str:
     p = line["p_holm"] if "p_holm" in line else line["p"]
     points = f"{100 * line['difference']:+.1f} points [{100 * line['low']:+.1f}, {100 * line['high']:+.1f}], p = {p:.2g}"
     if p < 0.05:
-        return f"{b} is {'better' if line['difference'] > 0 else 'worse'} than {a}: {points}."
+        return (
+            f"{b[0].upper()}{b[1:]} is {'better' if line['difference'] > 0 else 'worse'} than {a}: {points}."
+        )
     needed = f"this many rows could show a difference of {100 * line['detectable']:.1f} points or more"
-    return f"no difference between {b} and {a} was shown: {points}; {needed}."
+    return f"No difference between {b} and {a} was shown: {points}; {needed}."

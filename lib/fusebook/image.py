@@ -130,7 +130,7 @@ class ImageEncoder:
         with np.load(folder / "image.npz") as arrays:
             encoder = cls(size=int(arrays["size"]))
             encoder.mean_, encoder.scale_ = arrays["mean"], arrays["scale"]
-        encoder.network_ = keras.saving.load_model(folder / "image.keras", safe_mode=True)
+        encoder.network_ = keras.saving.load_model(folder / "image.keras", compile=False, safe_mode=True)
         return encoder
 
 

@@ -169,5 +169,5 @@ def save_model(model: keras.Model, path: Path) -> None:
 
 
 def load_model(path: Path) -> keras.Model:
-    """Read a .keras file in Keras's safe mode, which refuses layers that would run code."""
-    return keras.saving.load_model(path, safe_mode=True)
+    """Read a .keras file to predict with, in Keras's safe mode, which refuses layers that would run code."""
+    return keras.saving.load_model(path, compile=False, safe_mode=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import latex2mathml.converter
 import nbformat
+from bs4 import BeautifulSoup
 from fontTools import subset
 from fontTools.ttLib import TTFont
 from jinja2 import Environment, FileSystemLoader
@@ -18,6 +19,7 @@ from fusebook import cards, runs
 from fusebook.plots import CJK_FONT, INK, PAPER
 
 TEMPLATES = Path(__file__).parent / "assets" / "template"
+_NUMBER = re.compile(r"|[-+]?[\d.,]+(e[-+]?\d+)?\s*%?|nan|inf", re.IGNORECASE)
 SHOWN_TYPES = [
     "application/vnd.jupyter.widget-view+json", "text/html", "text/markdown", "image/svg+xml", "image/png", "text/plain",
 ]  # fmt: skip
@@ -96,8 +98,24 @@ def _prepare(notebook) -> None:
 
 
 def _align_words(html: str) -> str:
-    """Words in a table stand on the left, numbers on the right."""
-    return re.sub(r"<td>(?!\s*[-+]?[\d.,]+\s*%?\s*</td>)", '<td class="left">', html)
+    """Columns of words stand on the left with their header, columns of numbers on the right."""
+    if "<table" not in html:
+        return html
+    soup = BeautifulSoup(html, "html.parser")
+    for table in soup.find_all("table"):
+        lines = [line.find_all("td") for line in table.find_all("tr")]
+        width = max(map(len, lines), default=0)
+        heads = (
+            [line.find_all("th")[-width:] for line in table.find_all("tr") if not line.find("td")][:1]
+            if width
+            else []
+        )
+        for column in range(width):
+            cells = [line[column] for line in lines if column < len(line)]
+            if not all(_NUMBER.fullmatch(cell.get_text(strip=True)) for cell in cells):
+                for cell in [*cells, *(head[column] for head in heads if column < len(head))]:
+                    cell["class"] = [*cell.get("class", []), "left"]
+    return str(soup)
 
 
 def _inline_svg(svg: str) -> str:

@@ -3,7 +3,10 @@
 Notebook 05_inspect tells the story.
 """
 
+from collections.abc import Callable
+
 import ipywidgets
+import numpy as np
 import pandas as pd
 from IPython.display import HTML, display
 
@@ -31,24 +34,37 @@ def inspect_row(bundle: Bundle, rows: pd.DataFrame, number: int, *, model: str =
             f"Row {number} is not among the {len(rows)} rows. Take a number from the column 'row'."
         )
     model = model or bundle.chosen
-
-    def predict_texts(texts: list[str]):
-        copies = pd.concat([row] * len(texts), ignore_index=True).assign(text=texts)
-        return bundle.predict(copies, model=model)
-
     probabilities = bundle.predict(row, model=model)[0]
     best = int(probabilities.argmax())
     text = row["text"].iloc[0]
-    marks = explain.leave_words_out(text, predict_texts, best)
+    marks = explain.leave_words_out(text, _text_predictor(bundle, row, model), best)
     bars = cards.probability_bars(dict(zip(bundle.label_names, probabilities, strict=True)))
-    heading = f"row {number} · given {row['label'].iloc[0]} · {model}: {bundle.label_names[best]}"
+    given = f" · given {row['label'].iloc[0]}" if "label" in row else ""
+    heading = f"row {number}{given} · {model}: {bundle.label_names[best]}"
     card = cards.row_card(row.iloc[0].to_dict(), heading=heading, marks=marks, below=bars)
     return HTML(cards.CARD_STYLE + card)
 
 
+def _text_predictor(bundle: Bundle, row: pd.DataFrame, model: str) -> Callable[[list[str]], np.ndarray]:
+    """Texts to probabilities of ``row`` with each text in turn; its picture and sound are read once."""
+    features, present = bundle.encode(row)
+
+    def predict(texts: list[str]) -> np.ndarray:
+        copies = pd.concat([row] * len(texts), ignore_index=True).assign(text=texts, image="", audio="")
+        made, there = bundle.encode(copies)
+        for name in set(made) - {"text"}:
+            made[name], there[name] = (
+                np.repeat(part[name], len(texts), axis=0) for part in (features, present)
+            )
+        return bundle.models.predict(made, there, names=[model])[model]
+
+    return predict
+
+
 def inspector(bundle: Bundle, rows: pd.DataFrame) -> ipywidgets.Widget:
     """Choose a row and a model; see ``inspect_row``."""
-    choices = [(f"{line.row} · {line.label} · {line.text[:24]}", line.row) for line in rows.itertuples()]
+    lines = rows.assign(label="") if "label" not in rows else rows
+    choices = [(f"{line.row} · {line.label} · {line.text[:24]}", line.row) for line in lines.itertuples()]
     which = ipywidgets.Dropdown(options=choices, description="row", layout={"width": "32rem"})
     model = ipywidgets.Dropdown(options=bundle.models.names, value=bundle.chosen, description="model")
     output = ipywidgets.interactive_output(
