@@ -15,9 +15,6 @@ from fusebook import features as modalities
 from fusebook import model
 from fusebook.bundle import FEATURE_LEVEL, Bundle, TrainedModels
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Skipping variable loading for optimizer"
-)  # networks were never fitted
 NAMES = [
     "audio",
     "text",

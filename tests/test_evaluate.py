@@ -139,6 +139,20 @@ def test_score_table_has_a_line_a_model_in_the_order_given():
     assert table["log_loss"].idxmin() == "a"
 
 
+def test_scores_for_people():
+    probabilities, labels = guesses(40)
+    table = evaluate.score_table({"text": probabilities, "audio": np.eye(4)[labels]}, labels)
+    made = evaluate.readable(table)
+    assert list(made.index) == ["text", "audio"] and list(made) == ["accuracy", "macro_f1", "log_loss"]
+    assert made.loc["audio"].tolist() == ["100.0 % [100.0, 100.0]", "100.0 % [100.0, 100.0]", 0.0]
+    line = table.loc["text"]
+    expected = f"{100 * line['macro_f1']:.1f} % [{100 * line['macro_f1_low']:.1f}, {100 * line['macro_f1_high']:.1f}]"
+    assert made.loc["text", "macro_f1"] == expected
+    assert made.loc["text", "log_loss"] == pytest.approx(
+        log_loss(labels, probabilities, labels=range(4)), abs=5e-4
+    )
+
+
 def test_majority_is_scikit_learns_dummy():
     labels = np.array([0, 2, 2, 2, 1, 2])
     dummy = DummyClassifier(strategy="prior").fit(np.zeros((6, 1)), labels)
@@ -268,11 +282,11 @@ def test_nothing_to_compare_is_named(pairs):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ({"difference": 0.05, "p": 0.01}, "b is better than a: +5.0 points [+1.0, +9.0], p = 0.01."),
-        ({"difference": -0.05, "p": 0.01}, "b is worse than a: -5.0 points"),
+        ({"difference": 0.05, "p": 0.01}, "Text is better than a: +5.0 points [+1.0, +9.0], p = 0.01."),
+        ({"difference": -0.05, "p": 0.01}, "Text is worse than a: -5.0 points"),
         (
             {"difference": 0.05, "p": 0.01, "p_holm": 0.2},
-            "No difference between b and a was shown: +5.0 points",
+            "No difference between text and a was shown: +5.0 points",
         ),
         (
             {"difference": 0.0, "p": 1.0},
@@ -282,8 +296,8 @@ def test_nothing_to_compare_is_named(pairs):
 )
 def test_a_comparison_in_words(line, said):
     line = {"low": 0.01, "high": 0.09, "detectable": 0.03, **line}
-    assert said in evaluate.comparison_text("a", "b", line)
-    assert said in evaluate.comparison_text("a", "b", pd.Series(line))
+    assert said in evaluate.comparison_text("a", "text", line)
+    assert said in evaluate.comparison_text("a", "text", pd.Series(line))
 
 
 def test_an_interval_in_words():

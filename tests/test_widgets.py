@@ -15,10 +15,6 @@ from IPython.utils.capture import capture_output
 from fusebook import widgets
 from fusebook.bundle import Bundle
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Skipping variable loading for optimizer"
-)  # networks were never fitted
-
 
 @pytest.fixture(scope="module")
 def rows_and_bundle(tmp_path_factory):

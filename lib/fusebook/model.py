@@ -43,6 +43,7 @@ def build_mlp(
         Where ``hidden`` and ``activations`` differ in length or are empty, or Keras does not know a name.
     """
     _check_layers(hidden, activations)
+    rule = _optimizer(optimizer, learning_rate)
     keras.utils.set_random_seed(random_state)
     inputs = {name: keras.Input((size,), name=name) for name, size in sorted(input_sizes.items())}
     if len(inputs) == 1:
@@ -53,7 +54,6 @@ def build_mlp(
         joined = keras.layers.Dense(units, activation=activation)(joined)
     output = keras.layers.Dense(n_classes, activation="softmax", name="class")(joined)
     model = keras.Model(inputs, output)
-    rule = _optimizer(optimizer, learning_rate)
     # Ten batches a call: the way from Python to the compiled step and back costs more than a step of this size.
     model.compile(rule, "categorical_crossentropy", metrics=["accuracy"], steps_per_execution=10)
     return model
