@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: report test lab lock clean $(addprefix bench-,report mlp)
+.PHONY: report test lab lock clean
 
 report: .venv/ready
 	$(BIN)/fusebook report

@@ -175,6 +175,11 @@ def test_leaving_a_part_out_is_a_row_that_lacks_it(made, bundle, part):
     )
     for name in NAMES:
         np.testing.assert_array_equal(left_out[name], lacking[name])
+    for made_up, true in zip(
+        bundle.encode(rows, without=(part,)), bundle.encode(rows.assign(**{part: ""})), strict=True
+    ):
+        for name in ("audio", "text"):
+            np.testing.assert_array_equal(made_up[name], true[name])
     full = bundle.predict_all(rows)
     assert all(
         np.abs(left_out[name] - full[name]).max() > 1e-3 for name in NAMES if name not in ("audio", "text")

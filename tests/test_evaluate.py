@@ -314,12 +314,14 @@ def of_confidence(confidence, right):
 
 
 def test_calibration_by_hand():
-    probabilities, labels = of_confidence([0.95, 0.93, 0.91, 0.65, 0.61, 1.0], [1, 1, 0, 0, 1, 1])
+    probabilities, labels = of_confidence([0.95, 0.93, 0.91, 0.65, 0.61, 1.0, 0.72], [1, 1, 0, 0, 1, 1, 1])
     table = evaluate.calibration_table(probabilities, labels)
-    expected = [[0.6, 0.7, 2, 0.63, 0.5], [0.9, 1.0, 4, 0.9475, 0.75]]
+    expected = [[0.6, 0.7, 2, 0.63, 0.5], [0.7, 0.8, 1, 0.72, 1], [0.9, 1.0, 4, 0.9475, 0.75]]
     np.testing.assert_allclose(table[["low", "high", "rows", "confidence", "accuracy"]], expected)
     error = evaluate.expected_calibration_error(probabilities, labels)
-    assert error == pytest.approx((2 * 0.13 + 4 * 0.1975) / 6)
+    assert error == pytest.approx(
+        (2 * 0.13 + 1 * 0.28 + 4 * 0.1975) / 7
+    )  # too modest counts as too sure does
 
 
 @pytest.mark.parametrize("n_bins", [5, 10, 15])
@@ -377,6 +379,14 @@ def test_margins_are_scaled_to_the_lowest_loss(n_classes):
     made = evaluate.margins_to_probabilities(margins[:200], margins[200:], labels[200:])
     np.testing.assert_allclose(made, softmax(best * logits[:200], axis=1), atol=2e-3)
     np.testing.assert_array_equal(made.argmax(axis=1), logits[:200].argmax(axis=1))
+
+
+def test_a_class_without_margins_is_named():
+    margins = np.ones((3, 2))  # scikit-learn makes no column for a class that no training row has
+    with pytest.raises(
+        ValueError, match="margins: labels run from 0 to 2; expected class numbers from 0 to 1"
+    ):
+        evaluate.margins_to_probabilities(margins, margins, np.array([0, 1, 2]))
 
 
 def test_a_positive_margin_speaks_for_the_second_class():

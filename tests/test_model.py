@@ -1,8 +1,5 @@
 """The MLP: its layers and outputs against NumPy, its training against scikit-learn's scores, its file against strangers."""
 
-import zipfile
-from pathlib import Path
-
 import numpy as np
 import pytest
 from scipy.special import expit, softmax
@@ -279,34 +276,15 @@ def test_a_saved_network_predicts_the_same(joint, tmp_path):
     assert [path.name for path in tmp_path.rglob("*.keras")] == ["both.keras"], "nothing half-written is left"
 
 
-def lambda_file(path: Path, mark: Path) -> None:
-    def leave_mark(values):
-        mark.touch()
-        return values
-
-    inputs = keras.Input((2,), name="text")
-    keras.Model(inputs, keras.layers.Lambda(leave_mark, output_shape=(2,))(inputs)).save(path)
-
-
-def function_file(path: Path, mark: Path) -> None:
-    """A file of ours in which a stranger has replaced an activation by a function that leaves a mark."""
-    whole = path.with_name("whole.keras")
-    models.save_model(models.build_mlp({"text": 2}, 2, hidden=[2], activations=["relu"]), whole)
-    evil = f'{{"module": "os", "class_name": "function", "config": "mkdir", "registered_name": "{mark}"}}'
-    with zipfile.ZipFile(whole) as old, zipfile.ZipFile(path, "w") as new:
-        for name in old.namelist():
-            content = old.read(name)
-            if name == "config.json":
-                assert b'"relu"' in content
-                content = content.replace(b'"relu"', evil.encode())
-            new.writestr(name, content)
-
-
-@pytest.mark.parametrize("write", [lambda_file, function_file])
-def test_a_strangers_code_is_not_run(write, tmp_path):
+def test_a_strangers_code_is_not_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     mark, path = tmp_path / "mark", tmp_path / "stranger.keras"
-    write(path, mark)
-    mark.unlink(missing_ok=True)  # building a Lambda layer runs it once
-    with pytest.raises((ValueError, TypeError)):
+    inputs = keras.Input((2,), name="text")
+    evil = keras.layers.Lambda(lambda x: (__import__("pathlib").Path("mark").touch(), x)[1])
+    keras.Model(inputs, evil(inputs)).save(path)
+    mark.unlink()  # building the layer ran it
+    with pytest.raises(ValueError, match="Lambda"):
         models.load_model(path)
     assert not mark.exists()
+    keras.saving.load_model(path, compile=False, safe_mode=False)
+    assert mark.exists(), "else the file was harmless and shows nothing"

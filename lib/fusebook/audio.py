@@ -93,8 +93,12 @@ class AudioEncoder:
 
     def fit(self, paths: list[str], labels=None) -> "AudioEncoder":
         """Learn mean and spread from training rows; "" stands for a missing sound. ``labels`` are not used."""
-        made = self._encode(paths)[np.array([bool(path) for path in paths])]
-        self.mean_, self.scale_ = made.mean(axis=0), np.maximum(made.std(axis=0), 1e-6)
+        there = [path for path in paths if path]
+        if not there:
+            raise ValueError("No training row has a sound. Leave the audio column out.")
+        made = self._encode(there).astype(np.float64)
+        spread = made.std(axis=0)
+        self.mean_, self.scale_ = made.mean(axis=0), np.where(spread > 1e-6, spread, 1)  # 1 for a constant
         return self
 
     def transform(self, paths: list[str]) -> np.ndarray:

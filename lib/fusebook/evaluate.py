@@ -108,8 +108,10 @@ def margins_to_probabilities(
     """Turn a linear model's margins into probabilities, the scale fitted on validation rows (Platt, 1999).
 
     ``margins`` of shape (n_rows, n_classes), or (n_rows,) for two classes. Returns shape (n_rows, n_classes).
+    Raises ValueError where a label has no column, as that of a class without training rows.
     """
     both = [np.column_stack([-m, m]) if m.ndim == 1 else m for m in (margins, validation_margins)]
+    check_probabilities(softmax(both[1], axis=1), validation_labels, "margins")
     temperature = fit_temperature(softmax(both[1], axis=1), validation_labels)
     return calibrate(softmax(both[0], axis=1), temperature)
 

@@ -40,13 +40,14 @@ def leave_words_out(text: str, predict: Callable[[list[str]], np.ndarray], class
 
 
 def _spans(text: str) -> list[tuple[int, int]]:
-    folded = text.casefold() if len(text.casefold()) == len(text) else text
+    folded = text.casefold()
+    owner = [i for i, character in enumerate(text) for _ in character.casefold()]  # ß folds to two characters
     spans, place = [], 0
     for token in tokenise(text):
         start = folded.find(token, place)
         if start >= 0:
             place = start + len(token)
-            spans.append((start, place))
+            spans.append((owner[start], owner[place - 1] + 1))
     step = -(-len(spans) // MOST_WORDS)
     return [
         (group[0][0], group[-1][1]) for i in range(0, len(spans), step or 1) if (group := spans[i : i + step])

@@ -28,13 +28,16 @@ def check_image(path: Path) -> str:
 
 def read_image(path: str | Path, size: int = 48) -> np.ndarray:
     """The picture as RGB, uint8, shape (size, size, 3): turned as its EXIF says, alpha laid on white, cut square."""
+    return np.asarray(ImageOps.fit(_open(path), (size, size), Image.Resampling.BILINEAR))
+
+
+def _open(path: str | Path) -> Image.Image:
     with Image.open(path) as picture:
         upright = ImageOps.exif_transpose(picture)
         if upright.mode.startswith("I;16"):  # Pillow would clip 16 bits to 8 instead of scaling
             upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
         layers = upright.convert("RGBA")
-    flat = Image.alpha_composite(Image.new("RGBA", layers.size, "white"), layers).convert("RGB")
-    return np.asarray(ImageOps.fit(flat, (size, size), Image.Resampling.BILINEAR))
+    return Image.alpha_composite(Image.new("RGBA", layers.size, "white"), layers).convert("RGB")
 
 
 def read_images(paths: list[str], size: int = 48) -> np.ndarray:
@@ -52,13 +55,17 @@ def image_facts(path: str | Path) -> dict[str, float]:
 
     Blur is the variance of the Laplacian of the grey picture (Pech-Pacheco and others, 2000): low means blurred.
     """
-    with Image.open(path) as picture:
-        grey = np.asarray(picture.convert("L"), np.float32)
-        width, height = picture.size
+    picture = _open(path)
+    grey = np.asarray(picture.convert("L"), np.float32)
     inner = grey[1:-1, 1:-1]
     laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * inner
     blur = float(laplacian.var()) if laplacian.size else 0.0
-    return {"width": width, "height": height, "brightness": float(grey.mean() / 255), "blur": blur}
+    return {
+        "width": picture.width,
+        "height": picture.height,
+        "brightness": float(grey.mean() / 255),
+        "blur": blur,
+    }
 
 
 class ImageEncoder:
@@ -71,6 +78,10 @@ class ImageEncoder:
     """
 
     def __init__(self, size=48, epochs=15, random_state=42):
+        if size < 8 or size % 8:
+            raise ValueError(
+                f"The image size is {size}; expected a multiple of 8, as it is halved three times."
+            )
         self.size = size
         self.epochs = epochs
         self.random_state = random_state
@@ -94,7 +105,8 @@ class ImageEncoder:
             batch_size=32, callbacks=[stopping], verbose=0,
         ).history  # fmt: skip
         inside = self._hidden(pictures)
-        self.mean_, self.scale_ = inside.mean(axis=0), np.maximum(inside.std(axis=0), 1e-3)
+        spread = inside.std(axis=0)
+        self.mean_, self.scale_ = inside.mean(axis=0), np.where(spread > 1e-3, spread, 1)  # 1 for a dead unit
         return self
 
     def transform(self, paths: list[str]) -> np.ndarray:
@@ -144,9 +156,17 @@ def _build_cnn(size: int, n_classes: int):
         passed = layers.Conv2D(filters, 3, padding="same", use_bias=False)(passed)
         # Keras's own momentum of 0.99 needs some hundred steps to settle; a small table has twenty an epoch.
         passed = layers.BatchNormalization(momentum=0.9)(passed)
-        passed = layers.MaxPooling2D()(layers.Activation("relu")(passed))
+        passed = _halve(layers.Activation("relu")(passed))
     passed = layers.Dense(64, activation="relu", name="hidden")(layers.GlobalAveragePooling2D()(passed))
     output = layers.Dense(n_classes, activation="softmax")(layers.Dropout(0.3)(passed))
     network = keras.Model(pictures, output)
     network.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], steps_per_execution=4)
     return network
+
+
+def _halve(pictures):
+    """Max pooling of 2 by 2, written as a maximum over a reshaped axis: Keras's own trains half as fast on a CPU."""
+    from keras import ops
+
+    _, height, width, channels = pictures.shape
+    return ops.max(ops.reshape(pictures, (-1, height // 2, 2, width // 2, 2, channels)), axis=(2, 4))

@@ -27,7 +27,8 @@ def predict_table(
 
     Returns
     -------
-    predictions : the table's own columns, then predicted, class_id, confidence and one probability column a label
+    predictions : the table's own columns (" (table)" is put behind a name that is also ours), then predicted, class_id,
+        confidence and one probability column a label
     rejected : DataFrame with row, part, reason, detail
 
     Raises FileNotFoundError and ValueError as ``tables.read_table``, ``tables.check_rows`` and ``Bundle`` do.
@@ -40,7 +41,7 @@ def predict_table(
     probabilities = bundle.predict(rows, model=model) if len(rows) else np.empty((0, len(bundle.label_names)))
     made = prediction_columns(probabilities, bundle.label_names)
     own = content.loc[rows["row"]].reset_index(drop=True)
-    own = own.drop(columns=[name for name in own if name in made])
+    own = own.rename(columns={name: f"{name} (table)" for name in own if name in made})
     return pd.concat([own, made], axis=1), pd.concat([refused, rejected], ignore_index=True)
 
 

@@ -5,6 +5,8 @@ Notebooks 01_explore and 02_preprocess tell the story.
 
 import csv
 import io
+import json
+import math
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -14,6 +16,7 @@ import charset_normalizer
 import ftfy
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 from datasketch import MinHash, MinHashLSH
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -25,6 +28,7 @@ FEWEST_ROWS_PER_LABEL = 5  # fewer can't be in training, validation and test row
 
 REASONS = {
     "FIELD_COUNT": "the line has another number of fields than the header",
+    "LINE_BROKEN": "the line is not a JSON object",
     "LABEL_EMPTY": "no label",
     "LABEL_RARE": f"a label with fewer than {FEWEST_ROWS_PER_LABEL} rows can't be split and learnt",
     "NO_CONTENT": "no text, picture or sound is left in the row",
@@ -38,7 +42,9 @@ REASONS = {
     "AUDIO_NOT_FINITE": "the sound has samples that are not finite numbers",
 }
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
+_LINE_END = re.compile(r"\r\n?|[\x0b\x0c]")
+_DELIMITED, _JSON_LINES, _PARQUET = {".csv", ".tsv", ".txt"}, {".jsonl", ".ndjson"}, {".parquet", ".pq"}
 
 
 def read_table(path: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -50,33 +56,34 @@ def read_table(path: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     Returns
     -------
     table : DataFrame of strings of shape (n_rows, n_columns), indexed by row number from 1; "" where a value is missing
-    rejected : DataFrame with the columns row, part, reason, detail: lines with a wrong number of fields
+    rejected : DataFrame with the columns row, part, reason, detail: lines that are not as the header or JSON says
 
     Raises
     ------
     FileNotFoundError, ValueError
-        Where there is no file, an unknown ending, or nothing in the table.
+        Where there is no file, an unknown ending, nothing in the table, or a column name that stands twice.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"No table at {path}. Pass the path of a CSV, TSV, JSONL or Parquet file.")
     ending = path.suffix.lower()
-    rejected = _rejected([])
-    if ending in {".csv", ".tsv", ".txt"}:
+    if ending in _DELIMITED:
         table, rejected = _read_delimited(_decode(path), ending)
-    elif ending in {".jsonl", ".ndjson"}:
-        table = pd.read_json(io.StringIO(_decode(path)), lines=True, dtype=False)
-    elif ending in {".parquet", ".pq"}:
-        table = pd.read_parquet(path)
+    elif ending in _JSON_LINES:
+        table, rejected = _read_json_lines(_decode(path))
+    elif ending in _PARQUET:
+        table, rejected = _read_parquet(path), _rejected([])
     else:
         raise ValueError(
             f"{path.name} ends in {ending!r}; expected .csv, .tsv, .txt, .jsonl or .parquet. Convert it first."
         )
     if table.empty:
-        raise ValueError(f"{path} has no rows. Expected a header line and at least one row below it.")
-    if ending not in {".csv", ".tsv", ".txt"}:
-        table = table.map(lambda value: "" if pd.isna(value) else str(value))
-        table.index = pd.RangeIndex(1, len(table) + 1)
+        refused = f" that can be read ({len(rejected)} are refused)" if len(rejected) else ""
+        raise ValueError(f"{path} has no rows{refused}. Expected at least one, in a CSV below a header line.")
+    if twice := sorted({name for name in table.columns[table.columns.duplicated()] if name.strip()}):
+        raise ValueError(
+            f"{path.name} has several columns named {', '.join(map(repr, twice))}. Give each a name of its own."
+        )
     return table, rejected
 
 
@@ -94,23 +101,57 @@ def _decode(path: Path) -> str:
 
 
 def _read_delimited(content: str, ending: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    header_line = content.split("\n", 1)[0]
+    header_line = re.sub(r'"[^"]*"', "", content.split("\n", 1)[0])  # a quoted name may hold any delimiter
     delimiter = "\t" if ending == ".tsv" else max(",;\t", key=header_line.count)
     quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
     csv.field_size_limit(2**31 - 1)
     lines = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, quoting=quoting)
     header = next(lines, [])
-    numbered = [(row, fields) for row, fields in enumerate((line for line in lines if line), start=1)]
-    good = [(row, fields) for row, fields in numbered if len(fields) == len(header)]
-    table = pd.DataFrame(
-        [fields for _, fields in good], columns=header, index=[row for row, _ in good], dtype=str
-    )
-    bad = [
-        (row, "row", "FIELD_COUNT", f"{len(fields)} fields, header has {len(header)}")
-        for row, fields in numbered
-        if len(fields) != len(header)
-    ]
+    good, bad, end, row = {}, [], lines.line_num, 0
+    for fields in lines:
+        start, end = end + 1, lines.line_num
+        row += bool(fields)
+        if len(fields) == len(header):
+            good[row] = fields
+        elif fields:  # a quote that nobody closed takes in all lines that follow: say which
+            place = f"line {end} of the file" if start == end else f"lines {start} to {end} of the file"
+            detail = f"{len(fields)} fields, header has {len(header)}; {place}"
+            bad.append((row, "row", "FIELD_COUNT", detail))
+    table = pd.DataFrame(list(good.values()), columns=header, index=list(good), dtype=str)
     return table, _rejected(bad)
+
+
+def _read_json_lines(content: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    good, bad = {}, []
+    for row, line in enumerate((line for line in content.split("\n") if line.strip()), start=1):
+        try:
+            good[row] = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            bad.append((row, "row", "LINE_BROKEN", str(error)))
+    bad += [
+        (row, "row", "LINE_BROKEN", "no object") for row, value in good.items() if not isinstance(value, dict)
+    ]
+    good = {row: value for row, value in good.items() if isinstance(value, dict)}
+    return _as_table(list(good.values()), list(good)), _rejected(sorted(bad))
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    records = pq.read_table(path).to_pylist()  # through pandas whole numbers beside a missing one become 1.0
+    return _as_table(records, list(range(1, len(records) + 1)))
+
+
+def _as_table(records: list[dict], numbers: list[int]) -> pd.DataFrame:
+    table = pd.DataFrame(records, index=numbers, dtype=object)
+    return table.rename(columns=str).map(_as_text)
+
+
+def _as_text(value: object) -> str:
+    """``value`` as text: "" where it is missing, JSON for a list or an object."""
+    if isinstance(value, list | dict):
+        value = json.dumps(value, ensure_ascii=False, default=str)
+    elif value is None or value != value:
+        return ""
+    return str(value).encode("utf-8", "ignore").decode()  # JSON can hold half a character; no file can
 
 
 def _rejected(lines: list[tuple]) -> pd.DataFrame:
@@ -150,11 +191,13 @@ def check_rows(
     _require_columns(table, columns)
     rows = pd.DataFrame({"row": table.index})
     lines: list[tuple] = []
-    given = table[columns["text"]] if "text" in columns else pd.Series([""] * len(table), dtype=str)
-    rows["text"] = [repair_text(text) for text in given]
-    rows["text_repaired"] = rows["text"].to_numpy() != np.array(
-        [str(text).strip() for text in given], dtype=object
+    given = (
+        [_LINE_END.sub("\n", text) for text in table[columns["text"]]]
+        if "text" in columns
+        else [""] * len(table)
     )
+    rows["text"] = [repair_text(text) for text in given]
+    rows["text_repaired"] = [mended != text.strip() for mended, text in zip(rows["text"], given, strict=True)]
     if "text" in columns:
         lines += [(row, "text", "TEXT_EMPTY", "") for row in rows.loc[rows["text"] == "", "row"]]
     for part in ("image", "audio"):
@@ -189,30 +232,49 @@ def _require_columns(table: pd.DataFrame, columns: Mapping[str, str]) -> None:
 
 def repair_text(text: str) -> str:
     """``text`` without control characters and outer blanks, its mojibake mended (ftfy; also UTF-8 read as GBK)."""
-    text = _CONTROL.sub("", str(text)).strip()
+    text = _CONTROL.sub("", _LINE_END.sub("\n", text))
     mended = ftfy.fix_encoding(text)
-    if mended == text and not text.isascii():
-        try:  # Chinese of any length that happens to be valid UTF-8 in GBK bytes is mojibake, not chance.
-            mended = text.encode("gb18030").decode("utf-8") if len(text) > 5 else text
-        except UnicodeError:
-            mended = text
-    return mended
+    return (_mend_gbk(text) if mended == text else mended).strip()
+
+
+def _mend_gbk(text: str) -> str:
+    """UTF-8 that was read as GBK becomes what it was; other text stays as it is."""
+    if sum(character > "\x7f" for character in text) < 6:
+        return text  # a few Chinese characters may be valid UTF-8 in GBK bytes by chance
+    try:
+        mended = text.encode("gb18030").decode("utf-8")
+    except UnicodeError:
+        return text
+    # Clean Chinese that passes by chance turns into letters of two bytes, one for one; mojibake into Chinese of three.
+    long = sum(character >= "\u0800" for character in mended)
+    return mended if 2 * long > sum(character > "\x7f" for character in mended) else text
 
 
 def media_paths(table: pd.DataFrame, *, columns: Mapping[str, str], folder: str | Path) -> list[Path]:
     """The paths of all pictures and sounds that ``table`` names, whether a file is there or not."""
     named = [columns[part] for part in ("image", "audio") if columns.get(part)]
-    return [Path(folder) / path for name in named for path in table[name] if path.strip()]
+    paths = [path.strip() for name in named for path in table[name] if path.strip()]
+    return [Path(folder) / path for path in paths if _full_path(path, Path(folder))]
+
+
+def _full_path(path: str, folder: Path) -> Path | None:
+    """The absolute path, links followed; None where no file can have it (too long, a NUL byte, links in a circle)."""
+    try:
+        full = (folder / path).resolve()
+        full.exists()
+    except (OSError, RuntimeError, ValueError):
+        return None
+    return full
 
 
 def _check_path(path: str, folder: Path, check: Callable[[Path], str]) -> tuple[str, str]:
     """The absolute path, or "", and the reason why it was refused, or ""."""
     if not path.strip():
         return "", ""
-    full = (folder / path.strip()).resolve()
-    if not full.is_relative_to(folder.resolve()):
+    full = _full_path(path.strip(), folder)
+    if full and not full.is_relative_to(folder.resolve()):
         return "", "OUTSIDE_FOLDER"
-    if not full.is_file():
+    if not full or not full.is_file():
         return "", "FILE_MISSING"
     reason = check(full)
     return ("", reason) if reason else (str(full), "")
@@ -232,7 +294,7 @@ def _check_labels(rows: pd.DataFrame, keep: pd.Series) -> tuple[pd.Series, list[
     if (kept := rows.loc[keep, "label"].nunique()) < 2:
         raise ValueError(
             f"The label column has {kept} label(s) with at least {FEWEST_ROWS_PER_LABEL} rows "
-            f"(all counts: {dict(counts.head(10))}). Expected two or more: is it the right column?"
+            f"(all counts: {counts.head(10).to_dict()}). Expected two or more: is it the right column?"
         )
     return keep, lines
 
@@ -246,13 +308,12 @@ def find_duplicates(texts: list[str], *, threshold: float = 0.8, permutations: i
     distinct = {text: i for i, text in reversed(list(enumerate(normalised))) if text}
     shingles = [{text[j : j + 3].encode() for j in range(max(1, len(text) - 2))} for text in distinct]
     hashes = MinHash.bulk(shingles, num_perm=permutations, seed=1)
-    index = MinHashLSH(threshold=0.8 * threshold, num_perm=permutations)
+    # Of two errors the index should rather make the harmless one: a candidate too many, not a pair too few.
+    index = MinHashLSH(threshold=0.8 * threshold, num_perm=permutations, weights=(0.1, 0.9))
     shingles_of = dict(zip(distinct.values(), shingles, strict=True))
     pairs = [(i, distinct[text]) for i, text in enumerate(normalised) if text]
     for (first, own), minhash in zip(shingles_of.items(), hashes, strict=True):
-        for other in index.query(
-            minhash
-        ):  # candidates: the hash may err, the count of shared shingles does not
+        for other in index.query(minhash):  # the hash may err, the count of shared shingles does not
             if len(own & shingles_of[other]) >= threshold * len(own | shingles_of[other]):
                 pairs.append((first, other))
         index.insert(first, minhash)
@@ -273,11 +334,18 @@ def split_rows(
 
     Without duplicates the test rows are those of scikit-learn's ``train_test_split(stratify=labels)``.
 
+    A table so small that its share has fewer rows than there are labels gives one row a label.
+
     Returns an array of str of shape (n_rows,). Raises ValueError where a share leaves a split without rows.
     """
     for name, share in (("test_share", test_share), ("validation_share", validation_share)):
         if not 0 < share < 0.9:
             raise ValueError(f"{name} is {share}; expected a share between 0 and 0.9, such as 0.2.")
+    if test_share + validation_share > 0.95:
+        raise ValueError(
+            f"test_share and validation_share add up to {test_share + validation_share:.2f}, which leaves too few rows "
+            "to train on; expected at most 0.95, such as 0.2 and 0.1."
+        )
     table = pd.DataFrame({"label": np.asarray(labels), "group": groups})
     heads = table.groupby("group", sort=False)["label"].first()  # one label a group decides where it goes
     rest, test = _stratified(heads, test_share, random_state)
@@ -289,11 +357,17 @@ def split_rows(
 
 def _stratified(heads: pd.Series, share: float, random_state: int) -> tuple[np.ndarray, np.ndarray]:
     counts = heads.map(heads.value_counts())
-    stratify = heads.where(
-        counts > 1, "\x00rest"
-    )  # a label left with one group can't be stratified by itself
+    # A label left with one group can't be stratified by itself.
+    stratify = heads.where(counts > 1, "\x00rest")
     if stratify.value_counts().min() < 2:
         stratify = stratify.where(stratify != "\x00rest", stratify.mode()[0])
+    n_strata = stratify.nunique()
+    taken = max(math.ceil(share * len(heads)), n_strata)
+    if len(heads) - taken < n_strata:
+        raise ValueError(
+            f"Too few rows to split: {len(heads)} left that differ, of {n_strata} label(s), and {taken} would be taken out. "
+            "Add rows, or choose smaller shares."
+        )
     return train_test_split(
-        heads.index.to_numpy(), test_size=share, stratify=stratify, random_state=random_state
+        heads.index.to_numpy(), test_size=taken, stratify=stratify, random_state=random_state
     )

@@ -18,8 +18,10 @@ from sklearn.preprocessing import normalize
 
 from fusebook import runs
 
-_HAN = r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+"
-_PIECE = re.compile(rf"{_HAN}|[A-Za-z]+(?:['’-][A-Za-z]+)*|\d+(?:[.,:]\d+)*%?|[^\W\d_]+|[^\w\s]")
+_HAN_RANGES = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_HAN = rf"[{_HAN_RANGES}]+"
+_LETTERS = rf"[^\W\d_{_HAN_RANGES}]+"
+_PIECE = re.compile(rf"{_HAN}|{_LETTERS}(?:['’-]{_LETTERS})*|\d+(?:[.,:]\d+)*%?|[^\w\s]")
 _IS_HAN = re.compile(_HAN)
 _IS_WORD = re.compile(r"\w")
 

@@ -63,9 +63,9 @@ def tensorflow_python() -> Path | None:
     return python if has else None
 
 
-def seconds(python: str | Path, code: str) -> float:
+def seconds(python: str | Path, code: str, backend: str) -> float:
     """The training seconds that ``code`` prints in a fresh process; build and compile count, imports do not."""
-    quiet = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+    quiet = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "KERAS_BACKEND": backend}
     made = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True, env=quiet)
     return float(made.stdout.split("seconds")[-1])
 
@@ -74,8 +74,8 @@ def main() -> None:
     python = tensorflow_python()
     pairs = []
     for _ in range(PAIRS):
-        ours = seconds(sys.executable, OURS)
-        pairs.append((ours, seconds(python, THEIRS) if python else None))
+        ours = seconds(sys.executable, OURS, "jax")
+        pairs.append((ours, seconds(python, THEIRS, "tensorflow") if python else None))
         print(*pairs[-1])
     own = [ours for ours, _ in pairs]
     made = [
