@@ -19,8 +19,12 @@ def main() -> None:
         page.goto(PAGE.as_uri())
         parts = [page.screenshot(clip={"x": 0, "y": 0, "width": 960, "height": 470})]
         page.get_by_role("heading", name="The test").scroll_into_view_if_needed()
-        top = page.evaluate("[...document.querySelectorAll('h2')].find(h => h.textContent.trim() == 'The test').offsetTop")
-        parts.append(page.screenshot(full_page=True, clip={"x": 0, "y": top - 10, "width": 960, "height": 560}))
+        top = page.evaluate(
+            "[...document.querySelectorAll('h2')].find(h => h.textContent.trim() == 'The test').offsetTop"
+        )
+        parts.append(
+            page.screenshot(full_page=True, clip={"x": 0, "y": top - 10, "width": 960, "height": 560})
+        )
         browser.close()
     pictures = [Image.open(BytesIO(part)).convert("RGB") for part in parts]
     whole = Image.new("RGB", (960, sum(picture.height for picture in pictures)), "white")

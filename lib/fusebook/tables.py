@@ -80,10 +80,6 @@ def read_table(path: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     if table.empty:
         refused = f" that can be read ({len(rejected)} are refused)" if len(rejected) else ""
         raise ValueError(f"{path} has no rows{refused}. Expected at least one, in a CSV below a header line.")
-    if twice := sorted({name for name in table.columns[table.columns.duplicated()] if name.strip()}):
-        raise ValueError(
-            f"{path.name} has several columns named {', '.join(map(repr, twice))}. Give each a name of its own."
-        )
     return table, rejected
 
 
@@ -107,6 +103,7 @@ def _read_delimited(content: str, ending: str) -> tuple[pd.DataFrame, pd.DataFra
     csv.field_size_limit(2**31 - 1)
     lines = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, quoting=quoting)
     header = next(lines, [])
+    _refuse_twins(header)
     good, bad, end, row = {}, [], lines.line_num, 0
     for fields in lines:
         start, end = end + 1, lines.line_num
@@ -119,6 +116,14 @@ def _read_delimited(content: str, ending: str) -> tuple[pd.DataFrame, pd.DataFra
             bad.append((row, "row", "FIELD_COUNT", detail))
     table = pd.DataFrame(list(good.values()), columns=header, index=list(good), dtype=str)
     return table, _rejected(bad)
+
+
+def _refuse_twins(header: list[str]) -> None:
+    # Those without a name may be several: spreadsheets write empty columns behind the last one.
+    if twice := sorted({name for name in header if name.strip() and header.count(name) > 1}):
+        raise ValueError(
+            f"The table has several columns named {', '.join(map(repr, twice))}. Give each a name of its own."
+        )
 
 
 def _read_json_lines(content: str) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -136,6 +141,7 @@ def _read_json_lines(content: str) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
+    _refuse_twins(pq.read_schema(path).names)
     records = pq.read_table(path).to_pylist()  # through pandas whole numbers beside a missing one become 1.0
     return _as_table(records, list(range(1, len(records) + 1)))
 
@@ -356,18 +362,17 @@ def split_rows(
 
 
 def _stratified(heads: pd.Series, share: float, random_state: int) -> tuple[np.ndarray, np.ndarray]:
-    counts = heads.map(heads.value_counts())
-    # A label left with one group can't be stratified by itself.
-    stratify = heads.where(counts > 1, "\x00rest")
-    if stratify.value_counts().min() < 2:
-        stratify = stratify.where(stratify != "\x00rest", stratify.mode()[0])
-    n_strata = stratify.nunique()
-    taken = max(math.ceil(share * len(heads)), n_strata)
-    if len(heads) - taken < n_strata:
+    """Names of the groups that stay and of those taken out; a label's only group stays, to be learnt from."""
+    alone = heads.map(heads.value_counts()) == 1
+    several = heads[~alone]
+    n_labels = several.nunique()
+    taken = max(math.ceil(share * len(several)), n_labels)
+    if not n_labels or len(several) - taken < n_labels:
         raise ValueError(
-            f"Too few rows to split: {len(heads)} left that differ, of {n_strata} label(s), and {taken} would be taken out. "
-            "Add rows, or choose smaller shares."
+            f"Too few rows to split: {len(heads)} left that differ, of {heads.nunique()} label(s), and {taken} would be "
+            "taken out. Add rows, or choose smaller shares."
         )
-    return train_test_split(
-        heads.index.to_numpy(), test_size=taken, stratify=stratify, random_state=random_state
+    stay, out = train_test_split(
+        several.index.to_numpy(), test_size=taken, stratify=several, random_state=random_state
     )
+    return np.concatenate([stay, heads.index[alone]]), out
