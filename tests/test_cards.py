@@ -141,6 +141,27 @@ def test_cards_of_a_table():
     assert "article" not in Reader(cards.cards(table[:0]).data.removeprefix(cards.CARD_STYLE)).names()
 
 
+@pytest.mark.parametrize(
+    ("values", "headings"),
+    [
+        ([0.5, 0.25], ["0.5", "0.25"]),
+        ([0, 7], ["0", "7"]),
+        ([True, False], ["True", "False"]),
+        ([0.5, np.nan], ["0.5", "row 6 · sport"]),
+        (["x", None], ["x", "row 6 · sport"]),
+        (pd.Categorical(["x", "<y>"]), ["x", "<y>"]),
+        (pd.array([1, None], dtype="Int64"), ["1", "row 6 · sport"]),
+    ],
+)
+def test_a_heading_may_be_a_column_of_any_type(values, headings):
+    """Where the value is missing the heading is that of a card without one."""
+    table = pd.DataFrame([row(), row(row=6)]).assign(why=values)
+    read = Reader(cards.cards(table, heading="why").data.removeprefix(cards.CARD_STYLE))
+    assert read.parts["fb-head"] == "".join(headings)
+    read = Reader(cards.cards(table, heading="nowhere").data.removeprefix(cards.CARD_STYLE))
+    assert read.parts["fb-head"] == "row 5 · sportrow 6 · sport"
+
+
 # --- Marks --------------------------------------------------------------------------------------------
 
 

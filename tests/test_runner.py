@@ -1,10 +1,15 @@
 """The runner: order, freshness, refused parameters, failures that leave what is done."""
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 from click.testing import CliRunner
 from conftest import PROJECT, SMALL, write_table
@@ -190,3 +195,25 @@ def test_the_command_predicts_a_new_table(finished_run, small_table, tmp_path):
     assert (probabilities.to_numpy().argmax(axis=1) == predictions["class_id"]).all()
     again = CliRunner().invoke(cli.main, [*arguments, "--text", "title"])
     assert again.exit_code == 1 and "is there already" in again.output
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends SIGINT")
+def test_a_stopped_run_leaves_no_kernel_and_goes_on(small_table, tmp_path):
+    command = [sys.executable, "-m", "fusebook.cli", "report", "--table", str(small_table), "--text", "title",
+               "--label", "topic", "--run", str(tmp_path / "run")]  # fmt: skip
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=PROJECT)
+    for line in process.stderr:
+        if line.startswith("02_preprocess: runs"):
+            break
+    kernels = [
+        child for child in psutil.Process(process.pid).children() if "ipykernel" in " ".join(child.cmdline())
+    ]
+    assert kernels
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 130
+    assert not psutil.wait_procs(kernels, timeout=20)[1]
+    assert (tmp_path / "run" / "artifacts" / "rows.parquet").exists()
+    with pytest.raises(
+        ValueError, match="Did you mean"
+    ):  # the folder is a run, so only the parameter is refused
+        runner.run_notebooks(tmp_path / "run", {"epoch": 1}, export=lambda run, step: None)

@@ -40,8 +40,10 @@ def row_card(row, *, heading: str = "", marks: pd.DataFrame | None = None, below
 
 def cards(table: pd.DataFrame, **options) -> HTML:
     """All rows of ``table`` as cards, side by side where there is room; ``heading`` may be a column of the table."""
-    heading = options.pop("heading", "")
-    made = [row_card(row, heading=row.get(heading, ""), **options) for row in table.to_dict("records")]
+    column = options.pop("heading", "")
+    headings = table[column].astype(object).fillna("").astype(str) if column in table else [""] * len(table)
+    rows = zip(table.to_dict("records"), headings, strict=True)
+    made = [row_card(row, heading=heading, **options) for row, heading in rows]
     return HTML(CARD_STYLE + f'<div class="fb-cards">{"".join(made)}</div>')
 
 

@@ -1,5 +1,6 @@
 """The command `fusebook`: a light wrapper that reads options, calls the library and prints."""
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -90,6 +91,9 @@ def _report(folder: Path, values: dict, force: bool, jobs: int) -> None:
         failure, steps = str(error), step_room.read_steps(step_room.find_notebooks())
     except (ValueError, FileNotFoundError) as error:
         raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        click.echo("Stopped. What is done stays; the same command goes on from there.", err=True)
+        os._exit(130)  # the thread that waits for a kernel just killed can't be joined
     from fusebook import pages
 
     index = pages.write_index(folder, steps)

@@ -3,6 +3,7 @@
 Notebook 06_predict tells the story.
 """
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -41,8 +42,20 @@ def predict_table(
     probabilities = bundle.predict(rows, model=model) if len(rows) else np.empty((0, len(bundle.label_names)))
     made = prediction_columns(probabilities, bundle.label_names)
     own = content.loc[rows["row"]].reset_index(drop=True)
-    own = own.rename(columns={name: f"{name} (table)" for name in own if name in made})
+    own.columns = _own_names(list(own), set(made))
     return pd.concat([own, made], axis=1), pd.concat([refused, rejected], ignore_index=True)
+
+
+def _own_names(names: list[str], ours: set[str]) -> list[str]:
+    """``names`` with " (table)" behind each that is one of ``ours``; more than once where that name is taken too."""
+    result, taken = [], ours | set(names)
+    for name in names:
+        if name in ours:
+            while name in taken:
+                name += " (table)"
+            taken.add(name)
+        result.append(name)
+    return result
 
 
 def predict_rows(bundle: Bundle, rows: pd.DataFrame, *, model: str = "") -> pd.DataFrame:
@@ -66,4 +79,6 @@ def prediction_columns(probabilities: np.ndarray, label_names: list[str]) -> pd.
 def write_predictions(path: str | Path, predictions: pd.DataFrame) -> None:
     """Write predictions as CSV (UTF-8 with a mark, so that spreadsheets show Chinese), whole or not at all."""
     with runs.replacing(path) as beside:
-        predictions.to_csv(beside, index=False, encoding="utf-8-sig", float_format="%.6f")
+        # All text in quotes: pandas leaves a lone carriage return bare, and readers would break the line there.
+        options = {"quoting": csv.QUOTE_NONNUMERIC, "float_format": "%.6f"}
+        predictions.to_csv(beside, index=False, encoding="utf-8-sig", **options)

@@ -89,7 +89,8 @@ def _check_run_folder(run: Path) -> None:
         raise ValueError(
             f"{run} holds files and is no run of Fusebook. Name another folder with --run; nothing was touched."
         )
-    (run / "notebooks").mkdir(parents=True, exist_ok=True)
+    for folder in ("notebooks", "artifacts"):
+        (run / folder).mkdir(parents=True, exist_ok=True)
 
 
 class _Execution:
@@ -100,6 +101,7 @@ class _Execution:
         self.side_by_side = side_by_side
         self.ready = {step.name for step in steps.values() if step.status == "fresh"}
         self.warm: dict[str, Future] = {}
+        self.kernels: list[KernelManager] = []
         self.executing: dict[Future, Step] = {}
         self.exporting: dict[Future, Step] = {}
         self.begun = time.monotonic()
@@ -107,17 +109,20 @@ class _Execution:
     def carry_out(self) -> None:
         """Execute and export until nothing is left or a cell has raised."""
         # Two at a time execute; two kernels warm up behind them; exports have a thread of their own.
-        with (
-            ThreadPoolExecutor(self.side_by_side) as self.workers,
-            ThreadPoolExecutor(2) as self.warmers,
-            ThreadPoolExecutor(1) as self.exporters,
-        ):
-            try:
-                while self._start_free_steps() or self.executing or self.exporting:
-                    self._await_one()
-                    self.watch(self.steps)
-            finally:
-                self._stop_kernels()
+        self.workers, self.warmers = ThreadPoolExecutor(self.side_by_side), ThreadPoolExecutor(2)
+        self.exporters = ThreadPoolExecutor(1)
+        try:
+            while self._start_free_steps() or self.executing or self.exporting:
+                self._await_one()
+                self.watch(self.steps)
+        finally:
+            self._stop_kernels()
+            for pool in (
+                self.workers,
+                self.warmers,
+                self.exporters,
+            ):  # a thread may wait for ever for a dead kernel
+                pool.shutdown(wait=False, cancel_futures=True)
         for step in self.steps.values():
             if step.status == "waiting":
                 step.status = "skipped"
@@ -156,7 +161,7 @@ class _Execution:
 
     def _warm(self, step: Step) -> None:
         if step.name not in self.warm:
-            self.warm[step.name] = self.warmers.submit(_warm_kernel, step)
+            self.warm[step.name] = self.warmers.submit(_warm_kernel, step, self.kernels)
 
     def _execute(self, step: Step) -> None:
         kernel = self.warm[step.name].result()
@@ -190,9 +195,9 @@ class _Execution:
             step.status = "done"
 
     def _stop_kernels(self) -> None:
-        for future in self.warm.values():
-            if not future.cancel() and not future.exception() and future.result().has_kernel:
-                future.result().shutdown_kernel(now=True)
+        for kernel in list(self.kernels):
+            if kernel.has_kernel and psutil.pid_exists(kernel.provisioner.pid or 0):
+                psutil.Process(kernel.provisioner.pid).kill()
 
     def _write_record(self) -> None:
         for step in self.steps.values():
@@ -219,9 +224,10 @@ def _sample_memory(step: Step) -> None:
         step.kernel = None
 
 
-def _warm_kernel(step: Step) -> KernelManager:
-    """Start a kernel and let it import what the notebook will, while earlier notebooks still work."""
+def _warm_kernel(step: Step, kernels: list[KernelManager]) -> KernelManager:
+    """Start a kernel, note it in ``kernels``, and let it import what the notebook will, while others still work."""
     kernel = KernelManager(kernel_name="python3")
+    kernels.append(kernel)
     kernel.start_kernel(cwd=str(runs.project_folder()), extra_arguments=["--log-level=ERROR"])
     client = kernel.blocking_client()
     client.start_channels()

@@ -4,6 +4,8 @@ Notebook 02_preprocess tells the story. A tokeniser is a function from text to t
 """
 
 import re
+import unicodedata
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,9 @@ from fusebook import runs
 
 _HAN_RANGES = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _HAN = rf"[{_HAN_RANGES}]+"
-_LETTERS = rf"[^\W\d_{_HAN_RANGES}]+"
+# Accents and vowel signs that are characters of their own: without them a word in Hindi would fall to pieces.
+_MARKS = "".join(chr(i) for i in range(0x300, 0x3100) if unicodedata.category(chr(i)) in ("Mn", "Mc"))
+_LETTERS = rf"(?:[^\W\d_{_HAN_RANGES}][{_MARKS}\u200c\u200d]*)+"
 _PIECE = re.compile(rf"{_HAN}|{_LETTERS}(?:['’-]{_LETTERS})*|\d+(?:[.,:]\d+)*%?|[^\w\s]")
 _IS_HAN = re.compile(_HAN)
 _IS_WORD = re.compile(r"\w")
@@ -85,25 +89,29 @@ class TextEncoder:
     def fit(self, texts: list[str], labels) -> "TextEncoder":
         """Learn vectors and n-grams from training rows only; ``labels`` of shape (n_texts,) choose the n-grams."""
         tokens = [tokenise(text) for text in texts]
-        # One worker, as several would make the vectors differ from run to run.
-        model = Word2Vec(
-            tokens, vector_size=self.dimensions, sg=1, min_count=2 if len(texts) > 50 else 1, epochs=20, workers=1,
-            seed=self.random_state,
-        ) if any(tokens) else None  # fmt: skip
-        if model is None or not len(model.wv):
+        most = max(Counter(token for row in tokens for token in set(row)).values(), default=0)
+        if not most:
             raise ValueError(
                 "No word stands in the training texts. Check the text column, or leave the text out."
             )
-        self.vectors_ = model.wv
-        self._fit_ngrams(texts, tokens, labels)
+        fewest = 2 if len(texts) > 50 and most > 1 else 1  # texts that a word must stand in to be learnt
+        # One worker, as several would make the vectors differ from run to run.
+        self.vectors_ = Word2Vec(
+            tokens, vector_size=self.dimensions, sg=1, min_count=fewest, epochs=20, workers=1,
+            seed=self.random_state,
+        ).wv  # fmt: skip
+        self._fit_ngrams(texts, tokens, labels, fewest)
         blocks = self._encode(texts)
         self.mean_ = np.hstack([block.mean(axis=0) for block in blocks])
         # One scale a block: giving each singular vector the same spread would blow up those that are mere noise.
-        self.scale_ = np.hstack([np.full(block.shape[1], max(block.std(), 1e-6)) for block in blocks])
+        spreads = [block.std() if block.std() > 1e-6 else 1 for block in blocks]  # 1 for a constant
+        self.scale_ = np.hstack(
+            [np.full(b.shape[1], spread) for b, spread in zip(blocks, spreads, strict=True)]
+        )
         return self
 
-    def _fit_ngrams(self, texts, tokens, labels) -> None:
-        common = {"sublinear_tf": True, "dtype": np.float32, "min_df": 2 if len(texts) > 50 else 1}
+    def _fit_ngrams(self, texts, tokens, labels, fewest) -> None:
+        common = {"sublinear_tf": True, "dtype": np.float32, "min_df": fewest}
         self.words_ = TfidfVectorizer(token_pattern=r"\S+", lowercase=False, ngram_range=(1, 2), **common)
         self.characters_ = TfidfVectorizer(analyzer="char", ngram_range=(1, 3), **common)
         bag = hstack(
@@ -116,6 +124,8 @@ class TextEncoder:
 
     def transform(self, texts: list[str]) -> np.ndarray:
         """Features of shape (n_texts, n_features), float32: centred and brought to unit spread, block by block."""
+        if not len(texts):
+            return np.empty((0, len(self.mean_)), np.float32)
         return ((np.hstack(self._encode(texts)) - self.mean_) / self.scale_).astype(np.float32)
 
     def transform_vectors(self, texts: list[str]) -> np.ndarray:
