@@ -113,7 +113,7 @@ def test_a_folder_or_nothing_is_told(tmp_path):
 
 def test_any_single_changed_byte_is_told_or_can_be_read(tmp_path):
     rng = np.random.default_rng(0)
-    codes = ("", "AUDIO_BROKEN", "AUDIO_EMPTY", "AUDIO_NOT_FINITE")
+    codes = ("", "AUDIO_BROKEN", "AUDIO_TOO_LARGE", "AUDIO_EMPTY", "AUDIO_NOT_FINITE")
     for name in ("a.wav", "a.flac", "a.ogg"):
         soundfile.write(tmp_path / name, tone(seconds=0.1), 16_000)
         whole = (tmp_path / name).read_bytes()
@@ -125,6 +125,60 @@ def test_any_single_changed_byte_is_told_or_can_be_read(tmp_path):
             assert reason in codes, (name, place)
             if not reason:
                 assert np.isfinite(audio.summarise(tmp_path / name)).all(), (name, place)
+
+
+@pytest.mark.parametrize("name", ["a.wav", "f.wav", "a.flac", "a.ogg", "a.aiff", "a.mp3"])
+def test_a_file_hurt_anywhere_is_told_or_can_be_read(tmp_path, name):
+    """Also where the header promises more samples than fit into memory, or a sample is 1e38."""
+    rng = np.random.default_rng(0)
+    subtype = "FLOAT" if name == "f.wav" else None
+    soundfile.write(tmp_path / name, tone(seconds=0.05), 16_000, subtype=subtype)
+    whole = (tmp_path / name).read_bytes()
+    for _ in range(100):
+        hurt = bytearray(whole)
+        for _ in range(rng.integers(1, 6)):
+            place = int(rng.integers(min(len(hurt), rng.choice([64, 256, len(hurt)]))))
+            hurt[place : place + int(rng.integers(0, 4))] = rng.bytes(int(rng.integers(0, 4)))
+        (tmp_path / name).write_bytes(hurt)
+        reason = audio.check_audio(tmp_path / name)
+        assert reason in ("", "AUDIO_BROKEN", "AUDIO_TOO_LARGE", "AUDIO_EMPTY", "AUDIO_NOT_FINITE")
+        if not reason:
+            assert np.isfinite(audio.summarise(tmp_path / name)).all()
+            assert np.isfinite(list(audio.audio_facts(tmp_path / name).values())).all()
+
+
+@pytest.mark.parametrize("factor", [1.0, 2.0**15, 2.0**31, 1e11])
+def test_float_samples_of_any_scale_have_features(tmp_path, factor):
+    """Programs write whole numbers as floats, too: 32,768 for full scale."""
+    soundfile.write(tmp_path / "a.wav", factor * tone(), 16_000, subtype="FLOAT")
+    assert audio.check_audio(tmp_path / "a.wav") == ""
+    assert np.isfinite(audio.summarise(tmp_path / "a.wav")).all()
+    assert np.isfinite(list(audio.audio_facts(tmp_path / "a.wav").values())).all()
+
+
+@pytest.mark.parametrize("height", [1e13, 1e20, 3e38])
+def test_samples_that_are_far_too_large_are_told(tmp_path, height):
+    samples = tone()
+    samples[77] = height
+    soundfile.write(tmp_path / "a.wav", samples, 16_000, subtype="FLOAT")
+    assert audio.check_audio(tmp_path / "a.wav") == "AUDIO_NOT_FINITE"
+
+
+def test_too_many_samples_are_refused_before_decoding(tmp_path, monkeypatch):
+    path = tmp_path / "a.flac"
+    soundfile.write(path, tone(seconds=0.1), 16_000)
+    whole = bytearray(path.read_bytes())
+    whole[21:26] = bytes([whole[21] & 0xF0 | 0x0F]) + b"\xff\xff\xff\xff"  # how many samples, in STREAMINFO
+    path.write_bytes(whole)
+    assert soundfile.info(path).frames > 10**10
+    assert audio.check_audio(path) == "AUDIO_TOO_LARGE"
+    soundfile.write(tmp_path / "a.wav", np.zeros((100, 2)), 16_000)
+    soundfile.write(tmp_path / "slow.wav", np.zeros(100), 1)  # 1.6 million samples at 16 kHz
+    for name, most in (("a.wav", 200), ("slow.wav", 1_600_000)):
+        monkeypatch.setattr(audio, "MOST_SAMPLES", most)
+        assert audio.check_audio(tmp_path / name) == ""
+        monkeypatch.setattr(audio, "MOST_SAMPLES", most - 1)
+        assert audio.check_audio(tmp_path / name) == "AUDIO_TOO_LARGE"
 
 
 # --- Mel bands and MFCC -------------------------------------------------------------------------------

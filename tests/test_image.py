@@ -187,6 +187,56 @@ def test_any_single_changed_byte_is_told_or_can_be_read(tmp_path):
                 assert image.read_image(tmp_path / "a", 8).shape == (8, 8, 3)
 
 
+def hurt_at_random(whole, rng):
+    """Bytes changed, taken out and put in at up to five places, most of them in the head."""
+    hurt = bytearray(whole)
+    for _ in range(rng.integers(1, 6)):
+        place = int(rng.integers(min(len(hurt), rng.choice([64, 256, len(hurt)]))))
+        hurt[place : place + int(rng.integers(0, 4))] = rng.bytes(int(rng.integers(0, 4)))
+    return bytes(hurt)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize(
+    "kind", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "DDS", "TGA", "ICO", "PCX", "PPM", "SGI", "AVIF"]
+)
+def test_a_file_hurt_anywhere_is_told_or_can_be_read(tmp_path, kind):
+    """Whatever Pillow's decoder raises; what passes the check can be read afterwards."""
+    if kind not in Image.SAVE and Image.init() and kind not in Image.SAVE:
+        pytest.skip(f"this Pillow writes no {kind}")
+    rng = np.random.default_rng(0)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stream, options = io.BytesIO(), {"exif": exif} if kind in ("PNG", "JPEG", "WEBP", "TIFF") else {}
+    Image.fromarray(noise(16, 16)).save(stream, kind, **options)
+    path, told = tmp_path / "a", 0
+    for _ in range(150):
+        path.write_bytes(hurt_at_random(stream.getvalue(), rng))
+        reason = image.check_image(path)
+        told += bool(reason)
+        assert reason in ("", "IMAGE_BROKEN", "IMAGE_TOO_LARGE")
+        if not reason:
+            assert image.read_image(path, 8).shape == (8, 8, 3)
+            assert np.isfinite(list(image.image_facts(path).values())).all()
+    assert told > 0 or kind in ("TGA", "PPM", "SGI", "BMP")  # raw pixels: any byte will do
+
+
+ORIENTED = b"MM\0*\0\0\0\x08\0\x02\x01\x12\0\x03\0\0\0\x01\0\x06\0\0"  # a TIFF head, and: turn by 90 degrees
+WRONG_TYPE = b"\x01\0\0\x02\0\0\0\x02ab\0\0"  # the width, as letters
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("exif", [b"garbage", b"\xc2\n1MM\0*\0", ORIENTED, ORIENTED + WRONG_TYPE + bytes(4)])
+def test_broken_exif_costs_no_picture(tmp_path, kind, exif):
+    """Every viewer shows such a picture; at worst it is not turned."""
+    path, options = tmp_path / "a", {"lossless": True} if kind == "WEBP" else {}
+    Image.new("RGB", (16, 16), (200, 30, 90)).save(path, kind, exif=b"Exif\0\0" + exif, **options)
+    assert image.check_image(path) == ""
+    np.testing.assert_allclose(image.read_image(path, 8).reshape(-1, 3), [[200, 30, 90]] * 64, atol=4)
+    assert image.image_facts(path)["width"] == 16
+
+
 def test_too_many_pixels_are_refused_before_decoding(tmp_path, monkeypatch):
     monkeypatch.setattr(image, "MOST_PIXELS", 64 * 64 - 1)
     (tmp_path / "a.png").write_bytes(encoded("PNG"))

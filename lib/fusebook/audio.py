@@ -15,18 +15,23 @@ from scipy.ndimage import convolve1d
 from fusebook import runs
 
 RATE = 16_000  # samples a second that every sound is brought to
+MOST_SAMPLES = 200_000_000  # beyond this, before or after that, a sound is refused before decoding
+LOUDEST = 1e12  # times full scale; beyond this the energy is no finite number any more
 _FRAME, _HOP, _FFT = 400, 160, 512  # 25 ms windows every 10 ms at 16 kHz
 
 
 def check_audio(path: Path) -> str:
     """ "" for a file that can be decoded, else a reason code (the list is ``tables.REASONS``)."""
     try:
+        header = soundfile.info(path)
+        if header.frames * max(header.channels, RATE / header.samplerate) > MOST_SAMPLES:
+            return "AUDIO_TOO_LARGE"
         samples, _ = soundfile.read(path, dtype="float32")
-    except (soundfile.LibsndfileError, RuntimeError, OSError):
+    except (soundfile.LibsndfileError, RuntimeError, OSError, ValueError, MemoryError):
         return "AUDIO_BROKEN"
     if not samples.size:
         return "AUDIO_EMPTY"
-    return "" if np.isfinite(samples).all() else "AUDIO_NOT_FINITE"
+    return "" if np.abs(samples).max() < LOUDEST else "AUDIO_NOT_FINITE"  # false for a NaN, too
 
 
 def read_audio(path: str | Path) -> np.ndarray:

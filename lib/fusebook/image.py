@@ -18,10 +18,10 @@ def check_image(path: Path) -> str:
         with Image.open(path) as picture:
             if picture.width * picture.height > MOST_PIXELS:
                 return "IMAGE_TOO_LARGE"
-            picture.load()
+        _open(path)
     except Image.DecompressionBombError:
         return "IMAGE_TOO_LARGE"
-    except (OSError, SyntaxError, ValueError):  # what Pillow's decoders raise on damaged files
+    except Exception:  # on a damaged file Pillow's decoders raise whatever they stumble over
         return "IMAGE_BROKEN"
     return ""
 
@@ -33,11 +33,20 @@ def read_image(path: str | Path, size: int = 48) -> np.ndarray:
 
 def _open(path: str | Path) -> Image.Image:
     with Image.open(path) as picture:
-        upright = ImageOps.exif_transpose(picture)
+        upright = _upright(picture)
         if upright.mode.startswith("I;16"):  # Pillow would clip 16 bits to 8 instead of scaling
             upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
         layers = upright.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", layers.size, "white"), layers).convert("RGB")
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(picture)
+    except (
+        Exception
+    ):  # EXIF that can't be read says nothing of the picture; broken pixels are told when they are read
+        return picture
 
 
 def read_images(paths: list[str], size: int = 48) -> np.ndarray:

@@ -38,8 +38,9 @@ REASONS = {
     "IMAGE_BROKEN": "the file can't be decoded as a picture",
     "IMAGE_TOO_LARGE": "the picture has too many pixels to decode safely",
     "AUDIO_BROKEN": "the file can't be decoded as sound",
+    "AUDIO_TOO_LARGE": "the sound has too many samples to decode safely",
     "AUDIO_EMPTY": "the sound has no samples",
-    "AUDIO_NOT_FINITE": "the sound has samples that are not finite numbers",
+    "AUDIO_NOT_FINITE": "the sound has samples that are not finite numbers, or far too large",
 }
 
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
