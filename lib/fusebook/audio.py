@@ -27,7 +27,7 @@ def check_audio(path: Path) -> str:
         if header.frames * max(header.channels, RATE / header.samplerate) > MOST_SAMPLES:
             return "AUDIO_TOO_LARGE"
         samples, _ = soundfile.read(path, dtype="float32")
-    except (soundfile.LibsndfileError, RuntimeError, OSError, ValueError, MemoryError):
+    except (soundfile.LibsndfileError, RuntimeError, OSError):
         return "AUDIO_BROKEN"
     if not samples.size:
         return "AUDIO_EMPTY"
