@@ -118,7 +118,7 @@ class TextEncoder:
             [self.words_.fit_transform(map(" ".join, tokens)), self.characters_.fit_transform(texts)], "csr"
         )
         self.chosen_ = SelectKBest(chi2, k=min(self.max_ngrams, bag.shape[1])).fit(bag, labels)
-        bag = self.chosen_.transform(bag)
+        bag = normalize(self.chosen_.transform(bag))
         components = max(1, min(self.ngram_dimensions, min(bag.shape) - 1))
         self.svd_ = TruncatedSVD(components, random_state=self.random_state).fit(bag)
 
