@@ -291,6 +291,27 @@ def test_another_delimiter_in_a_field_or_in_a_quoted_name(tmp_path):
     assert table.to_dict("list") == {"text; as; it; is": ["x"], "label": ["a"]}
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_the_delimiter_is_that_of_the_header_and_blank_lines_may_stand_above_it(
+    tmp_path, delimiter, line_end
+):
+    """Whatever stands more often in the rows below."""
+    text = "one, two; three\t four".replace(delimiter, " ")
+    lines = ["", "", f"text{delimiter}label", *[f"{text}{delimiter}a"] * 3, "x"]
+    table, rejected = read(tmp_path, "t.csv", line_end.join(lines))
+    assert table.to_dict("list") == {"text": [text] * 3, "label": ["a"] * 3}
+    assert table.index.tolist() == [1, 2, 3]
+    assert rejected["detail"].tolist() == ["1 fields, header has 2; line 7 of the file"]
+
+
+def test_a_quoted_name_may_hold_line_ends(tmp_path):
+    table, _ = read(tmp_path, "t.csv", '"te\nxt, or, more";label\n"a, b";c\n')
+    assert table.to_dict("list") == {"te\nxt, or, more": ["a, b"], "label": ["c"]}
+    table, _ = read(tmp_path, "t.csv", 'te"xt;label\na, b, c;d\n')  # a quote that is none
+    assert table.to_dict("list") == {'te"xt': ["a, b, c"], "label": ["d"]}
+
+
 def test_refused_lines_are_told_by_row_and_by_line(tmp_path):
     """Blank lines are no rows; a quote that nobody closed takes in all lines behind it, and says which."""
     content = 'text,label\n"a\nb",x\nonly\n\nc,d\n"2,y\n3,z\n4,w\n'

@@ -44,6 +44,7 @@ REASONS = {
 }
 
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
+_HEADER_LINE = re.compile(r'[\r\n]*((?:"[^"]*"|[^\r\n])*)')
 _LINE_END = re.compile(r"\r\n?|[\x0b\x0c]")
 _DELIMITED, _JSON_LINES, _PARQUET = {".csv", ".tsv", ".txt"}, {".jsonl", ".ndjson"}, {".parquet", ".pq"}
 
@@ -98,12 +99,13 @@ def _decode(path: Path) -> str:
 
 
 def _read_delimited(content: str, ending: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    header_line = re.sub(r'"[^"]*"', "", content.split("\n", 1)[0])  # a quoted name may hold any delimiter
+    # A quoted name may hold any delimiter, and line ends too.
+    header_line = re.sub(r'"[^"]*"', "", _HEADER_LINE.match(content)[1])
     delimiter = "\t" if ending == ".tsv" else max(",;\t", key=header_line.count)
     quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
     csv.field_size_limit(2**31 - 1)
     lines = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, quoting=quoting)
-    header = next(lines, [])
+    header = next(filter(None, lines), [])  # blank lines may stand above it
     _refuse_twins(header)
     good, bad, end, row = {}, [], lines.line_num, 0
     for fields in lines:
