@@ -2,11 +2,11 @@
 
 import gzip
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
 from gensim.models import FastText, KeyedVectors, Word2Vec
-from gensim.models.fasttext import FastTextKeyedVectors
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from fusebook.vectors import METHODS, WEIGHTINGS, VectorEncoder, coverage, read_vectors, train_vectors
@@ -63,14 +63,44 @@ def test_training_twice_gives_the_same_and_brings_a_class_together(method):
     [
         ("word2vec-sg", Word2Vec, {"sg": 1}),
         ("word2vec-cbow", Word2Vec, {"sg": 0}),
-        ("fasttext", FastText, {"sg": 1}),
+        ("fasttext", FastText, {"sg": 1, "min_n": 3, "max_n": 5, "bucket": 50_000}),
     ],
 )
-def test_the_method_is_gensims(method, model, options):
-    vectors = train_vectors(made(100), method=method, dimensions=8)
-    assert METHODS[method][0] is model
-    assert METHODS[method][1]["sg"] == options["sg"]
-    assert isinstance(vectors, FastTextKeyedVectors) == (model is FastText)
+def test_vectors_are_gensims(method, model, options):
+    """The same as gensim called directly; on several batches of words, which more workers would take in another order."""
+    texts = made(3000)
+    expected = model(
+        texts, vector_size=8, workers=1, seed=42, min_count=2, epochs=20, alpha=0.1, window=10, negative=3,
+        shrink_windows=False, **options,
+    ).wv  # fmt: skip
+    vectors = train_vectors(texts, method=method, dimensions=8)
+    assert vectors.index_to_key == expected.index_to_key
+    np.testing.assert_array_equal(vectors.vectors, expected.vectors)
+
+
+def test_large_tables_are_read_less_often():
+    """By hand: of a word with the share f, gensim keeps sqrt(t / f) + t / f, at most 1."""
+    from fusebook.vectors import _schedule
+
+    small = Counter({f"w{i}": 1 for i in range(1000)})
+    assert _schedule(small, 1) == (1e-3, 20)
+    middle = Counter(
+        {f"w{i}": 300 for i in range(1000)}
+    )  # 300,000 tokens, none above the share: 5 times 300,000
+    assert _schedule(middle, 1) == (1e-3, 5)
+    assert _schedule(middle, 3) == (1e-3, 15)
+    large = Counter(
+        {f"w{i}": 2000 for i in range(1000)}
+    )  # 2,000,000 tokens of share 1/1000 each: sqrt(0.1) + 0.1 stay
+    kept = 2_000_000 * (np.sqrt(1e-5 / 1e-3) + 1e-5 / 1e-3)
+    assert _schedule(large, 1) == (1e-5, round(1_500_000 / kept))
+    huge = Counter({f"w{i}": 100 for i in range(1_000_000)})
+    assert _schedule(huge, 1) == (1e-5, 2)
+
+
+def test_subwords_are_short_where_words_are():
+    assert (train_vectors([["股市", "上涨"]], method="fasttext", dimensions=4).max_n) == 3
+    assert (train_vectors([["market", "shares"]], method="fasttext", dimensions=4).max_n) == 5
 
 
 def test_words_must_stand_twice_where_there_are_many_texts():
