@@ -245,6 +245,12 @@ def test_have_and_do_help_other_verbs():
 
 def test_a_capital_at_the_start_of_a_sentence_makes_no_name():
     assert dict(tag("Walruses sleep. Walruses"))["Walruses"] == dict(tag("walruses"))["walruses"] == "NOUN"
+    assert dict(tag("Sleep. “Walruses"))["Walruses"] == dict(tag("— Walruses"))["Walruses"] == "NOUN"
+    assert dict(tag("the Walruses"))["Walruses"] == "PROPN"
+
+
+def test_the_country_is_no_pronoun():
+    assert dict(tag("the US and us")) | {"and": ""} == {"the": "DET", "US": "PROPN", "and": "", "us": "PRON"}
 
 
 def test_each_tag_of_rjieba_has_a_universal_one():

@@ -18,7 +18,7 @@ from scipy.sparse import csr_array
 from fusebook import runs
 
 # The model, and how often it may read the corpus in the time that skip-gram takes for once.
-METHODS = {"word2vec-sg": (Word2Vec, 1), "word2vec-cbow": (Word2Vec, 3), "fasttext": (FastText, 1)}
+METHODS = {"word2vec-sg": (Word2Vec, 1), "word2vec-cbow": (Word2Vec, 3), "fasttext": (FastText, 0.75)}
 WEIGHTINGS = ("mean", "idf", "sif")
 _TOKENS_READ = 1_500_000  # by skip-gram in all epochs together: about 5 seconds
 _BUCKETS = 50_000  # vectors that all sub-words share: 20 MB at 100 dimensions
@@ -62,7 +62,7 @@ def train_vectors(
     ).wv  # fmt: skip
 
 
-def _schedule(counts: Counter, pace: int) -> tuple[float, int]:
+def _schedule(counts: Counter, pace: float) -> tuple[float, int]:
     """Above which share of all tokens a word is thinned out, and the epochs for what is left."""
     shares = np.fromiter(counts.values(), float) / counts.total()
     for sample in (1e-3, 1e-4, 1e-5):  # the largest that leaves time for two epochs
@@ -75,7 +75,7 @@ def _schedule(counts: Counter, pace: int) -> tuple[float, int]:
 def _subword_lengths(counts: Counter) -> dict[str, int]:
     """Characters of FastText's sub-words: few where words are short, as in Chinese, more elsewhere."""
     length = sum(len(word) * count for word, count in counts.items()) / counts.total()
-    fewest, most = (1, 3) if length < 3 else (3, 5)
+    fewest, most = (1, 2) if length < 3 else (3, 5)
     return {"min_n": fewest, "max_n": most, "bucket": _BUCKETS}
 
 
