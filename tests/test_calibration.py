@@ -32,7 +32,20 @@ def test_it_is_the_best_of_a_fine_grid(seed):
     grid = np.exp(np.linspace(-3, 3, 2001))
     powers = probabilities ** (1 / grid[:, None, None])  # (n_temperatures, n_rows, n_classes)
     losses = -np.log((powers / powers.sum(axis=2, keepdims=True))[:, np.arange(80), labels]).mean(axis=1)
-    assert fit_temperature(probabilities, labels) == pytest.approx(grid[np.argmin(losses)], rel=0.005)
+    penalised = 80 * losses + (np.log(grid) / 0.5) ** 2 / 2  # the weak prior on log(temperature)
+    assert fit_temperature(probabilities, labels) == pytest.approx(grid[np.argmin(penalised)], rel=0.005)
+
+
+@pytest.mark.parametrize("labels", [[0, 0, 0], [1, 1, 1]], ids=["all right", "all wrong"])
+def test_a_handful_of_rows_gives_no_extreme_temperature(labels):
+    """Without the prior three rows, all right or all wrong, send the temperature to the end of its range, e^-3 or e^3."""
+    probabilities = np.tile([0.7, 0.2, 0.1], (3, 1))
+    temperature = fit_temperature(probabilities, np.array(labels))
+    assert 0.5 < temperature < 2 and (temperature < 1) == (labels[0] == 0)
+
+
+def test_without_rows_the_temperature_is_1():
+    assert fit_temperature(np.empty((0, 3)), np.empty(0, int)) == 1
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from cleanlab.rank import get_self_confidence_for_each_label
 from scipy.special import softmax
+from sklearn.neighbors import NearestNeighbors
 
 from fusebook import errors
 
@@ -75,6 +76,53 @@ def test_without_mistakes_the_tables_are_empty(label):
     pairs, mistakes = errors.confused_pairs(table), errors.confident_mistakes(table)
     assert pairs.empty and list(pairs) == ["label", "predicted", "count", "share", "rows"]
     assert mistakes.empty and list(mistakes) == list(table)
+
+
+@pytest.mark.parametrize("n_pairs", [3, 25])
+def test_confused_classes_stand_together(n_pairs):
+    """Class i is confused with class i + n_pairs alone: in the order each must stand beside its partner."""
+    n = 2 * n_pairs
+    confusion = 90 * np.eye(n, dtype=int) + 10 * np.roll(np.eye(n, dtype=int), n_pairs, axis=1)
+    order = errors.confusion_order(confusion)
+    assert sorted(order) == list(range(n))
+    place = np.argsort(order)
+    assert all(abs(place[i] - place[i + n_pairs]) == 1 for i in range(n_pairs))
+
+
+@pytest.mark.parametrize("n_classes", [1, 2, 3, 200])
+def test_an_order_is_there_for_any_number_of_classes(n_classes):
+    nothing = np.zeros((n_classes, n_classes), int)
+    assert sorted(errors.confusion_order(nothing)) == list(range(n_classes))
+
+
+def test_short_names_stay_different():
+    long = ["x" * 300, "x" * 299 + "y", "nan", "None", "7", "two\nlines"]
+    made = errors.short_names(long)
+    assert len(set(made)) == 6 and max(map(len, made)) == 40 and made[2:] == ["nan", "None", "7", "two lines"]
+
+
+def test_nearest_rows_are_scikit_learns():
+    rng = np.random.default_rng(0)
+    queries, features = rng.normal(size=(5, 8)), rng.normal(size=(30, 8))
+    expected = NearestNeighbors(n_neighbors=3, metric="cosine").fit(features).kneighbors(queries)
+    order, cosines = errors.nearest_rows(queries, features)
+    np.testing.assert_array_equal(order, expected[1])
+    np.testing.assert_allclose(cosines, 1 - expected[0])
+
+
+def test_a_row_of_zeros_is_like_nothing():
+    _, cosines = errors.nearest_rows(np.zeros((1, 3)), np.eye(3)[:2])
+    assert cosines.tolist() == [[0.0, 0.0]]
+
+
+def test_planted_faults_by_row():
+    content = pd.DataFrame({"id": ["a", "b", "c"]})
+    planted = pd.DataFrame(
+        {"id": ["c", "a", "z"], "kind": ["wrong_label", "mojibake", "wrong_label"], "detail": ["x", "", "y"]}
+    )
+    assert errors.planted_rows(planted, content, "wrong_label") == {3: "x"}
+    with pytest.raises(ValueError, match=r'table has no column id; expected id\. Set planted=""'):
+        errors.planted_rows(planted, content.rename(columns={"id": "n"}), "wrong_label")
 
 
 # --- Labels that may be wrong -------------------------------------------------------------------------

@@ -8,11 +8,20 @@ from scipy.special import softmax
 from scipy.stats import binomtest, bootstrap
 from sklearn.calibration import calibration_curve
 from sklearn.dummy import DummyClassifier
-from sklearn.metrics import accuracy_score, f1_score, log_loss, precision_recall_fscore_support
+from sklearn.metrics import (
+    accuracy_score,
+    cohen_kappa_score,
+    f1_score,
+    log_loss,
+    matthews_corrcoef,
+    precision_recall_fscore_support,
+    top_k_accuracy_score,
+)
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from fusebook import evaluate
+from fusebook.measures import MEASURES
 
 
 def guesses(n_rows=150, n_classes=4, *, seed=0, strength=1.5, classes=None):
@@ -110,6 +119,76 @@ def test_intervals_are_scipys_bootstrap():
         assert made[f"{name}_high"] == pytest.approx(expected.high, abs=0.02)
 
 
+@pytest.mark.parametrize("n_classes", [2, 5, 200])
+def test_all_measures_are_scikit_learns(n_classes):
+    probabilities, labels = guesses(400, n_classes)
+    made, predicted = evaluate.score(probabilities, labels, n_resamples=50), probabilities.argmax(axis=1)
+    expected = {
+        "weighted_f1": f1_score(labels, predicted, average="weighted", zero_division=0),
+        "kappa": cohen_kappa_score(labels, predicted),
+        "mcc": matthews_corrcoef(labels, predicted),
+        "brier": ((probabilities - np.eye(n_classes)[labels]) ** 2).sum(axis=1).mean(),
+        "ece": evaluate.expected_calibration_error(probabilities, labels),
+    }
+    if n_classes > 2:
+        for k in (2, 3):
+            expected[f"top_{k}"] = top_k_accuracy_score(labels, probabilities, k=k, labels=range(n_classes))
+    for name, value in expected.items():
+        assert made[name] == pytest.approx(value, abs=1e-6), name
+        assert made[f"{name}_low"] <= made[name] <= made[f"{name}_high"], name
+
+
+def test_of_two_classes_the_second_guess_is_always_right():
+    made = evaluate.score(*guesses(30, 2))
+    assert made["top_2"] == made["top_3"] == 1
+
+
+def test_log_loss_and_brier_intervals_are_those_of_a_mean():
+    """A mean of many rows is near normal: its interval within each label from the pooled standard error."""
+    probabilities, labels = guesses(1000, 3)
+    made = evaluate.score(probabilities, labels)
+    loss = -np.log(probabilities[np.arange(1000), labels])
+    within = sum((labels == k).sum() * loss[labels == k].var() for k in range(3)) / 1000
+    half = 1.96 * np.sqrt(within / 1000)
+    assert made["log_loss_low"] == pytest.approx(loss.mean() - half, abs=0.1 * half)
+    assert made["log_loss_high"] == pytest.approx(loss.mean() + half, abs=0.1 * half)
+
+
+def test_one_class_in_the_test_rows():
+    probabilities = np.tile([0.7, 0.3], (5, 1))
+    made = evaluate.score(probabilities, np.zeros(5, int))
+    assert made["accuracy"] == made["macro_f1"] == 1 and np.isnan(made["kappa"]) and made["mcc"] == 0
+    shown = evaluate.readable(evaluate.score_table({"a": probabilities}, np.zeros(5, int)), MEASURES)
+    assert shown.loc["a", "kappa"] == "–" and "nan" not in " ".join(shown.loc["a"])
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_one_test_row_has_no_bootstrap_interval(label):
+    table = evaluate.score_table({"a": np.array([[0.7, 0.3]])}, np.array([label]))
+    assert table.loc["a", "accuracy"] == 1 - label and np.isnan(table.loc["a", "log_loss_low"])
+    assert table.loc["a", "accuracy_high"] - table.loc["a", "accuracy_low"] > 0.75
+    shown = evaluate.readable(table, MEASURES)
+    assert shown.loc["a", "log_loss"].endswith("[–]") and "nan" not in " ".join(shown.loc["a"])
+
+
+def test_groups_widen_the_intervals_of_copied_rows():
+    """Each row ten times over is worth no more than once: the interval is that of the rows before copying."""
+    probabilities, labels = guesses(150)
+    copied = np.repeat(probabilities, 10, axis=0), np.repeat(labels, 10)
+    once = evaluate.score(probabilities, labels)
+    grouped = evaluate.score(*copied, groups=np.repeat(np.arange(150), 10))
+    naive = evaluate.score(*copied)
+    for name in ("accuracy", "macro_f1", "log_loss", "kappa"):
+        width, expected, narrow = (m[f"{name}_high"] - m[f"{name}_low"] for m in (grouped, once, naive))
+        assert width == pytest.approx(expected, rel=0.12) and narrow < 0.5 * expected, name
+
+
+@pytest.mark.parametrize("groups", [np.arange(3), []])
+def test_a_group_a_row_is_wanted(groups):
+    with pytest.raises(ValueError, match=f"{len(groups)} groups for 150 rows; expected one group a row"):
+        evaluate.score(*guesses(), groups=groups)
+
+
 @pytest.mark.parametrize("accuracy", [0.6, 0.8, 0.95])
 def test_intervals_cover_the_true_accuracy(accuracy):
     rng, covered = np.random.default_rng(5), 0
@@ -144,7 +223,8 @@ def test_scores_for_people():
     table = evaluate.score_table({"text": probabilities, "audio": np.eye(4)[labels]}, labels)
     made = evaluate.readable(table)
     assert list(made.index) == ["text", "audio"] and list(made) == ["accuracy", "macro_f1", "log_loss"]
-    assert made.loc["audio"].tolist() == ["100.0 % [100.0, 100.0]", "100.0 % [100.0, 100.0]", 0.0]
+    # Wilson's low end of 40 right rows of 40 is 40 / (40 + 1.96^2).
+    assert made.loc["audio"].tolist() == ["100.0 % [91.2, 100.0]", "100.0 % [91.2, 100.0]", 0.0]
     line = table.loc["text"]
     expected = f"{100 * line['macro_f1']:.1f} % [{100 * line['macro_f1_low']:.1f}, {100 * line['macro_f1_high']:.1f}]"
     assert made.loc["text", "macro_f1"] == expected
@@ -173,6 +253,9 @@ def test_class_table_is_scikit_learns(never):
         np.testing.assert_allclose(made[column], values)
     np.testing.assert_array_equal(made["predicted"], np.bincount(predicted, minlength=4))
     assert list(made.index) == names
+    assert (made["f1_low"].fillna(0) <= made["f1"]).all() and made.loc[
+        "c", ["f1_low", "f1_high"]
+    ].isna().all()
 
 
 # --- Two models on the same rows ----------------------------------------------------------------------
@@ -221,6 +304,17 @@ def test_the_interval_is_scipys_paired_bootstrap():
     ).confidence_interval
     assert made["low"] == pytest.approx(expected.low, abs=0.008)
     assert made["high"] == pytest.approx(expected.high, abs=0.008)
+
+
+def test_with_groups_whole_groups_are_drawn():
+    """Each row five times over: the interval of the rows before copying, not the narrower one of five times the rows."""
+    right_a, right_b = pair(100, 12, 30, 20)
+    once = evaluate.compare(right_a, right_b, n_resamples=20_000)
+    copied = [np.repeat(right, 5) for right in (right_a, right_b)]
+    grouped = evaluate.compare(*copied, groups=np.repeat(np.arange(162), 5), n_resamples=20_000)
+    assert grouped["low"] == pytest.approx(once["low"], abs=0.004)
+    assert grouped["high"] == pytest.approx(once["high"], abs=0.004)
+    assert grouped["difference"] == pytest.approx(once["difference"])
 
 
 def test_turning_the_models_round_turns_the_sign():
@@ -300,6 +394,14 @@ def test_a_comparison_in_words(line, said):
     assert said in evaluate.comparison_text("a", "text", pd.Series(line))
 
 
+def test_a_comparison_in_chinese():
+    line = {"difference": 0.05, "low": 0.01, "high": 0.09, "detectable": 0.03, "p": 0.01}
+    assert (
+        evaluate.comparison_text("a", "text", line, "zh")
+        == "text优于a：+5.0 个百分点 [+1.0, +9.0]，p = 0.01。"
+    )
+
+
 def test_an_interval_in_words():
     assert evaluate.interval_text(0.815, 0.76, 0.865) == "81.5 % [76.0, 86.5]"
 
@@ -373,7 +475,10 @@ def test_margins_are_scaled_to_the_lowest_loss(n_classes):
     margins = wide[:, 1] - wide[:, 0] if n_classes == 2 else wide
     logits = np.column_stack([-margins, margins]) if n_classes == 2 else margins
     best = minimize_scalar(
-        lambda a: log_loss(labels[200:], softmax(a * logits[200:], axis=1), labels=range(n_classes)),
+        lambda a: (
+            200 * log_loss(labels[200:], softmax(a * logits[200:], axis=1), labels=range(n_classes))
+            + (np.log(a) / 0.5) ** 2 / 2  # the weak prior of fit_temperature
+        ),
         bounds=(0.05, 20), method="bounded",
     ).x  # fmt: skip
     made = evaluate.margins_to_probabilities(margins[:200], margins[200:], labels[200:])

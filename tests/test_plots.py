@@ -61,6 +61,11 @@ def scores(names):
     return evaluate.score_table(dict.fromkeys(names, guesses()[0]), guesses()[1])
 
 
+def sizes(names):
+    lines = [(name, rows, 0.5, 0.4, 0.6) for name in names for rows in (50, 100, 200)]
+    return pd.DataFrame(lines, columns=["model", "rows", "accuracy", "low", "high"])
+
+
 def draw(ax):
     """Draw the whole figure, as saving it would."""
     ax.figure.canvas.draw()
@@ -83,6 +88,7 @@ PLOTS = {
         lambda n, **o: plots.plot_coverage(evaluate.coverage_table(*guesses()), **o),
         "rows answered, surest first, %", "accuracy, %",
     ),
+    "sizes": (lambda n, **o: plots.plot_sizes(sizes(n), **o), "training rows", "accuracy, % (95 % interval)"),
     "votes": (lambda n, **o: plots.plot_votes(shares(n), **o), "probability", ""),
 }  # fmt: skip
 every_plot = pytest.mark.parametrize("kind", PLOTS)
@@ -246,6 +252,31 @@ def test_counts_are_written_where_there_is_room(n_classes, texts):
     assert len(ax.get_xticklabels()) == len(ax.get_yticklabels()) == n_classes
 
 
+@pytest.mark.parametrize("names", [["<script>a(1)</script>", "$x^", "nan"], ["x" * 300, "$a$", "None"]])
+def test_odd_labels_are_drawn_as_they_are(names):
+    ax = plots.plot_confusion(np.eye(3, dtype=int), names)
+    draw(ax)
+    assert [label.get_text() for label in ax.get_yticklabels()] == [
+        n if len(n) < 30 else "x" * 23 + "…" for n in names
+    ]
+    assert not any(label.get_parse_math() for label in ax.get_yticklabels()), "a $ is a $, not a formula"
+
+
+def test_of_200_classes_some_are_named():
+    ax = plots.plot_confusion(np.eye(200, dtype=int), [f"类{i}" for i in range(200)])
+    assert [label.get_text() for label in ax.get_yticklabels()][:3] == ["类0", "类3", "类6"]
+    assert ax.get_yticks()[:3].tolist() == [0.5, 3.5, 6.5]
+
+
+def test_the_band_of_coverage_is_the_interval():
+    probabilities, labels = guesses()
+    table = evaluate.coverage_table(probabilities, labels)
+    band = plots.plot_coverage(table).collections[0].get_paths()[0].vertices[:, 1]
+    assert band.min() == pytest.approx(100 * table["low"].min()) and band.max() == pytest.approx(
+        100 * table["high"].max()
+    )
+
+
 @pytest.mark.parametrize(
     "names", [["a long label", "another label"], ["国际新闻要览", "国内经济观察", "体育", "科技"]]
 )
@@ -290,8 +321,9 @@ def test_votes_are_grouped_by_label():
         lambda: plots.plot_calibration(evaluate.calibration_table(np.empty((0, 2)), np.array([], int))),
         lambda: plots.plot_coverage(evaluate.coverage_table(np.empty((0, 2)), np.array([], int))),
         lambda: plots.plot_confusion(np.zeros((2, 2), int), ["a", "b"]),
+        lambda: plots.plot_sizes(sizes([])),
     ],
-    ids=["counts", "spread", "calibration", "coverage", "confusion"],
+    ids=["counts", "spread", "calibration", "coverage", "confusion", "sizes"],
 )
 def test_nothing_is_drawn_without_a_warning(plot):
     with warnings.catch_warnings():

@@ -6,6 +6,8 @@ Notebook 04_error_analysis tells the story.
 import numpy as np
 import pandas as pd
 from cleanlab.filter import find_label_issues
+from scipy.cluster.hierarchy import leaves_list, linkage
+from scipy.spatial.distance import squareform
 
 
 def row_table(
@@ -41,6 +43,48 @@ def confused_pairs(table: pd.DataFrame, most: int = 15) -> pd.DataFrame:
     ]
     pairs.sort(key=lambda pair: (-pair["count"], -pair["share"], pair["label"], pair["predicted"]))
     return pd.DataFrame(pairs[:most], columns=["label", "predicted", "count", "share", "rows"])
+
+
+def confusion_order(confusion: np.ndarray) -> np.ndarray:
+    """An order of the classes in which those that are confused stand together, shape (n_classes,).
+
+    The leaves of a hierarchical clustering (average linkage; leaves ordered after Bar-Joseph and others, 2001) whose
+    distance is 1 minus the mean share that two classes lend each other. ``confusion`` has rows true.
+    """
+    n_classes = len(confusion)
+    if n_classes < 3:
+        return np.arange(n_classes)
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    distances = 1 - (shares + shares.T) / 2
+    np.fill_diagonal(distances, 0)
+    return leaves_list(linkage(squareform(distances, checks=False), "average", optimal_ordering=True))
+
+
+def short_names(label_names: list[str], most: int = 40) -> list[str]:
+    """Label names for tables and figures: cut to ``most`` characters, still all different; line breaks become blanks."""
+    made: list[str] = []
+    for name in map(" ".join, map(str.split, label_names)):
+        short = name if len(name) <= most else name[: most - 1] + "…"
+        if short in made:
+            end = f"… ({len(made) + 1})"
+            short = name[: most - len(end)] + end
+        made.append(short)
+    return made
+
+
+def nearest_rows(queries: np.ndarray, features: np.ndarray, most: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of ``features`` most like each row of ``queries`` by cosine: their positions, and the cosines.
+
+    ``queries`` of shape (n_queries, n_features), ``features`` of shape (n_rows, n_features). Returns two arrays of
+    shape (n_queries, at most ``most``), the nearest first; a row of zeros is like nothing, cosine 0.
+    """
+    first, second = (
+        values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
+        for values in (queries, features)
+    )
+    cosines = first @ second.T
+    order = np.argsort(-cosines, axis=1, kind="stable")[:, :most]
+    return order, np.take_along_axis(cosines, order, axis=1)
 
 
 def confident_mistakes(table: pd.DataFrame, most: int = 10) -> pd.DataFrame:
@@ -96,3 +140,24 @@ def detector_scores(found: set, planted: set) -> dict:
         "planted": len(planted), "found": len(found), "hit": hit,
         "precision": hit / len(found) if found else np.nan, "recall": hit / len(planted) if planted else np.nan,
     }  # fmt: skip
+
+
+def planted_rows(planted: pd.DataFrame, content: pd.DataFrame, kind: str) -> dict[int, str]:
+    """Row number (from 1, as in rows.parquet) to detail of each fault of ``kind`` in a list of known faults.
+
+    ``planted`` has the columns id, kind, detail; ``content`` is the table itself with its column id.
+
+    Raises ValueError where either lacks a column.
+    """
+    for name, table, wanted in (
+        ("list of faults", planted, ["id", "kind", "detail"]),
+        ("table", content, ["id"]),
+    ):
+        if missing := set(wanted) - set(table):
+            raise ValueError(
+                f"The {name} has no column {', '.join(sorted(missing))}; expected {', '.join(wanted)}. "
+                'Set planted="" to go on without it.'
+            )
+    numbers = {value: i for i, value in enumerate(content["id"], 1)}
+    of_kind = planted[planted["kind"] == kind]
+    return {numbers[line.id]: line.detail for line in of_kind.itertuples() if line.id in numbers}

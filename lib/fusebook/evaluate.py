@@ -1,19 +1,32 @@
-"""Scores with intervals, baselines, paired tests, calibration: all from probabilities, never from models.
+"""Scores with intervals, baselines, tables by class: all from probabilities, never from models.
 
 Notebooks 03_train and 04_error_analysis tell the story.
 """
 
-from itertools import combinations
-
 import numpy as np
 import pandas as pd
+from scipy import sparse
 from scipy.special import softmax
-from scipy.stats import norm
-from sklearn.metrics import confusion_matrix
-from statsmodels.stats.contingency_tables import mcnemar
-from statsmodels.stats.multitest import multipletests
 
 from fusebook.calibration import calibrate, fit_temperature
+
+# Notebooks reach the comparison of models and the calibration tables through this module too.
+from fusebook.comparison import compare, compare_pairs, comparison_text  # noqa: F401
+from fusebook.intervals import percentile_interval, resampled_sums, share_interval
+from fusebook.measures import (
+    MEASURES,
+    SHARES,
+    class_sums,
+    f1_of_classes,
+    measures_of_sums,
+    ranks,
+    row_columns,
+)
+from fusebook.reliability import (  # noqa: F401
+    calibration_table,
+    coverage_table,
+    expected_calibration_error,
+)
 
 
 def check_probabilities(probabilities: np.ndarray, labels: np.ndarray, name: str = "model") -> None:
@@ -39,61 +52,74 @@ def check_probabilities(probabilities: np.ndarray, labels: np.ndarray, name: str
         )
 
 
-def _confusion_scores(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Accuracy and macro-F1 of confusion matrices of shape (…, n_classes, n_classes), rows true."""
-    right = np.diagonal(confusion, axis1=-2, axis2=-1)
-    both = confusion.sum(axis=-1) + confusion.sum(axis=-2)  # support + predicted
-    f1 = np.divide(2 * right, both, out=np.zeros(right.shape), where=both > 0)
-    counted = (both > 0).sum(axis=-1)
-    return right.sum(axis=-1) / confusion.sum(axis=(-2, -1)), f1.sum(axis=-1) / np.maximum(counted, 1)
+def score(probabilities: np.ndarray, labels: np.ndarray, **options) -> dict:
+    """All ``measures.MEASURES`` of one model with their 95 % intervals, and n_rows; see ``score_table``.
 
-
-def score(
-    probabilities: np.ndarray, labels: np.ndarray, *, n_resamples: int = 2000, random_state: int = 42
-) -> dict:
-    """Accuracy and macro-F1 with 95 % percentile bootstrap intervals over rows (Efron, 1979).
-
-    Both depend on the confusion matrix alone, so a resample of rows is one draw of its cells from a multinomial
-    distribution: the same intervals without drawing rows.
-
-    Returns accuracy, accuracy_low, accuracy_high, macro_f1, macro_f1_low, macro_f1_high, log_loss, n_rows.
+    Returns each measure under its name, its interval under <name>_low and <name>_high.
     """
-    check_probabilities(probabilities, labels)
-    n_classes = probabilities.shape[1]
-    confusion = confusion_matrix(labels, probabilities.argmax(axis=1), labels=np.arange(n_classes))
-    accuracy, macro_f1 = _confusion_scores(confusion)
-    draws = np.random.default_rng(random_state).multinomial(
-        len(labels), (confusion / confusion.sum()).ravel(), size=n_resamples
-    )
-    drawn = _confusion_scores(draws.reshape(-1, n_classes, n_classes))
-    (acc_low, f1_low), (acc_high, f1_high) = np.percentile(drawn, [2.5, 97.5], axis=1)
-    log_loss = -np.log(np.clip(probabilities[np.arange(len(labels)), labels], 1e-12, 1)).mean()
-    return {
-        "accuracy": float(accuracy), "accuracy_low": acc_low, "accuracy_high": acc_high,
-        "macro_f1": float(macro_f1), "macro_f1_low": f1_low, "macro_f1_high": f1_high,
-        "log_loss": float(log_loss), "n_rows": len(labels),
-    }  # fmt: skip
+    return _scores({"model": probabilities}, labels, **options)["model"]
 
 
-def score_table(probabilities: dict[str, np.ndarray], labels: np.ndarray) -> pd.DataFrame:
-    """One line of ``score`` a model, indexed by model name, in the order given."""
+def score_table(probabilities: dict[str, np.ndarray], labels: np.ndarray, groups=None) -> pd.DataFrame:
+    """One line of ``score`` a model, indexed by model name, in the order given.
+
+    Shares of rows (accuracy, top-2, top-3) have a score interval (Wilson, 1927), which holds near 100 % too. The other
+    measures have percentile bootstrap intervals (Efron, 1979): rows are drawn within each label, or whole groups where
+    ``groups`` (one a row: copies of one text, one speaker) are given; then the shares count the rows that the groups
+    are worth. Where no row is wrong no resample can be, so F1, kappa and mcc take the low end of the accuracy.
+    """
+    return pd.DataFrame(_scores(probabilities, labels, groups=groups)).T.rename_axis("model")
+
+
+def _scores(probabilities: dict, labels: np.ndarray, *, groups=None, **options) -> dict[str, dict]:
     for name, values in probabilities.items():
         check_probabilities(values, labels, name)
-    return pd.DataFrame(
-        {name: score(values, labels) for name, values in probabilities.items()}
-    ).T.rename_axis("model")
+    if not probabilities:
+        return {}
+    columns = [row_columns(values, labels) for values in probabilities.values()]
+    sums = resampled_sums(sparse.hstack(columns), labels, groups, **options)
+    made, start = {}, 0
+    for (name, values), own in zip(probabilities.items(), columns, strict=True):
+        draws = measures_of_sums(sums[:, start : start + own.shape[1]], values.shape[1])
+        found = measures_of_sums(own.sum(axis=0), values.shape[1])
+        made[name] = _with_intervals(found, draws, values, labels, groups)
+        start += own.shape[1]
+    return made
 
 
-def readable(scores: pd.DataFrame) -> pd.DataFrame:
-    """A ``score_table`` for people: shares with their intervals as text, log loss with three digits."""
-    made = {
-        measure: [
-            interval_text(*line)
-            for line in scores[[measure, f"{measure}_low", f"{measure}_high"]].to_numpy(float)
-        ]
-        for measure in ("accuracy", "macro_f1")
-    }
-    return pd.DataFrame(made, index=scores.index).assign(log_loss=scores["log_loss"].astype(float).round(3))
+def _with_intervals(found: dict, draws: dict, probabilities: np.ndarray, labels: np.ndarray, groups) -> dict:
+    places = ranks(probabilities, labels)
+    intervals = {name: percentile_interval(draws[name]) for name in MEASURES}
+    low, high = intervals["ece"]
+    # Resamples lie above the rows' own error: turned round, this bias cancels out (basic bootstrap).
+    intervals["ece"] = (
+        max(min(2 * found["ece"] - high, found["ece"]), 0),
+        max(2 * found["ece"] - low, found["ece"]),
+    )
+    if len(labels) == 1:
+        intervals = dict.fromkeys(MEASURES, (np.nan, np.nan))
+    for most, name in enumerate(SHARES, 1):
+        intervals[name] = share_interval(places < most, groups, draws[name])
+    if found["accuracy"] == 1:
+        for name in ("macro_f1", "weighted_f1", "kappa", "mcc"):
+            intervals[name] = intervals["accuracy"]
+    made = {}
+    for name in MEASURES:
+        low, high = intervals[name]
+        made |= {name: float(found[name]), f"{name}_low": float(low), f"{name}_high": float(high)}
+    return made | {"n_rows": len(labels)}
+
+
+def readable(scores: pd.DataFrame, measures=("accuracy", "macro_f1", "log_loss")) -> pd.DataFrame:
+    """A ``score_table`` for people: each of ``measures`` with its interval as text; log loss alone with three digits."""
+    made = {}
+    for name in measures:
+        values = scores[[name, f"{name}_low", f"{name}_high"]].to_numpy(float)
+        text = number_text if name in {"log_loss", "brier", "ece", "kappa", "mcc"} else interval_text
+        made[name] = [text(*line) for line in values]
+    if tuple(measures) == ("accuracy", "macro_f1", "log_loss"):
+        made["log_loss"] = scores["log_loss"].astype(float).round(3)
+    return pd.DataFrame(made, index=scores.index)
 
 
 def majority_probabilities(training_labels: np.ndarray, n_rows: int, n_classes: int) -> np.ndarray:
@@ -116,105 +142,38 @@ def margins_to_probabilities(
     return calibrate(softmax(both[0], axis=1), temperature)
 
 
-def class_table(probabilities: np.ndarray, labels: np.ndarray, label_names: list[str]) -> pd.DataFrame:
-    """Precision, recall, F1, rows and predicted rows of each class, indexed by label name; 0 where undefined."""
-    confusion = confusion_matrix(labels, probabilities.argmax(axis=1), labels=np.arange(len(label_names)))
-    right, support, predicted = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+def class_table(
+    probabilities: np.ndarray, labels: np.ndarray, label_names: list[str], groups=None
+) -> pd.DataFrame:
+    """Precision, recall, F1, its 95 % bootstrap interval, rows and predicted rows of each class; 0 where undefined.
+
+    Indexed by label name. The interval is NaN where the class has fewer than two rows to draw from.
+    """
+    n_classes = len(label_names)
+    columns = row_columns(probabilities, labels)[:, : 3 * n_classes]
+    right, support, predicted = class_sums(columns.sum(axis=0), n_classes)
+    draws = f1_of_classes(*class_sums(resampled_sums(columns, labels, groups), n_classes))
+    low, high = np.where(support > 1, percentile_interval(draws), np.nan)
     return pd.DataFrame(
         {
             "precision": right / np.maximum(predicted, 1),
             "recall": right / np.maximum(support, 1),
-            "f1": 2 * right / np.maximum(support + predicted, 1),
-            "rows": support,
-            "predicted": predicted,
+            "f1": f1_of_classes(right, support, predicted),
+            "f1_low": low, "f1_high": high, "rows": support.astype(int), "predicted": predicted.astype(int),
         },
         index=pd.Index(label_names, name="label"),
-    )
-
-
-def compare(
-    right_a: np.ndarray, right_b: np.ndarray, *, n_resamples: int = 4000, random_state: int = 42
-) -> dict:
-    """Two models on the same rows: accuracy of b minus that of a, its 95 % paired bootstrap interval, McNemar's p.
-
-    Parameters
-    ----------
-    right_a, right_b : bools of shape (n_rows,): was each model right?
-
-    Returns difference, low, high, p (exact two-sided; McNemar, 1947), only_a, only_b (rows one alone got right), and
-    detectable: the smallest difference that this many rows find with 80 % power at p < 0.05, given how often the two
-    models disagree (normal approximation; Connor, 1987).
-    """
-    right_a, right_b = np.asarray(right_a, bool), np.asarray(right_b, bool)
-    if right_a.shape != right_b.shape or not right_a.size:
-        raise ValueError(
-            f"Shapes {right_a.shape} and {right_b.shape} differ or are empty; expected the same test rows."
-        )
-    only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
-    n_rows = len(right_a)
-    agree = n_rows - only_a - only_b
-    draws = np.random.default_rng(random_state).multinomial(
-        n_rows, np.array([only_a, only_b, agree]) / n_rows, n_resamples
-    )
-    low, high = np.percentile((draws[:, 1] - draws[:, 0]) / n_rows, [2.5, 97.5])
-    disagree = max(only_a + only_b, 1) / n_rows
-    return {
-        "difference": (only_b - only_a) / n_rows, "low": low, "high": high,
-        "p": float(mcnemar([[0, only_a], [only_b, 0]], exact=True).pvalue), "only_a": only_a, "only_b": only_b,
-        "detectable": float((norm.ppf(0.975) + norm.ppf(0.8)) * np.sqrt(disagree / n_rows)),
-    }  # fmt: skip
-
-
-def compare_pairs(probabilities: dict[str, np.ndarray], labels: np.ndarray, pairs=None) -> pd.DataFrame:
-    """``compare`` for pairs of models (all of them by default), with p_holm corrected over the pairs (Holm, 1979).
-
-    Returns a DataFrame with columns a, b and those of ``compare``, smallest p first. Raises ValueError without a pair.
-    """
-    right = {name: values.argmax(axis=1) == labels for name, values in probabilities.items()}
-    pairs = list(combinations(probabilities, 2)) if pairs is None else list(pairs)
-    if not pairs:
-        raise ValueError(f"No pair to compare among {list(probabilities)}; expected two models or more.")
-    table = pd.DataFrame([{"a": a, "b": b, **compare(right[a], right[b])} for a, b in pairs])
-    table["p_holm"] = multipletests(table["p"], method="holm")[1]
-    return table.sort_values("p", kind="stable").reset_index(drop=True)
-
-
-def calibration_table(probabilities: np.ndarray, labels: np.ndarray, n_bins: int = 10) -> pd.DataFrame:
-    """Confidence against accuracy in equal bins of confidence: low, high, rows, confidence, accuracy.
-
-    Bins without rows are left out.
-    """
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
-    bins = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
-    table = pd.DataFrame({"bin": bins, "confidence": confidence, "accuracy": right.astype(float)})
-    made = table.groupby("bin").agg(
-        rows=("accuracy", "size"), confidence=("confidence", "mean"), accuracy=("accuracy", "mean")
-    )
-    return made.assign(low=made.index / n_bins, high=(made.index + 1) / n_bins).reset_index(drop=True)
-
-
-def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray, n_bins: int = 10) -> float:
-    """The mean gap between confidence and accuracy, weighted by rows (Naeini and others, 2015), from 0 to 1."""
-    table = calibration_table(probabilities, labels, n_bins)
-    return float(
-        ((table["confidence"] - table["accuracy"]).abs() * table["rows"]).sum() / table["rows"].sum()
-    )
-
-
-def coverage_table(probabilities: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
-    """Accuracy when only the surest rows are answered: columns coverage (share of rows), accuracy, threshold."""
-    confidence = probabilities.max(axis=1)
-    order = np.argsort(-confidence, kind="stable")
-    right = (probabilities.argmax(axis=1) == labels)[order]
-    count = np.arange(1, len(labels) + 1)
-    return pd.DataFrame(
-        {"coverage": count / len(labels), "accuracy": right.cumsum() / count, "threshold": confidence[order]}
-    )
+    )  # fmt: skip
 
 
 def interval_text(value: float, low: float, high: float) -> str:
-    """A share as people read it: ``81.5 % [76.0, 86.5]``."""
-    return f"{100 * value:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
+    """A share as people read it: ``81.5 % [76.0, 86.5]``; ``[–]`` where there is no interval."""
+    return f"{100 * value:.1f} % " + ("[–]" if np.isnan(low) else f"[{100 * low:.1f}, {100 * high:.1f}]")
+
+
+def number_text(value: float, low: float, high: float) -> str:
+    """A number that is no share, with its interval: ``0.412 [0.350, 0.480]``; a dash where it is undefined."""
+    interval = "[–]" if np.isnan(low) else f"[{low:.3f}, {high:.3f}]"
+    return "–" if np.isnan(value) else f"{value:.3f} {interval}"
 
 
 def prediction_table(probabilities: dict[str, np.ndarray], rows: pd.DataFrame) -> pd.DataFrame:
@@ -244,15 +203,3 @@ def split_predictions(table: pd.DataFrame, split: str) -> tuple[pd.DataFrame, di
     probabilities = {name: table.loc[table["model"] == name, columns].to_numpy() for name in models}
     first = table[table["model"] == models[0]]
     return first.drop(columns=[*columns, "model"]).reset_index(drop=True), probabilities
-
-
-def comparison_text(a: str, b: str, line) -> str:
-    """One line of ``compare`` in words; ``line`` has difference, low, high, p (or p_holm) and detectable."""
-    p = line["p_holm"] if "p_holm" in line else line["p"]
-    points = f"{100 * line['difference']:+.1f} points [{100 * line['low']:+.1f}, {100 * line['high']:+.1f}], p = {p:.2g}"
-    if p < 0.05:
-        return (
-            f"{b[0].upper()}{b[1:]} is {'better' if line['difference'] > 0 else 'worse'} than {a}: {points}."
-        )
-    needed = f"this many rows could show a difference of {100 * line['detectable']:.1f} points or more"
-    return f"No difference between {b} and {a} was shown: {points}; {needed}."

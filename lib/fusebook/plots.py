@@ -26,7 +26,7 @@ def use_style() -> None:
             "figure.figsize": (7, 3.6), "figure.facecolor": PAPER, "axes.facecolor": "none",
             "figure.constrained_layout.use": True, "axes.titlelocation": "left", "axes.titlesize": 11,
             "axes.spines.top": False, "axes.spines.right": False, "font.size": 10, "svg.fonttype": "path",
-            "legend.frameon": False,
+            "legend.frameon": False, "text.parse_math": False,  # a label may hold a $
             **dict.fromkeys(
                 ["text.color", "axes.edgecolor", "axes.labelcolor", "axes.titlecolor", "xtick.color", "ytick.color"], INK
             ),
@@ -148,23 +148,36 @@ def plot_scores(scores: pd.DataFrame, *, measure: str = "accuracy", ax=None, tit
 
 
 def plot_confusion(confusion: np.ndarray, label_names: list[str], *, ax=None, title: str = ""):
-    """The confusion matrix, rows normalised; counts as text up to 12 classes. Rows are true, columns predicted."""
+    """The confusion matrix, rows normalised; counts as text up to 12 classes. Rows are true, columns predicted.
+
+    Of more than 80 classes some names only are written. Put the classes in ``errors.confusion_order`` before.
+    """
     size = max(3.6, min(9, 0.55 * len(label_names) + 1.6))
     ax = _axes(ax, size + 1, size)
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     shown = confusion if len(label_names) <= 12 else False
+    step = -(-len(label_names) // 80)
     sns.heatmap(
-        shares, annot=shown, fmt="d", vmin=0, vmax=1, cmap="crest", square=True, ax=ax, xticklabels=label_names,
-        yticklabels=label_names, linewidths=0.5, cbar_kws={"label": "share of the true class", "shrink": 0.8},
+        shares, annot=shown, fmt="d", vmin=0, vmax=1, cmap="crest", square=True, ax=ax,
+        linewidths=0.5 if len(label_names) <= 50 else 0, rasterized=len(label_names) > 50,
+        cbar_kws={"label": "share of the true class", "shrink": 0.8}, xticklabels=False, yticklabels=False,
     )  # fmt: skip
+    written = [_cut(name) for name in label_names[::step]]
+    places = np.arange(0, len(label_names), step) + 0.5
+    ax.set_xticks(places, written)
+    ax.set_yticks(places, written)
     ax.set(title=title, xlabel="predicted", ylabel="true")
     widest = max(
-        len(name.encode("gb18030")) for name in label_names
+        len(name.encode("gb18030")) for name in written
     )  # in Latin letters: a Chinese one counts for two
-    ax.tick_params(labelsize=min(10, 300 / len(label_names)))
+    ax.tick_params(labelsize=min(10, 300 / len(written)))
     ax.tick_params(axis="y", rotation=0)
     ax.tick_params(axis="x", rotation=0 if len(label_names) <= 6 and widest <= 6 else 60)
     return ax
+
+
+def _cut(name: str, most: int = 24) -> str:
+    return name if len(name) <= most else name[: most - 1] + "…"
 
 
 def plot_calibration(table: pd.DataFrame, *, ax=None, title: str = ""):
@@ -186,9 +199,24 @@ def plot_calibration(table: pd.DataFrame, *, ax=None, title: str = ""):
 
 
 def plot_coverage(table: pd.DataFrame, *, ax=None, title: str = ""):
-    """Accuracy of the surest rows against the share of rows answered; ``table`` is ``evaluate.coverage_table``'s."""
+    """Accuracy of the surest rows against the share of rows answered; ``table`` is ``evaluate.coverage_table``'s.
+
+    Where it has low and high, the 95 % interval is a band.
+    """
     ax = _axes(ax, 5, 3.2)
     ax.plot(100 * table["coverage"], 100 * table["accuracy"], color=COLOURS[0])
+    if "low" in table:
+        few = table.iloc[
+            :: max(len(table) // 200, 1)
+        ]  # a band of 200 points is as smooth as one of thousands
+        ax.fill_between(
+            100 * few["coverage"],
+            100 * few["low"],
+            100 * few["high"],
+            color=COLOURS[0],
+            alpha=0.15,
+            linewidth=0,
+        )
     ax.grid(alpha=0.25)
     ax.set(title=title, xlabel="rows answered, surest first, %", ylabel="accuracy, %", xlim=(0, 101))
     return ax
@@ -201,4 +229,26 @@ def plot_votes(votes: pd.DataFrame, *, ax=None, title: str = ""):
     ax.invert_yaxis()
     ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     ax.set(title=title, xlabel="probability", ylabel="", xlim=(0, 1))
+    return ax
+
+
+def plot_sizes(curve: pd.DataFrame, *, ax=None, title: str = ""):
+    """Accuracy by number of training rows, a line and its 95 % band a model; ``curve`` is ``training_size.size_curve``'s."""
+    ax = _axes(ax, 6, 3.6)
+    for (name, lines), colour in zip(
+        curve.groupby("model", sort=False), _colours(curve["model"].nunique()), strict=True
+    ):
+        ax.plot(lines["rows"], 100 * lines["accuracy"], "o-", color=colour, label=name)
+        ax.fill_between(
+            lines["rows"], 100 * lines["low"], 100 * lines["high"], color=colour, alpha=0.12, linewidth=0
+        )
+    if len(curve):
+        ax.set_xscale("log", base=2)
+        ax.set_xticks(
+            sorted(curve["rows"].unique()), [f"{rows:,}" for rows in sorted(curve["rows"].unique())]
+        )
+        ax.minorticks_off()
+        ax.legend(fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
+    ax.grid(alpha=0.25)
+    ax.set(title=title, xlabel="training rows", ylabel="accuracy, % (95 % interval)")
     return ax

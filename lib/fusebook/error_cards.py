@@ -1,0 +1,95 @@
+"""Mistakes as HTML: a card each with every vote and the nearest training rows, and the confused pairs with examples.
+
+Notebook 04_error_analysis tells the story. User text is always escaped.
+"""
+
+from html import escape
+
+import pandas as pd
+from IPython.display import HTML
+
+from fusebook import cards
+from fusebook.errors import short_names
+from fusebook.evaluate import interval_text
+from fusebook.intervals import wilson_interval
+
+SNIPPET = 80  # characters of a text that stands as an example
+
+
+def snippet(text: str, most: int = SNIPPET) -> str:
+    """The beginning of ``text`` on one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def mistake_cards(mistakes: pd.DataFrame, votes: dict, label_names: list[str], near: dict) -> HTML:
+    """One card a mistake: whole text, picture, player, three likeliest labels, each modality's vote, nearest rows.
+
+    Parameters
+    ----------
+    mistakes : row, text, image, audio, label, predicted, confidence
+    votes : row number to a dict of model name to probabilities of shape (n_classes,); the first is the chosen model's
+    near : row number to a list of (row number, label, text, cosine) of training rows
+    """
+    names = short_names(label_names)
+    shown = dict(zip(label_names, names, strict=True))
+    made = []
+    for line in mistakes.to_dict("records"):
+        heading = (
+            f"row {line['row']}: {shown[line['label']]}, "
+            f"predicted {shown[line['predicted']]} ({100 * line['confidence']:.0f} %)"
+        )
+        models = votes[line["row"]]
+        chosen, *single = models
+        below = cards.probability_bars(dict(zip(names, models[chosen], strict=True)))
+        below += _votes({name: models[name] for name in single}, names) + _nearest(
+            near.get(line["row"], []), shown
+        )
+        made.append(cards.row_card(line, heading=heading, below=_whole_text(line["text"]) + below))
+    return HTML(cards.CARD_STYLE + f'<div class="fb-cards">{"".join(made)}</div>')
+
+
+def _whole_text(text: str) -> str:
+    if len(text) <= cards.MOST_CHARACTERS:
+        return ""
+    return f"<details><summary>the whole text</summary><p>{escape(text)}</p></details>"
+
+
+def _votes(models: dict, names: list[str]) -> str:
+    votes = [
+        f"{escape(model)}: {escape(names[values.argmax()])} ({100 * values.max():.0f} %)"
+        for model, values in models.items()
+    ]
+    return f"<p><small>alone: {'; '.join(votes)}</small></p>" if votes else ""
+
+
+def _nearest(near: list[tuple], shown: dict) -> str:
+    lines = [
+        f"<li>row {row}, {escape(shown[label])}, cosine {cosine:.2f}: {escape(snippet(text) or '(no text)')}</li>"
+        for row, label, text, cosine in near
+    ]
+    if not lines:
+        return ""
+    return f"<details open><summary>nearest training rows</summary><ul>{''.join(lines)}</ul></details>"
+
+
+def pair_table(pairs: pd.DataFrame, rows: pd.DataFrame, classes: pd.DataFrame) -> HTML:
+    """``errors.confused_pairs`` as a table with the share's interval and the beginnings of the example texts.
+
+    ``rows`` has row and text; ``classes`` is ``evaluate.class_table``'s, for the number of rows of each label.
+    """
+    texts = rows.set_index("row")["text"]
+    shown = dict(zip(classes.index, short_names(list(classes.index)), strict=True))
+    lines = []
+    for pair in pairs.to_dict("records"):
+        share = interval_text(
+            pair["share"], *wilson_interval(pair["share"], classes.loc[pair["label"], "rows"])
+        )
+        examples = "<br>".join(f"{row}: {escape(snippet(texts[row]) or '(no text)')}" for row in pair["rows"])
+        cells = [escape(shown[pair["label"]]), escape(shown[pair["predicted"]]), pair["count"], share]
+        lines.append("".join(f"<td>{cell}</td>" for cell in cells) + f'<td class="text">{examples}</td>')
+    head = "".join(
+        f"<th>{name}</th>" for name in ("label", "predicted", "count", "share of the label", "examples")
+    )
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    return HTML(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")

@@ -1,0 +1,138 @@
+"""Findings in words: the templates of notebook 04 in English and Chinese side by side, and what a finding is."""
+
+import re
+from html import escape
+from typing import NamedTuple
+
+LANGUAGES = ("en", "zh")
+SEVERITIES = ("serious", "look", "note")  # in this order on the page
+
+# Each line: English, Chinese. Numbers come as text, intervals as "81.5 % [76.0, 86.5]".
+SENTENCES = {
+    "serious": ("serious", "严重"),
+    "look": ("worth a look", "值得一看"),
+    "note": ("for the record", "供参考"),
+    "see": ("see", "见"),
+    "better": (
+        "{b} is better than {a}: {difference} points [{low}, {high}], p = {p}.",
+        "{b}优于{a}：{difference} 个百分点 [{low}, {high}]，p = {p}。",
+    ),
+    "worse": (
+        "{b} is worse than {a}: {difference} points [{low}, {high}], p = {p}.",
+        "{b}不如{a}：{difference} 个百分点 [{low}, {high}]，p = {p}。",
+    ),
+    "no difference": (
+        "No difference between {b} and {a} was shown: {difference} points [{low}, {high}], p = {p}; "
+        "this many rows could show a difference of {detectable} points or more.",
+        "未能证明{b}与{a}有差别：{difference} 个百分点 [{low}, {high}]，p = {p}；"
+        "这么多行能够证明的差别至少为 {detectable} 个百分点。",
+    ),
+    "accuracy": (
+        "{model} is right for {share} of the {rows} test rows; always answering the most frequent label for {base} %.",
+        "{model}在 {rows} 行测试数据上的正确率为 {share}；总回答最常见标签的正确率为 {base} %。",
+    ),
+    "confused": (
+        "Most confused: {label} taken for {predicted}, {count} rows, {share} of that label's.",
+        "最常混淆：把“{label}”当成“{predicted}”，共 {count} 行，占该标签的 {share}。",
+    ),
+    "no mistake": ("No test row is wrong.", "测试数据没有一行预测错误。"),
+    "weakest": (
+        "The weakest class is {label}: F1 {share} over {rows} test rows.",
+        "最弱的类别是“{label}”：{rows} 行测试数据上的 F1 为 {share}。",
+    ),
+    "calibration": (
+        "Confidence misses accuracy by {error} on average (expected calibration error).",
+        "置信度与正确率平均相差 {error}（期望校准误差）。",
+    ),
+    "coverage": (
+        "Answering the surest {coverage} % of the test rows gives {share}.",
+        "只回答最有把握的 {coverage} % 测试数据，正确率为 {share}。",
+    ),
+    "ledger": (
+        "Joining the modalities: {rescued} test rows ({rescued_share}) were wrong in some modality and right in the end, "
+        "{harmed} ({harmed_share}) the reverse.",
+        "融合的得失：{rescued} 行测试数据（{rescued_share}）有单一模态判错而最终判对，{harmed} 行（{harmed_share}）相反。",
+    ),
+    "suspects": (
+        "{count} of {rows} labels judged are suspect, {share} (label_suspects.csv).",
+        "检查过的 {rows} 个标签中有 {count} 个可疑，占 {share}（label_suspects.csv）。",
+    ),
+    "planted": (
+        "Of the {planted} wrong labels planted in the rows judged, the suspects hold {recall}; "
+        "{precision} of the suspects are planted ones.",
+        "检查范围内预先埋下的 {planted} 个错误标签，可疑名单找到 {recall}；名单中 {precision} 是埋下的。",
+    ),
+    "corrected": (
+        "Against the corrected labels {model} is right for {share} of the test rows.",
+        "按更正后的标签计，{model}在测试数据上的正确率为 {share}。",
+    ),
+    "more rows help": (
+        "More training rows would help: {model} gained {difference} points [{low}, {high}] "
+        "when they grew from {fewer} to {more}, p = {p}.",
+        "更多训练数据会有帮助：训练数据从 {fewer} 行增至 {more} 行，{model}提高 {difference} 个百分点 [{low}, {high}]，p = {p}。",
+    ),
+    "more rows no help": (
+        "More training rows would not help: {model} changed by {difference} points [{low}, {high}] "
+        "when they grew from {fewer} to {more}.",
+        "更多训练数据没有帮助：训练数据从 {fewer} 行增至 {more} 行，{model}变化 {difference} 个百分点 [{low}, {high}]。",
+    ),
+    "more rows unsure": (
+        "Whether more training rows would help can't be told: {model} changed by {difference} points [{low}, {high}] "
+        "when they grew from {fewer} to {more}, p = {p}.",
+        "无法判断更多训练数据是否有帮助：训练数据从 {fewer} 行增至 {more} 行，{model}变化 {difference} 个百分点 [{low}, {high}]，p = {p}。",
+    ),
+    "too few rows": (
+        "Too few training rows to see how the score grows with them.",
+        "训练数据太少，看不出成绩如何随数据量变化。",
+    ),
+}  # fmt: skip
+
+
+class Finding(NamedTuple):
+    """One finding: how severe it is (one of ``SEVERITIES``), what it says, and the heading on the page that shows it."""
+
+    severity: str
+    text: str
+    place: str
+
+
+def say(key: str, language: str = "en", **values) -> str:
+    """The sentence ``key`` in ``language`` ("en" or "zh") with ``values`` filled in.
+
+    Raises ValueError for a language without templates.
+    """
+    if language not in LANGUAGES:
+        raise ValueError(f"The language is {language!r}; expected one of {', '.join(LANGUAGES)}.")
+    return SENTENCES[key][LANGUAGES.index(language)].format(**values)
+
+
+def finding(severity: str, place: str, key: str, language: str = "en", **values) -> Finding:
+    """A ``Finding`` from a template; numbers of 1,000 and more get a separator."""
+    shown = {name: f"{value:,}" if isinstance(value, int) else value for name, value in values.items()}
+    return Finding(severity, say(key, language, **shown), place)
+
+
+def ranked(findings: list[Finding], most: int = 8) -> list[Finding]:
+    """The ``most`` severe findings, the severest first, else in the order given."""
+    return sorted(findings, key=lambda found: SEVERITIES.index(found.severity))[:most]
+
+
+def as_text(findings: list[Finding], language: str = "en") -> list[str]:
+    """Each finding as a line of plain text with its severity before it, for the run's first page."""
+    return [f"{say(found.severity, language)}: {found.text}" for found in findings]
+
+
+def as_markdown(findings: list[Finding], language: str = "en") -> str:
+    """The findings as a numbered list in Markdown, each with a link to its place; names in them can't become markup."""
+    return "\n".join(
+        f"{i}. **{say(found.severity, language)}**: {markdown_safe(found.text)} "
+        f"([{say('see', language)} “{found.place}”](#{found.place.replace(' ', '-')}))"
+        for i, found in enumerate(findings, 1)
+    )
+
+
+def markdown_safe(text: str) -> str:
+    """``text`` as Markdown that shows just these characters: no HTML, no emphasis, links or formulas."""
+    plain = escape(" ".join(text.split()), quote=False)
+    # An address with a colon of its own would become a link.
+    return re.sub(r"([\\`*_{}\[\]()#+!|~$])", r"\\\1", plain).replace("://", "&#58;//")

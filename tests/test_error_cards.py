@@ -1,0 +1,64 @@
+"""Cards and tables of mistakes: every vote is there, user text is escaped, odd labels read well."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from bs4 import BeautifulSoup
+
+from fusebook import error_cards, errors, evaluate
+
+ODD = ["7", "<script>alert(1)</script>", "None", "nan", "x" * 300]
+
+
+def mistake(text="<b>bold</b>", label=1, predicted=4):
+    line = {"row": 12, "text": text, "image": "", "audio": "", "confidence": 0.875}
+    return pd.DataFrame([line | {"label": ODD[label], "predicted": ODD[predicted]}])
+
+
+def card(text="<b>bold</b>"):
+    votes = {12: {"mean": np.array([0.02, 0.08, 0.0, 0.025, 0.875]), "audio": np.array([0, 0, 0, 1, 0])}}
+    near = {12: [(3, ODD[1], "<i>near</i>", 0.914)]}
+    return BeautifulSoup(error_cards.mistake_cards(mistake(text), votes, ODD, near).data, "html.parser")
+
+
+def test_a_card_says_everything():
+    soup = card()
+    said = soup.get_text(" ")
+    assert f"row 12: <script>alert(1)</script>, predicted {'x' * 39}… (88 %)" in said
+    assert "87.5 %" in said and "8.0 %" in said and "2.5 %" in said and "2.0 %" not in said
+    assert "alone: audio: nan (100 %)" in said
+    assert "row 3, <script>alert(1)</script>, cosine 0.91: <i>near</i>" in said
+    assert "<b>bold</b>" in said and not soup.find(["script", "b", "i"])
+
+
+def test_a_long_text_is_there_whole():
+    text = "word & " * 400 + "the end"
+    assert text in card(text).find("details").get_text()
+
+
+def test_pairs_with_interval_and_examples():
+    labels = np.array([0, 0, 0, 0, 1, 1])
+    probabilities = np.eye(5)[[0, 1, 1, 1, 1, 3]]
+    table = errors.row_table(probabilities, ODD, labels).assign(row=range(10, 16))
+    rows = pd.DataFrame({"row": range(10, 16), "text": ["a", "<u>b</u>", "", "long " * 40, "e", "f"]})
+    classes = evaluate.class_table(probabilities, labels, ODD)
+    soup = BeautifulSoup(
+        error_cards.pair_table(errors.confused_pairs(table), rows, classes).data, "html.parser"
+    )
+    first, second = (
+        [cell.get_text("|") for cell in line.find_all("td")] for line in soup.tbody.find_all("tr")
+    )
+    assert first[:4] == ["7", "<script>alert(1)</script>", "3", "75.0 % [30.1, 95.4]"]
+    assert first[4].split("|")[:2] == ["11: <u>b</u>", "12: (no text)"] and len(first[4].split("|")[2]) == 84
+    assert second[:3] == ["<script>alert(1)</script>", "nan", "1"] and not soup.find(["u", "script"])
+
+
+@pytest.mark.parametrize("text", ["", "short", "x" * 80])
+def test_a_short_text_is_its_own_snippet(text):
+    assert error_cards.snippet(text) == text
+
+
+def test_no_mistakes_make_an_empty_table():
+    empty = errors.confused_pairs(pd.DataFrame({"row": [], "label": [], "predicted": []}))
+    made = error_cards.pair_table(empty, pd.DataFrame({"row": [], "text": []}), pd.DataFrame({"rows": []}))
+    assert not BeautifulSoup(made.data, "html.parser").find("td")
