@@ -81,3 +81,9 @@ def comparison_text(a: str, b: str, line, language: str = "en") -> str:
     # A sentence begins with the better or worse model's name.
     first = b if language != "en" or kind == "no difference" else f"{b[0].upper()}{b[1:]}"
     return sentences.say(kind, language, a=a, b=first, p=f"{p:.2g}", detectable=detectable, **points)
+
+
+def severity(line) -> str:
+    """How much a line of ``compare`` matters where b ought to be better: note, look (no difference shown) or serious."""
+    p = line["p_holm"] if "p_holm" in line else line["p"]
+    return "look" if p >= 0.05 else "note" if line["difference"] > 0 else "serious"

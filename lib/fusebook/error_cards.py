@@ -5,11 +5,12 @@ Notebook 04_error_analysis tells the story. User text is always escaped.
 
 from html import escape
 
+import numpy as np
 import pandas as pd
 from IPython.display import HTML
 
 from fusebook import cards
-from fusebook.errors import short_names
+from fusebook.errors import nearest_rows, short_names
 from fusebook.evaluate import interval_text
 from fusebook.intervals import wilson_interval
 
@@ -93,3 +94,29 @@ def pair_table(pairs: pd.DataFrame, rows: pd.DataFrame, classes: pd.DataFrame) -
     )
     body = "".join(f"<tr>{line}</tr>" for line in lines)
     return HTML(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+
+
+def nearest_training_rows(
+    wanted: list[int], features: dict, splits: pd.DataFrame, rows: pd.DataFrame, most: int = 3
+) -> dict[int, list[tuple]]:
+    """The training rows most like each row of ``wanted``, as ``mistake_cards`` takes them in ``near``.
+
+    ``features`` (modality to (n_rows, n_features)) and ``splits`` (row, split, label) are in the same order. Each
+    modality is brought to length 1 first, so that all count alike.
+    """
+    joined = np.hstack(
+        [
+            values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
+            for values in features.values()
+        ]
+    )
+    train = splits[splits["split"] == "train"].reset_index()
+    places = pd.Series(splits.index, index=splits["row"])[wanted].to_numpy()
+    order, cosines = nearest_rows(joined[places], joined[train["index"].to_numpy()], most)
+    texts = rows.set_index("row")["text"]
+    made = {}
+    for row, found, likeness in zip(wanted, order, cosines, strict=True):
+        lines = train.iloc[found]
+        text = texts[lines["row"]]
+        made[row] = list(zip(lines["row"], lines["label"], text, likeness, strict=True))
+    return made

@@ -136,3 +136,8 @@ def markdown_safe(text: str) -> str:
     plain = escape(" ".join(text.split()), quote=False)
     # An address with a colon of its own would become a link.
     return re.sub(r"([\\`*_{}\[\]()#+!|~$])", r"\\\1", plain).replace("://", "&#58;//")
+
+
+def graded(value: float, look: float, serious: float) -> str:
+    """The severity of a value that is bad when high: serious from ``serious`` on, look from ``look`` on, else note."""
+    return "serious" if value >= serious else "look" if value >= look else "note"
