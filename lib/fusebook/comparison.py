@@ -80,7 +80,7 @@ def comparison_text(a: str, b: str, line, language: str = "en") -> str:
     detectable = f"{100 * line['detectable']:.1f}"
     # A sentence begins with the better or worse model's name.
     first = b if language != "en" or kind == "no difference" else f"{b[0].upper()}{b[1:]}"
-    return sentences.say(kind, language, a=a, b=first, p=f"{p:.2g}", detectable=detectable, **points)
+    return sentences.say(kind, language, a=a, b=first, p=sentences.p_text(p), detectable=detectable, **points)
 
 
 def severity(line) -> str:

@@ -66,7 +66,7 @@ def _votes(models: dict, names: list[str]) -> str:
 
 def _nearest(near: list[tuple], shown: dict) -> str:
     lines = [
-        f"<li>row {row}, {escape(shown[label])}, cosine {cosine:.2f}: {escape(snippet(text) or '(no text)')}</li>"
+        f"<li>row {row}, {escape(shown[label])}, cosine {cosine:.2f}: {escape(snippet(text, 40) or '(no text)')}</li>"
         for row, label, text, cosine in near
     ]
     if not lines:

@@ -14,17 +14,17 @@ SENTENCES = {
     "note": ("for the record", "供参考"),
     "see": ("see", "见"),
     "better": (
-        "{b} is better than {a}: {difference} points [{low}, {high}], p = {p}.",
-        "{b}优于{a}：{difference} 个百分点 [{low}, {high}]，p = {p}。",
+        "{b} is better than {a}: {difference} points [{low}, {high}], {p}.",
+        "{b}优于{a}：{difference} 个百分点 [{low}, {high}]，{p}。",
     ),
     "worse": (
-        "{b} is worse than {a}: {difference} points [{low}, {high}], p = {p}.",
-        "{b}不如{a}：{difference} 个百分点 [{low}, {high}]，p = {p}。",
+        "{b} is worse than {a}: {difference} points [{low}, {high}], {p}.",
+        "{b}不如{a}：{difference} 个百分点 [{low}, {high}]，{p}。",
     ),
     "no difference": (
-        "No difference between {b} and {a} was shown: {difference} points [{low}, {high}], p = {p}; "
+        "No difference between {b} and {a} was shown: {difference} points [{low}, {high}], {p}; "
         "this many rows could show a difference of {detectable} points or more.",
-        "未能证明{b}与{a}有差别：{difference} 个百分点 [{low}, {high}]，p = {p}；"
+        "未能证明{b}与{a}有差别：{difference} 个百分点 [{low}, {high}]，{p}；"
         "这么多行能够证明的差别至少为 {detectable} 个百分点。",
     ),
     "accuracy": (
@@ -68,8 +68,8 @@ SENTENCES = {
     ),
     "more rows help": (
         "More training rows would help: {model} gained {difference} points [{low}, {high}] "
-        "when they grew from {fewer} to {more}, p = {p}.",
-        "更多训练数据会有帮助：训练数据从 {fewer} 行增至 {more} 行，{model}提高 {difference} 个百分点 [{low}, {high}]，p = {p}。",
+        "when they grew from {fewer} to {more}, {p}.",
+        "更多训练数据会有帮助：训练数据从 {fewer} 行增至 {more} 行，{model}提高 {difference} 个百分点 [{low}, {high}]，{p}。",
     ),
     "more rows no help": (
         "More training rows would not help: {model} changed by {difference} points [{low}, {high}] "
@@ -78,8 +78,8 @@ SENTENCES = {
     ),
     "more rows unsure": (
         "Whether more training rows would help can't be told: {model} changed by {difference} points [{low}, {high}] "
-        "when they grew from {fewer} to {more}, p = {p}.",
-        "无法判断更多训练数据是否有帮助：训练数据从 {fewer} 行增至 {more} 行，{model}变化 {difference} 个百分点 [{low}, {high}]，p = {p}。",
+        "when they grew from {fewer} to {more}, {p}.",
+        "无法判断更多训练数据是否有帮助：训练数据从 {fewer} 行增至 {more} 行，{model}变化 {difference} 个百分点 [{low}, {high}]，{p}。",
     ),
     "too few rows": (
         "Too few training rows to see how the score grows with them.",
@@ -136,6 +136,11 @@ def markdown_safe(text: str) -> str:
     plain = escape(" ".join(text.split()), quote=False)
     # An address with a colon of its own would become a link.
     return re.sub(r"([\\`*_{}\[\]()#+!|~$])", r"\\\1", plain).replace("://", "&#58;//")
+
+
+def p_text(p: float) -> str:
+    """A p-value as people read it: ``p = 0.012``, ``p < 0.0001``."""
+    return "p < 0.0001" if p < 1e-4 else f"p = {p:.2g}"
 
 
 def graded(value: float, look: float, serious: float) -> str:

@@ -13,7 +13,7 @@ from fusebook import features as feature_room
 from fusebook import model as model_room
 from fusebook.comparison import compare
 from fusebook.intervals import share_interval
-from fusebook.sentences import Finding, finding
+from fusebook.sentences import Finding, finding, p_text
 
 N_SIZES = 5
 
@@ -109,4 +109,4 @@ def verdict(curve: pd.DataFrame, model: str, place: str, language: str = "en") -
         severity, key = "note", "more rows no help" if made["high"] < 0.01 else "more rows unsure"
     points = {name: f"{100 * made[name]:+.1f}" for name in ("difference", "low", "high")}
     rows = {"fewer": lines[-2]["rows"], "more": lines[-1]["rows"]}
-    return finding(severity, place, key, language, model=model, p=f"{made['p']:.2g}", **rows, **points)
+    return finding(severity, place, key, language, model=model, p=p_text(made["p"]), **rows, **points)
