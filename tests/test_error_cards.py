@@ -62,3 +62,19 @@ def test_no_mistakes_make_an_empty_table():
     empty = errors.confused_pairs(pd.DataFrame({"row": [], "label": [], "predicted": []}))
     made = error_cards.pair_table(empty, pd.DataFrame({"row": [], "text": []}), pd.DataFrame({"rows": []}))
     assert not BeautifulSoup(made.data, "html.parser").find("td")
+
+
+def test_near_rows_are_training_rows_by_cosine():
+    """Two modalities of very different size count alike: row 5 is like row 1 in both, like row 2 in the large one only."""
+    splits = pd.DataFrame(
+        {"row": [1, 2, 3, 5], "split": ["train", "train", "validation", "test"], "label": list("abca")}
+    )
+    features = {
+        "audio": np.array([[0, 900.0], [0, 900.0], [0, 900.0], [0, 900.0]]),
+        "text": np.array([[1.0, 0], [0, 1.0], [1.0, 0], [2.0, 0]]),
+    }
+    rows = pd.DataFrame({"row": [1, 2, 3, 5], "text": ["one", "two", "three", "five"]})
+    made = error_cards.nearest_training_rows([5], features, splits, rows)
+    assert [line[:3] for line in made[5]] == [(1, "a", "one"), (2, "b", "two")]
+    np.testing.assert_allclose([line[3] for line in made[5]], [1.0, 0.5])
+    assert error_cards.nearest_training_rows([], features, splits, rows) == {}

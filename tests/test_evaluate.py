@@ -20,7 +20,7 @@ from sklearn.metrics import (
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from fusebook import evaluate
+from fusebook import comparison, evaluate
 from fusebook.measures import MEASURES
 
 
@@ -394,12 +394,27 @@ def test_a_comparison_in_words(line, said):
     assert said in evaluate.comparison_text("a", "text", pd.Series(line))
 
 
+@pytest.mark.parametrize(
+    ("line", "severity"),
+    [
+        ({"difference": 0.1, "p": 0.01}, "note"), ({"difference": -0.1, "p": 0.01}, "serious"),
+        ({"difference": -0.1, "p": 0.01, "p_holm": 0.06}, "look"), ({"difference": 0.1, "p": 0.2}, "look"),
+    ],
+)  # fmt: skip
+def test_how_much_a_comparison_matters(line, severity):
+    assert comparison.severity(line) == severity
+
+
 def test_a_comparison_in_chinese():
     line = {"difference": 0.05, "low": 0.01, "high": 0.09, "detectable": 0.03, "p": 0.01}
     assert (
         evaluate.comparison_text("a", "text", line, "zh")
         == "text优于a：+5.0 个百分点 [+1.0, +9.0]，p = 0.01。"
     )
+
+
+def test_a_count_in_words():
+    assert evaluate.count_text(8, 10) == "80.0 % [49.0, 94.3]" and evaluate.count_text(0, 0) == "–"
 
 
 def test_an_interval_in_words():

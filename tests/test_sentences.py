@@ -70,3 +70,15 @@ def test_names_stay_text_on_the_page(name):
 def test_links_lead_to_the_headings_of_a_page():
     html = pages.markdown_to_html("## How sure may one be?")
     assert 'id="How-sure-may-one-be?"' in html
+
+
+@pytest.mark.parametrize(("p", "said"), [(0.0123, "p = 0.012"), (1.0, "p = 1"), (3e-5, "p < 0.0001")])
+def test_a_p_value_in_words(p, said):
+    assert sentences.p_text(p) == said
+
+
+@pytest.mark.parametrize(
+    ("value", "severity"), [(0.0, "note"), (0.05, "look"), (0.099, "look"), (0.1, "serious")]
+)
+def test_grades_have_two_steps(value, severity):
+    assert sentences.graded(value, 0.05, 0.1) == severity

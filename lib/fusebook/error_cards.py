@@ -11,8 +11,7 @@ from IPython.display import HTML
 
 from fusebook import cards
 from fusebook.errors import nearest_rows, short_names
-from fusebook.evaluate import interval_text
-from fusebook.intervals import wilson_interval
+from fusebook.evaluate import count_text
 
 SNIPPET = 80  # characters of a text that stands as an example
 
@@ -83,9 +82,7 @@ def pair_table(pairs: pd.DataFrame, rows: pd.DataFrame, classes: pd.DataFrame) -
     shown = dict(zip(classes.index, short_names(list(classes.index)), strict=True))
     lines = []
     for pair in pairs.to_dict("records"):
-        share = interval_text(
-            pair["share"], *wilson_interval(pair["share"], classes.loc[pair["label"], "rows"])
-        )
+        share = count_text(pair["count"], classes.loc[pair["label"], "rows"])
         examples = "<br>".join(f"{row}: {escape(snippet(texts[row]) or '(no text)')}" for row in pair["rows"])
         cells = [escape(shown[pair["label"]]), escape(shown[pair["predicted"]]), pair["count"], share]
         lines.append("".join(f"<td>{cell}</td>" for cell in cells) + f'<td class="text">{examples}</td>')

@@ -12,7 +12,7 @@ from fusebook.calibration import calibrate, fit_temperature
 
 # Notebooks reach the comparison of models and the calibration tables through this module too.
 from fusebook.comparison import compare, compare_pairs, comparison_text  # noqa: F401
-from fusebook.intervals import percentile_interval, resampled_sums, share_interval
+from fusebook.intervals import percentile_interval, resampled_sums, share_interval, wilson_interval
 from fusebook.measures import (
     MEASURES,
     SHARES,
@@ -168,6 +168,11 @@ def class_table(
 def interval_text(value: float, low: float, high: float) -> str:
     """A share as people read it: ``81.5 % [76.0, 86.5]``; ``[–]`` where there is no interval."""
     return f"{100 * value:.1f} % " + ("[–]" if np.isnan(low) else f"[{100 * low:.1f}, {100 * high:.1f}]")
+
+
+def count_text(count: int, n_rows: int) -> str:
+    """``count`` of ``n_rows`` as a share with its score interval (Wilson, 1927); a dash where there are no rows."""
+    return interval_text(count / n_rows, *wilson_interval(count / n_rows, n_rows)) if n_rows else "–"
 
 
 def number_text(value: float, low: float, high: float) -> str:
