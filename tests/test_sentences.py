@@ -38,7 +38,7 @@ def test_the_severe_come_first_and_eight_at_most():
 def test_lines_for_the_first_page_are_plain():
     found = sentences.Finding("look", "Most confused: <b> for *c*.", "Which classes?")
     assert sentences.as_text([found]) == ["worth a look: Most confused: <b> for *c*."]
-    assert sentences.as_text([found], "zh") == ["值得一看: Most confused: <b> for *c*."]
+    assert sentences.as_text([found], "zh") == ["值得一看：Most confused: <b> for *c*."]
 
 
 @pytest.mark.parametrize(

@@ -80,16 +80,15 @@ def pair_table(pairs: pd.DataFrame, rows: pd.DataFrame, classes: pd.DataFrame) -
     """
     texts = rows.set_index("row")["text"]
     shown = dict(zip(classes.index, short_names(list(classes.index)), strict=True))
-    lines = []
+    body = ""
     for pair in pairs.to_dict("records"):
         share = count_text(pair["count"], classes.loc[pair["label"], "rows"])
-        examples = "<br>".join(f"{row}: {escape(snippet(texts[row]) or '(no text)')}" for row in pair["rows"])
         cells = [escape(shown[pair["label"]]), escape(shown[pair["predicted"]]), pair["count"], share]
-        lines.append("".join(f"<td>{cell}</td>" for cell in cells) + f'<td class="text">{examples}</td>')
-    head = "".join(
-        f"<th>{name}</th>" for name in ("label", "predicted", "count", "share of the label", "examples")
-    )
-    body = "".join(f"<tr>{line}</tr>" for line in lines)
+        examples = "<br>".join(f"{row}: {escape(snippet(texts[row]) or '(no text)')}" for row in pair["rows"])
+        # The examples have a line of their own, so that a phone shows them without scrolling.
+        body += "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+        body += f'<tr><td colspan="4"><small>{examples}</small></td></tr>'
+    head = "".join(f"<th>{name}</th>" for name in ("label", "predicted", "count", "share of the label"))
     return HTML(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
 
 

@@ -119,7 +119,8 @@ def ranked(findings: list[Finding], most: int = 8) -> list[Finding]:
 
 def as_text(findings: list[Finding], language: str = "en") -> list[str]:
     """Each finding as a line of plain text with its severity before it, for the run's first page."""
-    return [f"{say(found.severity, language)}: {found.text}" for found in findings]
+    colon = "：" if language == "zh" else ": "
+    return [f"{say(found.severity, language)}{colon}{found.text}" for found in findings]
 
 
 def as_markdown(findings: list[Finding], language: str = "en") -> str:
