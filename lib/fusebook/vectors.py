@@ -276,8 +276,8 @@ class VectorEncoder:
         self.unseen_weight_ = float(np.log(1 + len(token_lists)) + 1) if self.weighting == "idf" else 1.0
         self.component_ = np.zeros(self.vectors.vector_size, np.float32)
         if self.weighting == "sif":
-            made = self.transform(token_lists).astype(np.float64)
-            self.component_ = np.linalg.eigh(made.T @ made)[1][:, -1].astype(np.float32)
+            made = self.transform(token_lists)
+            self.component_ = np.linalg.eigh(made.T @ made)[1][:, -1]
         return self
 
     def transform(self, token_lists: Sequence[list[str]]) -> np.ndarray:
@@ -287,8 +287,11 @@ class VectorEncoder:
         lengths = np.diff(bag.indptr)
         bag.data *= weights[bag.indices]
         divisor = lengths if self.weighting == "sif" else bag.sum(axis=1)
-        made = (bag @ table) / np.where(lengths, divisor, 1)[:, None]
-        return (made - np.outer(made @ self.component_, self.component_)).astype(np.float32)
+        made = bag @ table
+        made /= np.where(lengths, divisor, 1).astype(np.float32)[:, None]  # in place: tables may be large
+        if self.weighting == "sif":
+            made -= np.outer(made @ self.component_, self.component_)
+        return made
 
     def _with_unknown(self, token_lists):
         """Word numbers, vectors and weights, with those of unknown words behind where FastText's sub-words make them."""
