@@ -138,6 +138,22 @@ def test_all_measures_are_scikit_learns(n_classes):
         assert made[f"{name}_low"] <= made[name] <= made[f"{name}_high"], name
 
 
+@pytest.mark.parametrize("factor", [1.0, 2.0], ids=["calibrated", "too sure"])
+def test_the_calibration_error_is_covered(factor):
+    """200 test sets of 200 rows, labels drawn by the true probabilities; the truth from 200,000 rows."""
+
+    def drawn(n_rows, seed):
+        rng = np.random.default_rng(seed)
+        logits = rng.normal(scale=2, size=(n_rows, 3))
+        labels = (softmax(logits, axis=1).cumsum(axis=1) > rng.random((n_rows, 1))).argmax(axis=1)
+        return softmax(factor * logits, axis=1), labels
+
+    truth = evaluate.expected_calibration_error(*drawn(200_000, 1000)) if factor > 1 else 0
+    made = [evaluate.score(*drawn(200, seed), n_resamples=250) for seed in range(200)]
+    held = np.mean([line["ece_low"] <= truth <= line["ece_high"] for line in made])
+    assert held >= (0.9 if factor == 1 else 0.85)
+
+
 def test_of_two_classes_the_second_guess_is_always_right():
     made = evaluate.score(*guesses(30, 2))
     assert made["top_2"] == made["top_3"] == 1

@@ -16,6 +16,7 @@ from fusebook.intervals import percentile_interval, resampled_sums, share_interv
 from fusebook.measures import (
     MEASURES,
     SHARES,
+    chance_error,
     class_sums,
     f1_of_classes,
     measures_of_sums,
@@ -66,7 +67,8 @@ def score_table(probabilities: dict[str, np.ndarray], labels: np.ndarray, groups
     Shares of rows (accuracy, top-2, top-3) have a score interval (Wilson, 1927), which holds near 100 % too. The other
     measures have percentile bootstrap intervals (Efron, 1979): rows are drawn within each label, or whole groups where
     ``groups`` (one a row: copies of one text, one speaker) are given; then the shares count the rows that the groups
-    are worth. Where no row is wrong no resample can be, so F1, kappa and mcc take the low end of the accuracy.
+    are worth. The calibration error's interval begins at 0 where a perfectly calibrated model could show that
+    error by chance. Where no row is wrong no resample can be, so F1, kappa and mcc take the low end of the accuracy.
     """
     return pd.DataFrame(_scores(probabilities, labels, groups=groups)).T.rename_axis("model")
 
@@ -92,10 +94,10 @@ def _with_intervals(found: dict, draws: dict, probabilities: np.ndarray, labels:
     intervals = {name: percentile_interval(draws[name]) for name in MEASURES}
     low, high = intervals["ece"]
     # Resamples lie above the rows' own error: turned round, this bias cancels out (basic bootstrap).
-    intervals["ece"] = (
-        max(min(2 * found["ece"] - high, found["ece"]), 0),
-        max(2 * found["ece"] - low, found["ece"]),
-    )
+    low, high = max(min(2 * found["ece"] - high, found["ece"]), 0), max(2 * found["ece"] - low, found["ece"])
+    if found["ece"] <= chance_error(probabilities.max(axis=1)):
+        low = 0.0
+    intervals["ece"] = low, high
     if len(labels) == 1:
         intervals = dict.fromkeys(MEASURES, (np.nan, np.nan))
     for most, name in enumerate(SHARES, 1):
