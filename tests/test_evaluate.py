@@ -429,6 +429,14 @@ def test_a_comparison_in_chinese():
     )
 
 
+def test_a_model_that_did_not_predict_is_named():
+    assert evaluate.known_model("text", {"text": None}) == "text"
+    with pytest.raises(
+        ValueError, match="No model 'txet' among the predictions; expected one of majority, text"
+    ):
+        evaluate.known_model("txet", {"majority": None, "text": None})
+
+
 def test_a_count_in_words():
     assert evaluate.count_text(8, 10) == "80.0 % [49.0, 94.3]" and evaluate.count_text(0, 0) == "–"
 

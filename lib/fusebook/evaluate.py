@@ -167,6 +167,15 @@ def class_table(
     )  # fmt: skip
 
 
+def known_model(name: str, probabilities: dict[str, np.ndarray]) -> str:
+    """``name`` itself where a model of that name predicted; else ValueError, naming those that did."""
+    if name not in probabilities:
+        raise ValueError(
+            f"No model {name!r} among the predictions; expected one of {', '.join(probabilities)}."
+        )
+    return name
+
+
 def interval_text(value: float, low: float, high: float) -> str:
     """A share as people read it: ``81.5 % [76.0, 86.5]``; ``[–]`` where there is no interval."""
     return f"{100 * value:.1f} % " + ("[–]" if np.isnan(low) else f"[{100 * low:.1f}, {100 * high:.1f}]")
