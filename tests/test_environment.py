@@ -12,7 +12,6 @@ from conftest import PROJECT
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-
 NOT_LOCKED = {"syntax"}  # extras that a person installs by hand
 
 
