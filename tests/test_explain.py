@@ -8,7 +8,7 @@ import pytest
 from scipy.special import expit
 
 from fusebook import explain
-from fusebook.text import tokenise
+from fusebook.tokens import tokenise
 
 
 class Toy:

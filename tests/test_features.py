@@ -11,6 +11,8 @@ from fusebook import features
 from fusebook.audio import AudioEncoder, summarise
 from fusebook.image import ImageEncoder
 from fusebook.text import TextEncoder
+from fusebook.tokens import tokenise
+from fusebook.vectors import VectorEncoder, train_vectors
 
 WORDS = ["goal team coach 球队", "bank share price 银行"]
 
@@ -38,9 +40,10 @@ def rows(tmp_path_factory):
 def encoders(rows):
     labels = np.arange(16) % 2
     there = (rows["text"] != "").to_numpy()
-    pictures = rows["image"].tolist()
+    pictures, texts = rows["image"].tolist(), rows.loc[there, "text"].tolist()
+    vectors = VectorEncoder(train_vectors([tokenise(text) for text in texts], dimensions=4))
     return {
-        "text": TextEncoder(dimensions=4, ngram_dimensions=3).fit(rows.loc[there, "text"].tolist(), labels[there]),
+        "text": TextEncoder(vectors=vectors, ngram_dimensions=3).fit(texts, labels[there]),
         "image": ImageEncoder(size=8, epochs=1).fit(pictures, labels, validation=(pictures[:4], labels[:4])),
         "audio": AudioEncoder().fit(rows["audio"].tolist()),
     }  # fmt: skip

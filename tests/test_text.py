@@ -1,142 +1,20 @@
-"""Tokens against rjieba, pandas and hand cases; the text encoder against scikit-learn, NumPy and fresh computations."""
+"""The text encoder against scikit-learn, NumPy and fresh computations."""
 
 import json
-import unicodedata
 import zipfile
 
 import numpy as np
 import pytest
-import rjieba
 import skops.io
-from conftest import PROJECT
-from gensim.models import Word2Vec
 from scipy.sparse import hstack
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.feature_selection import SelectKBest, chi2
 from sklearn.preprocessing import normalize
 
-from fusebook.text import TextEncoder, tag, tokenise
-
-# --- Tokens -------------------------------------------------------------------------------------------
-
-
-def chinese_runs():
-    """Real titles and bodies, cut at whatever is no Chinese character."""
-    lines = [
-        json.loads(line)
-        for path in sorted((PROJECT / "data/sample/source").glob("*.jsonl"))
-        for line in path.read_text("utf-8").split("\n")[:60]
-        if line
-    ]
-    text = "\n".join(line["title"] + "\n" + line["body"] for line in lines)
-    return "".join(c if "\u4e00" <= c <= "\u9fff" else " " for c in text).split()
-
-
-def test_pure_chinese_is_cut_as_rjieba_cuts_it():
-    runs = chinese_runs()
-    assert len(runs) > 500
-    for run in runs:
-        assert tokenise(run) == rjieba.cut(run)
-        assert tag(run) == rjieba.tag(run)
-
-
-@pytest.mark.parametrize(
-    ("text", "tokens"),
-    [
-        ("The Market rose", ["the", "market", "rose"]),
-        ("don’t O'Neil rock-n-roll", ["don’t", "o'neil", "rock-n-roll"]),
-        ("- 'quoted' end-", ["quoted", "end"]),
-        ("1,200.5 and 35% at 12:30", ["1,200.5", "and", "35%", "at", "12:30"]),
-        ("2026. 3,", ["2026", "3"]),
-        ("iPhone手机降价500元", ["iphone", "手机", "降价", "500", "元"]),
-        ("今天股市上涨3.5%，the index", ["今天", "股市", "上涨", "3.5%", "the", "index"]),
-        ("Привет世界", ["привет", "世界"]),
-        ("カラオケ店", ["カラオケ", "店"]),
-        ("한국어 텍스트", ["한국어", "텍스트"]),
-        ("x\u3000y\tz\nw", ["x", "y", "z", "w"]),
-        ("", []),
-        (" \n\t", []),
-        ("，。！？……《》", []),
-        ("😀👨‍👩‍👧🇨🇳❤️!!", []),
-        ("good😀day", ["good", "day"]),
-        ("\x00\ud83d", []),
-    ],
-)
-def test_tokens_by_hand(text, tokens):
-    assert tokenise(text) == tokens
-
-
-LANGUAGES = [
-    "Über die Brücke fährt täglich ein Zug",
-    "Le café crème est à côté déjà fermé",
-    "El niño comió mañana según opinión",
-    "Zażółć gęślą jaźń łódź",
-    "Příliš žluťoučký kůň",
-    "Árvíztűrő tükörfúrógép",
-    "Tiếng Việt rất đẹp",
-    "ışık güneş çocuk",
-    "Η κυβέρνηση ανακοίνωσε",
-    "Новости спорта сегодня",
-    "हिन्दी में समाचार",
-    "தமிழ் செய்திகள்",
-    "أخبار اليوم مَرْحَبًا",
-    "שלום עולם",
-]
-
-
-@pytest.mark.parametrize("text", LANGUAGES)
-@pytest.mark.parametrize("form", ["NFC", "NFD"])
-def test_words_of_every_script_stay_whole(text, form):
-    """Accents and vowel signs part no word, whether they are one character with their letter or two."""
-    text = unicodedata.normalize(form, text)
-    assert tokenise(text) == [word.casefold() for word in text.split()]
-    assert [word for word, _ in tag(text)] == text.split()
-
-
-def test_punctuation_is_kept_when_asked_for():
-    assert tokenise("好，very good!? 😀", keep_punctuation=True) == [
-        "好",
-        "，",
-        "very",
-        "good",
-        "!",
-        "?",
-        "😀",
-    ]
-    assert tokenise("，！", keep_punctuation=True) == ["，", "！"]
-    assert tokenise("好，very good!? 😀") == ["好", "very", "good"]
-
-
-def test_nothing_but_blanks_is_lost_when_punctuation_is_kept():
-    texts = [*LANGUAGES, "今天股市上涨3.5%，《the index》……😀", "".join(chinese_runs())]
-    for text in texts:
-        assert "".join(tokenise(text, keep_punctuation=True)) == "".join(text.casefold().split())
-
-
-def test_case_does_not_matter():
-    for text in ("Straße GOAL", "İstanbul", "ΌΣΟΣ", "ﬁne"):
-        assert [t.casefold() for t in tokenise(text)] == tokenise(text)
-    assert tokenise("STRASSE Goal") == tokenise("straße goal")
-
-
-def test_tags_by_hand():
-    assert tag("Apple发布新品 3.5%！") == [
-        ("Apple", "eng"), ("发布", "v"), ("新品", "n"), ("3.5%", "m"), ("！", "x"),
-    ]  # fmt: skip
-    assert tag("") == []
-
-
-def test_100_000_characters():
-    part = "今天股市上涨，the market rose 3.5% on Monday. "
-    text = part * (100_000 // len(part) + 1)
-    assert tokenise(text) == tokenise(part) * (100_000 // len(part) + 1)
-    han = "今天天气很好" * 20_000
-    assert tokenise(han) == rjieba.cut(han)
-    assert tokenise("x" * 100_000) == ["x" * 100_000]
-
-
-# --- The encoder --------------------------------------------------------------------------------------
+from fusebook.text import TextEncoder
+from fusebook.tokens import tokenise
+from fusebook.vectors import VectorEncoder, train_vectors
 
 WORDS = [
     "match goal team coach player league score pitch 球队 进球 比赛",
@@ -157,13 +35,24 @@ def made(n_texts, seed=0):
     return texts, labels
 
 
-SMALL = {"dimensions": 12, "ngram_dimensions": 6}
+SMALL = {"ngram_dimensions": 6}
+
+
+def short_vectors(texts, dimensions=12, random_state=42):
+    """Word vectors of few numbers, trained on ``texts`` alone."""
+    tokens = [tokenise(text) for text in texts]
+    return VectorEncoder(train_vectors(tokens, dimensions=dimensions, random_state=random_state))
+
+
+def fit_small(texts, labels, parts="vectors+ngrams", **options):
+    vectors = short_vectors(texts, random_state=options.get("random_state", 42))
+    return TextEncoder(parts, **SMALL, vectors=vectors, **options).fit(texts, labels)
 
 
 @pytest.fixture(scope="module")
 def fitted():
     texts, labels = made(90)
-    encoder = TextEncoder(**SMALL, max_ngrams=500)
+    encoder = TextEncoder(**SMALL, vectors=short_vectors(texts), max_ngrams=500)
     assert encoder.fit(texts, labels) is encoder
     return encoder, texts, labels
 
@@ -183,7 +72,7 @@ def bag_by_scikit_learn(train, labels, texts, max_ngrams, fewest=2):
 @pytest.mark.parametrize("max_ngrams", [500, 100_000])
 def test_ngrams_are_scikit_learns(max_ngrams):
     (texts, labels), (others, _) = made(90), made(20, seed=1)
-    encoder = TextEncoder(**SMALL, max_ngrams=max_ngrams).fit(texts, labels)
+    encoder = fit_small(texts, labels, max_ngrams=max_ngrams)
     choice, bag, expected = bag_by_scikit_learn(texts, labels, others, max_ngrams)
     made_here = encoder.transform_ngrams(others)
     assert made_here.shape == (20, min(max_ngrams, bag.shape[1]))
@@ -217,21 +106,21 @@ def test_squeezed_ngrams_span_what_scikit_learns_svd_spans(fitted):
     assert encoder.svd_.components_.shape == (6, 500)
 
 
-def test_word_vectors_are_gensims_skip_grams():
-    """On several batches of words, which more than one worker would take in another order each time."""
-    texts, labels = made(3000)
-    encoder = TextEncoder(**SMALL, max_ngrams=500).fit(texts, labels)
-    options = {"sg": 1, "min_count": 2, "epochs": 20, "workers": 1, "seed": 42}
-    expected = Word2Vec([tokenise(text) for text in texts], vector_size=12, **options).wv
-    assert encoder.vectors_.index_to_key == expected.index_to_key
-    np.testing.assert_array_equal(encoder.vectors_.vectors, expected.vectors)
+def test_without_vectors_skip_grams_of_the_training_texts_are_taken():
+    texts, labels = made(300)
+    encoder, expected = (
+        TextEncoder(**SMALL).fit(texts, labels),
+        train_vectors([tokenise(text) for text in texts]),
+    )
+    assert encoder.vectors_.vectors.index_to_key == expected.index_to_key
+    np.testing.assert_array_equal(encoder.vectors_.vectors.vectors, expected.vectors)
 
 
 def test_vectors_are_means_of_word_vectors(fitted):
     encoder, _, _ = fitted
     text = "Goal team, UNSEEN 银行 goal!"
     known = ["goal", "team", "银行", "goal"]
-    expected = np.mean([encoder.vectors_[word] for word in known], axis=0)
+    expected = np.mean([encoder.vectors_.vectors[word] for word in known], axis=0)
     np.testing.assert_allclose(encoder.transform_vectors([text])[0], expected, atol=1e-6)
     assert encoder.transform_vectors([text]).dtype == np.float32
     np.testing.assert_array_equal(encoder.transform_vectors(["", "unseen", "!"]), np.zeros((3, 12)))
@@ -243,7 +132,7 @@ def test_the_vocabulary_is_that_of_words_in_two_training_texts(fitted):
     for text in texts:
         for word in tokenise(text):
             counts[word] = counts.get(word, 0) + 1
-    assert set(encoder.vectors_.index_to_key) == {word for word, count in counts.items() if count > 1}
+    assert set(encoder.vectors_.vectors.index_to_key) == {word for word, count in counts.items() if count > 1}
 
 
 def test_features_are_the_blocks_centred_and_scaled(fitted):
@@ -270,7 +159,7 @@ def test_features_are_the_blocks_centred_and_scaled(fitted):
 )
 def test_parts_are_columns_of_the_whole(fitted, parts, columns):
     encoder, texts, labels = fitted
-    part = TextEncoder(parts, **SMALL, max_ngrams=500).fit(texts, labels)
+    part = fit_small(texts, labels, parts, max_ngrams=500)
     np.testing.assert_allclose(part.transform(texts), encoder.transform(texts)[:, columns], atol=1e-4)
 
 
@@ -283,7 +172,7 @@ def test_other_parts_are_told(parts):
 def state(encoder):
     """Everything that an encoder has learnt, as plain values."""
     return {
-        "words": list(encoder.vectors_.index_to_key), "vectors": encoder.vectors_.vectors.tolist(),
+        "words": list(encoder.vectors_.vectors.index_to_key), "vectors": encoder.vectors_.vectors.vectors.tolist(),
         "mean": encoder.mean_.tolist(), "scale": encoder.scale_.tolist(),
         "vocabularies": [dict(encoder.words_.vocabulary_), dict(encoder.characters_.vocabulary_)],
         "weights": [encoder.words_.idf_.tolist(), encoder.characters_.idf_.tolist()],
@@ -303,11 +192,11 @@ def test_transform_learns_nothing(fitted):
 def test_fit_reads_nothing_but_the_texts_it_is_given(fitted):
     """Fitted again elsewhere on the same rows, whatever else there is, the encoder is the same; no other seed gives it."""
     encoder, texts, labels = fitted
-    TextEncoder(**SMALL).fit(made(60, seed=5)[0], labels[:60])
-    again = TextEncoder(**SMALL, max_ngrams=500).fit(list(texts), labels.copy())
+    fit_small(made(60, seed=5)[0], labels[:60])
+    again = fit_small(list(texts), labels.copy(), max_ngrams=500)
     assert state(again) == state(encoder)
     np.testing.assert_array_equal(again.transform(texts), encoder.transform(texts))
-    other = TextEncoder(**SMALL, max_ngrams=500, random_state=1).fit(texts, labels)
+    other = fit_small(texts, labels, max_ngrams=500, random_state=1)
     assert state(other)["vectors"] != state(encoder)["vectors"]
 
 
@@ -337,22 +226,24 @@ def test_known_share_by_hand(fitted):
 @pytest.mark.parametrize("parts", ["vectors", "ngrams", "vectors+ngrams"])
 def test_save_and_load_give_the_same_features(tmp_path, parts):
     texts, labels = made(60)
-    encoder = TextEncoder(parts, **SMALL).fit(texts, labels)
+    encoder = fit_small(texts, labels, parts)
     encoder.save(tmp_path / "new" / "folder")
     loaded = TextEncoder.load(tmp_path / "new" / "folder")
     others, _ = made(20, seed=1)
     np.testing.assert_array_equal(loaded.transform(others), encoder.transform(others))
     np.testing.assert_array_equal(loaded.known_share(others), encoder.known_share(others))
     assert (loaded.transform_ngrams(others) != encoder.transform_ngrams(others)).nnz == 0
-    assert (loaded.parts, loaded.dimensions) == (parts, 12)
-    near = encoder.vectors_.most_similar("goal", topn=3)
-    assert [word for word, _ in loaded.vectors_.most_similar("goal", topn=3)] == [word for word, _ in near]
+    assert loaded.parts == parts
+    near, again = (made.vectors_.vectors.most_similar("goal", topn=3) for made in (encoder, loaded))
+    assert [word for word, _ in again] == [word for word, _ in near]
 
 
 def test_the_saved_folder_holds_no_pickle(fitted, tmp_path):
     encoder, _, _ = fitted
     encoder.save(tmp_path)
-    assert {file.name for file in tmp_path.iterdir()} == {"text.json", "text.npz", "ngrams.skops"}
+    assert {file.name for file in tmp_path.iterdir()} == {
+        "text.json", "text.npz", "vectors.json", "vectors.npz", "ngrams.skops",
+    }  # fmt: skip
     json.loads((tmp_path / "text.json").read_text("utf-8"))
     with np.load(tmp_path / "text.npz", allow_pickle=False) as arrays:
         assert all(arrays[name].dtype != object for name in arrays.files)
@@ -396,7 +287,8 @@ def test_texts_without_any_word_are_told(texts):
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning", "ignore:divide by zero:RuntimeWarning")
 def test_the_poorest_texts_can_be_learnt(texts):
     """A single word, a single text, or words that stand nowhere twice."""
-    encoder = TextEncoder(dimensions=4, ngram_dimensions=4).fit(texts, np.arange(len(texts)) % 2)
+    encoder = TextEncoder(ngram_dimensions=4, vectors=short_vectors(texts, 4))
+    encoder.fit(texts, np.arange(len(texts)) % 2)
     features = encoder.transform([*texts, "", "else"])
     assert len(features) == len(texts) + 2
     assert features.shape[1] == len(encoder.mean_)

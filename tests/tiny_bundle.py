@@ -12,6 +12,8 @@ from fusebook.bundle import FEATURE_LEVEL, TrainedModels
 from fusebook.fusion import RULES, DecisionFusion
 from fusebook.model import build_mlp
 from fusebook.text import TextEncoder
+from fusebook.tokens import tokenise
+from fusebook.vectors import VectorEncoder, train_vectors
 
 LABEL_NAMES = ["money", "sport", "技术"]
 WORDS = ["bank share profit tax", "match goal team coach", "芯片 软件 网络 数据"]
@@ -34,10 +36,10 @@ def make_rows(folder: Path, n_rows: int = 24) -> tuple[pd.DataFrame, np.ndarray]
 def make_models(rows: pd.DataFrame, labels: np.ndarray) -> tuple[TrainedModels, dict]:
     """Calibrated networks and all four fusions over ``rows``, and the encoders they need."""
     there = (rows["text"] != "").to_numpy()
+    texts = rows.loc[there, "text"].tolist()
+    vectors = VectorEncoder(train_vectors([tokenise(text) for text in texts], dimensions=4))
     encoders = {
-        "text": TextEncoder(dimensions=4, ngram_dimensions=4).fit(
-            rows.loc[there, "text"].tolist(), labels[there]
-        ),
+        "text": TextEncoder(vectors=vectors, ngram_dimensions=4).fit(texts, labels[there]),
         "audio": AudioEncoder().fit(rows["audio"].tolist()),
     }
     features, present = modalities.encode_rows(rows, encoders), modalities.present_parts(rows, list(encoders))

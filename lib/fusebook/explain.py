@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from fusebook.text import tokenise
+from fusebook.tokens import tokenise
 
 MOST_WORDS = 200  # in longer texts words are left out in spans, so that the work stays bounded
 

@@ -1,17 +1,13 @@
-"""Text: tokens by script, part-of-speech tags, and one encoder: word vectors and n-grams.
+"""The text encoder: word vectors and n-grams to one row of numbers a text.
 
-Notebook 02_preprocess tells the story. A tokeniser is a function from text to tokens, chosen by script.
+Notebook 02_preprocess tells the story.
 """
 
-import re
-import unicodedata
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
-import rjieba
 import skops.io
-from gensim.models import KeyedVectors, Word2Vec
 from scipy.sparse import csr_array, hstack
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -19,69 +15,38 @@ from sklearn.feature_selection import SelectKBest, chi2
 from sklearn.preprocessing import normalize
 
 from fusebook import runs
-
-_HAN_RANGES = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_HAN = rf"[{_HAN_RANGES}]+"
-# Accents and vowel signs that are characters of their own: without them a word in Hindi would fall to pieces.
-_MARKS = "".join(chr(i) for i in range(0x300, 0x3100) if unicodedata.category(chr(i)) in ("Mn", "Mc"))
-_LETTERS = rf"(?:[^\W\d_{_HAN_RANGES}][{_MARKS}\u200c\u200d]*)+"
-_PIECE = re.compile(rf"{_HAN}|{_LETTERS}(?:['’-]{_LETTERS})*|\d+(?:[.,:]\d+)*%?|[^\w\s]")
-_IS_HAN = re.compile(_HAN)
-_IS_WORD = re.compile(r"\w")
-
-
-def tokenise(text: str, *, keep_punctuation: bool = False) -> list[str]:
-    """Cut ``text`` into tokens: Chinese by rjieba, other scripts by a regular expression, case folded.
-
-    Numbers stay whole (1,200.5 or 35%). Punctuation is left out unless it is asked for.
-    """
-    tokens: list[str] = []
-    for piece in _PIECE.findall(text):
-        if _IS_HAN.match(piece):
-            tokens += rjieba.cut(piece)
-        elif keep_punctuation or _IS_WORD.match(piece):
-            tokens.append(piece.casefold())
-    return tokens
-
-
-def tag(text: str) -> list[tuple[str, str]]:
-    """Tokens with part-of-speech tags of the ICTCLAS set: n noun, v verb, a adjective, m number, x punctuation …
-
-    Chinese is tagged by rjieba's dictionary; words in other scripts get ``eng``.
-    """
-    tagged: list[tuple[str, str]] = []
-    for piece in _PIECE.findall(text):
-        if _IS_HAN.match(piece):
-            tagged += rjieba.tag(piece)
-        elif not _IS_WORD.match(piece):
-            tagged.append((piece, "x"))
-        else:
-            tagged.append((piece, "m" if piece[0].isdigit() else "eng"))
-    return tagged
+from fusebook.tokens import tokenise
+from fusebook.vectors import VectorEncoder, train_vectors
 
 
 class TextEncoder:
-    """Text to numbers: the mean of word vectors, and a bag of word and character n-grams squeezed by SVD.
+    """Text to numbers: a mean of word vectors, and a bag of word and character n-grams squeezed by SVD.
 
-    Word2Vec (Mikolov and others, 2013) is trained on the texts given to ``fit``. The n-gram bag is TF-IDF over words
-    (1 and 2) and characters (1 to 3), chosen by chi-squared against the label; its singular vectors (latent semantic
-    analysis; Deerwester and others, 1990) make it dense.
+    The n-gram bag is TF-IDF over words (1 and 2) and characters (1 to 3), chosen by chi-squared against the label; its
+    singular vectors (latent semantic analysis; Deerwester and others, 1990) make it dense.
 
     Parameters
     ----------
     parts : "vectors", "ngrams" or "vectors+ngrams"
-    dimensions : length of a word vector
+    vectors : a ``VectorEncoder``, whose weights ``fit`` learns; without one, skip-gram vectors of 100 numbers are trained
+        on the texts given to ``fit``
     max_ngrams : n-grams that are kept
     ngram_dimensions : length of the squeezed n-gram bag
     """
 
     def __init__(
-        self, parts="vectors+ngrams", dimensions=100, max_ngrams=40_000, ngram_dimensions=200, random_state=42
+        self,
+        parts: str = "vectors+ngrams",
+        *,
+        vectors: VectorEncoder | None = None,
+        max_ngrams: int = 40_000,
+        ngram_dimensions: int = 200,
+        random_state: int = 42,
     ):
         if not set(parts.split("+")) <= {"vectors", "ngrams"}:
             raise ValueError(f"text parts are {parts!r}; expected 'vectors', 'ngrams' or 'vectors+ngrams'.")
         self.parts = parts
-        self.dimensions = dimensions
+        self.vectors = vectors
         self.max_ngrams = max_ngrams
         self.ngram_dimensions = ngram_dimensions
         self.random_state = random_state
@@ -95,11 +60,8 @@ class TextEncoder:
                 "No word stands in the training texts. Check the text column, or leave the text out."
             )
         fewest = 2 if len(texts) > 50 and most > 1 else 1  # texts that a word must stand in to be learnt
-        # One worker, as several would make the vectors differ from run to run.
-        self.vectors_ = Word2Vec(
-            tokens, vector_size=self.dimensions, sg=1, min_count=fewest, epochs=20, workers=1,
-            seed=self.random_state,
-        ).wv  # fmt: skip
+        trained = self.vectors or VectorEncoder(train_vectors(tokens, random_state=self.random_state))
+        self.vectors_ = trained.fit(tokens)
         self._fit_ngrams(texts, tokens, labels, fewest)
         blocks = self._encode(texts)
         self.mean_ = np.hstack([block.mean(axis=0) for block in blocks])
@@ -129,13 +91,8 @@ class TextEncoder:
         return ((np.hstack(self._encode(texts)) - self.mean_) / self.scale_).astype(np.float32)
 
     def transform_vectors(self, texts: list[str]) -> np.ndarray:
-        """The mean word vector of each text, shape (n_texts, dimensions); zeros where no word is known."""
-        result = np.zeros((len(texts), self.dimensions), np.float32)
-        for i, text in enumerate(texts):
-            known = [self.vectors_.key_to_index[t] for t in tokenise(text) if t in self.vectors_.key_to_index]
-            if known:
-                result[i] = self.vectors_.vectors[known].mean(axis=0)
-        return result
+        """Each text's mean word vector, shape (n_texts, dimensions); zeros where no word is known."""
+        return self.vectors_.transform([tokenise(text) for text in texts])
 
     def transform_ngrams(self, texts: list[str]) -> csr_array:
         """The TF-IDF bag of n-grams, shape (n_texts, n_ngrams), sparse, each row of length 1."""
@@ -152,30 +109,24 @@ class TextEncoder:
 
     def known_share(self, texts: list[str]) -> np.ndarray:
         """The share of each text's tokens that have a word vector, shape (n_texts,); 0 for a text without tokens."""
-        tokens = [tokenise(text) for text in texts]
-        return np.array(
-            [np.mean([t in self.vectors_.key_to_index for t in row]) if row else 0.0 for row in tokens]
-        )
+        tokens, known = [tokenise(text) for text in texts], self.vectors_.vectors.key_to_index
+        return np.array([np.mean([t in known for t in row]) if row else 0.0 for row in tokens])
 
     def save(self, folder: Path) -> None:
         """Write the encoder as JSON, npz and skops: nothing that runs code when it is loaded."""
         folder.mkdir(parents=True, exist_ok=True)
-        settings = {
-            name: getattr(self, name) for name in ("parts", "dimensions", "max_ngrams", "ngram_dimensions")
-        }
-        runs.write_json(folder / "text.json", {**settings, "words": self.vectors_.index_to_key})
-        np.savez(folder / "text.npz", vectors=self.vectors_.vectors, mean=self.mean_, scale=self.scale_)
+        settings = {name: getattr(self, name) for name in ("parts", "max_ngrams", "ngram_dimensions")}
+        runs.write_json(folder / "text.json", settings)
+        self.vectors_.save(folder)
+        np.savez(folder / "text.npz", mean=self.mean_, scale=self.scale_)
         skops.io.dump([self.words_, self.characters_, self.chosen_, self.svd_], folder / "ngrams.skops")
 
     @classmethod
     def load(cls, folder: Path) -> "TextEncoder":
         """Read what ``save`` wrote."""
-        settings = runs.read_json(folder / "text.json")
-        words = settings.pop("words")
-        encoder = cls(**settings)
+        encoder = cls(**runs.read_json(folder / "text.json"))
+        encoder.vectors_ = VectorEncoder.load(folder)
         with np.load(folder / "text.npz") as arrays:
-            encoder.vectors_ = KeyedVectors(encoder.dimensions)
-            encoder.vectors_.add_vectors(words, arrays["vectors"])
             encoder.mean_, encoder.scale_ = arrays["mean"], arrays["scale"]
         trusted = ["sklearn.feature_selection._univariate_selection.chi2"]
         parts = skops.io.load(folder / "ngrams.skops", trusted=trusted)
