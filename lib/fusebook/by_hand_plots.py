@@ -1,0 +1,78 @@
+"""The figures of notebook 00_mlp_by_hand, in the way of plots.py: from numbers, never from networks."""
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from fusebook.by_hand_demos import Regions
+from fusebook.plots import COLOURS, INK
+
+MARKERS = ["", "o", "s", "^"]
+
+
+def plot_lines(table: pd.DataFrame, *, ax=None, title: str = "", ylabel: str = "", log: bool = False):
+    """A line a column of ``table`` over its index, which names the horizontal axis.
+
+    Lines after the first also carry markers, so that two which coincide can both be seen.
+    """
+    ax = ax if ax is not None else plt.subplots(figsize=(6, 3.2))[1]
+    for i, (name, values) in enumerate(table.items()):
+        marker = MARKERS[i % len(MARKERS)] if len(table) <= 30 else ""
+        ax.plot(table.index, values, color=COLOURS[i % len(COLOURS)], marker=marker, markersize=4, label=name)
+    if log:
+        ax.set_yscale("log")
+    if pd.api.types.is_integer_dtype(table.index):
+        ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
+    ax.grid(alpha=0.25)
+    ax.legend(fontsize=9)
+    ax.set(title=title, xlabel=table.index.name or "", ylabel=ylabel)
+    return ax
+
+
+def plot_regions(stories: dict[str, list[Regions]], train: tuple[np.ndarray, np.ndarray], *, title: str = ""):
+    """Decision regions as they form: a line of panels a story, a panel an epoch. Returns the array of axes.
+
+    Parameters
+    ----------
+    stories : by name, each as ``by_hand_demos.decision_regions`` returns it; all with the same epochs
+    train : the points of shape (n_rows, 2) and their classes, 0 or 1, which are drawn over the regions
+
+    The deeper the colour, the surer the network; the line is where both classes are equally probable.
+    """
+    columns = max(map(len, stories.values()), default=0)
+    shape = len(stories), columns
+    figure, axes = plt.subplots(
+        *shape, figsize=(1.75 * columns + 0.2, 1.6 * len(stories) + 0.5), squeeze=False
+    )
+    for line, (name, regions) in zip(axes, stories.items(), strict=True):
+        for ax, now in zip(line, regions, strict=True):
+            _draw_regions(ax, now, *train)
+        line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
+    figure.suptitle(title, x=0.01, ha="left", color=INK, fontsize=11)
+    return axes
+
+
+def _draw_regions(ax, now: Regions, points: np.ndarray, labels: np.ndarray) -> None:
+    left, bottom, right, top = now.extent
+    if now.probabilities.size:
+        shown = (left, right, bottom, top)
+        ax.imshow(_colours(now.probabilities), origin="lower", extent=shown, aspect="auto", zorder=0)
+        if now.probabilities.min() < 0.5 < now.probabilities.max():
+            ax.contour(now.probabilities, [0.5], extent=shown, colors=[INK], linewidths=1)
+        for label in (0, 1):
+            ax.plot(*points[labels == label].T, "o", color=COLOURS[label], markersize=1.6, markeredgewidth=0)
+        told = f"{100 * now.accuracy:.0f} %"
+    else:
+        told = "diverged"
+    ax.set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[])
+    ax.set_title(f"epoch {now.epoch}: {told}", fontsize=9)
+
+
+def _colours(probabilities: np.ndarray) -> np.ndarray:
+    """Each class's colour, clear where the network can't tell, deep where it is sure; shape (n, n, 4)."""
+    sides = np.array([mpl.colors.to_rgba(colour) for colour in COLOURS[:2]])[
+        (probabilities > 0.5).astype(int)
+    ]
+    sides[..., 3] = 0.6 * np.abs(2 * probabilities - 1)
+    return sides
