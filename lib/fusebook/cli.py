@@ -151,5 +151,33 @@ def parameters() -> None:
             click.echo(f"  {name} = {facts['default']}  {facts['help']}")
 
 
+@main.command()
+@click.argument("name", default="")
+@click.option(
+    "--from",
+    "copy",
+    type=click.Path(),
+    help="A folder that holds the set's files or archives already; nothing is downloaded.",
+)
+@click.option(
+    "--to", type=click.Path(), default="data/raw", show_default=True, help="Where NAME/ is written."
+)
+def fetch(name, copy, to) -> None:
+    """Get a well-known set as one table, with its terms and checked counts. Without NAME: list the sets."""
+    from fusebook import datasets, fetch, runs
+
+    known = datasets.read_facts()
+    if not name:
+        click.echo("\n".join(f"{name:18} {facts['title']}" for name, facts in known.items()))
+        return
+    if name not in known:
+        raise click.UsageError(f"No set is named {name!r}. Known are {', '.join(known)}.")
+    try:
+        result = fetch.fetch_dataset(name, known[name], runs.resolve(to), copy=copy)
+    except (ValueError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(fetch.describe(known[name], result))
+
+
 if __name__ == "__main__":
     sys.exit(main())
