@@ -4,8 +4,11 @@ import ast
 import re
 
 import nbformat
+import numpy as np
+import pandas as pd
 import papermill
 import pytest
+import soundfile
 from conftest import PROJECT
 
 from fusebook import runs
@@ -105,3 +108,44 @@ def test_one_notebook_runs_alone_with_a_parameter(finished_run, tmp_path):
     )
     outputs = [output for cell in _code(nbformat.read(out, as_version=4)) for output in cell.outputs]
     assert outputs and not any(output.output_type == "error" for output in outputs)
+
+
+def explore(folder, lines, **parameters):
+    """Execute notebook 01 on a table of id, text, label, and return what it shows as plain text and Markdown."""
+    pd.DataFrame(lines, columns=["id", "text", "label"]).to_csv(folder / "table.csv", index=False)
+    given = {"run": str(folder / "run"), "table": str(folder / "table.csv"), "image": "", "audio": ""}
+    source = PROJECT / "notebooks" / "01_explore.ipynb"
+    made = papermill.execute_notebook(
+        str(source), str(folder / "out.ipynb"), given | parameters, progress_bar=False
+    )
+    data = [output.data for cell in _code(made) for output in cell.outputs if "data" in output]
+    return [shown.get("text/markdown", shown.get("text/plain", "")) for shown in data]
+
+
+def test_notebook_01_counts_the_planted_faults_it_found_and_missed(tmp_path):
+    lines = [(f"n{i}", f"第{i}条：{chr(0x5000 + 97 * i) * 30}", "AB"[i % 2]) for i in range(20)]
+    long = "今天的选举结果已经公布，请各位明天再来看新闻"
+    lines[3] = ("n3", long.encode().decode("latin-1"), "A")
+    lines[4] = ("n4", "完好的一句话，没有乱码", "A")  # said to be garbled: a miss
+    lines[5] = ("n5", "干净的标签旁边有空格", " B")
+    lines[6] = ("n6", "", "A")
+    lines[8] = ("n8", lines[7][1], "A")
+    lines[10] = ("n10", lines[9][1], "A")  # not on the list: a find that nobody planted
+    faults = [("n3", "mojibake", ""), ("n4", "mojibake", ""), ("n5", "odd_label", "B"), ("n6", "empty_text", ""),
+              ("n8", "exact_duplicate", "n7"), ("n1", "wrong_label", "A")]  # fmt: skip
+    pd.DataFrame(faults, columns=["id", "kind", "detail"]).to_csv(tmp_path / "planted.csv", index=False)
+    # n6 has no part but its text, so its row is refused; the fault counts all the same.
+    told = "\n".join(explore(tmp_path, lines))
+    share = "80.0 % [37.6, 96.4]"  # four of five, both ways
+    assert f"Of 5 planted faults the checks found {share} (missed: 1 mojibake)" in told
+    assert f"{share} of what they found was planted" in told
+
+
+def test_notebook_01_needs_neither_a_list_of_faults_nor_a_text(tmp_path):
+    table = [(f"n{i}", f"sound{i}.wav", "AB"[i % 2]) for i in range(12)]
+    for _, name, _ in table:
+        soundfile.write(tmp_path / name, np.random.default_rng(1).normal(scale=0.1, size=4000), 8000)
+    told = "\n".join(explore(tmp_path, table, text="", audio="text"))
+    assert "Nothing was refused." in told and "No list of known faults belongs to this table." in told
+    assert "planted" not in (tmp_path / "run/artifacts/findings/01_explore.json").read_text("utf-8")
+    assert "12 of 12 rows go on" in told
