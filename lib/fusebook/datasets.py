@@ -7,6 +7,7 @@ path to bytes, as ``fetch.read_files`` makes it. Their faults stay in the table:
 import csv
 import hashlib
 import io
+import math
 import re
 import tomllib
 from collections import Counter
@@ -228,8 +229,8 @@ def _read_idx(files: Mapping[str, bytes], name: str) -> np.ndarray:
     if name not in files:
         raise ValueError(f"{name} is missing. Pictures and labels of MNIST go together: put both in.")
     raw = files[name]
-    shape = np.frombuffer(raw, ">i4", count=raw[3], offset=4) if raw[:3] == b"\0\0\x08" else []
-    values = np.frombuffer(raw, np.uint8, offset=4 + 4 * len(shape)) if len(shape) else np.empty(0)
-    if len(shape) == 0 or values.size != np.prod(shape):
+    start = 4 + 4 * raw[3] if raw[:3] == b"\0\0\x08" and len(raw) > 3 else 0
+    shape = np.frombuffer(raw[4:start], ">u4") if start <= len(raw) else []
+    if len(shape) == 0 or len(raw) - start != math.prod(map(int, shape)):
         raise ValueError(f"{name} is no whole file of MNIST's format. Fetch it again.")
-    return values.reshape(shape)
+    return np.frombuffer(raw[start:], np.uint8).reshape(shape)

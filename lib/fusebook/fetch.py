@@ -213,14 +213,14 @@ def describe(facts: Mapping, result: Mapping) -> str:
     """What a person wants to know after fetching: counts, where the table lies, terms, citation, the next command."""
     table, columns, counts = result["table"], facts["columns"], result["counts"]
     table = table.relative_to(Path.cwd()) if table.is_relative_to(Path.cwd()) else table
-    own = "note: the column split is the set's own; fusebook report draws another, without duplicates across it."
+    own = "note: the column split is the set's own; fusebook report draws one itself, so that no duplicate crosses it."
     lines = counts.assign(split=counts["split"].where(~counts["split"].duplicated(), ""))
     options = " ".join(f"--{part} {column}" for part, column in columns.items())
     here = f"{'fetched' if result['fetched'] else 'there already, not fetched again'}, {counts['rows'].sum():,} rows"
     return "\n".join([
         facts["title"], "",
         lines.to_string(index=False, formatters={"rows": "{:,}".format, "expected": "{:,}".format}), "",
-        *(f"note: {note}" for note in result["notes"]),
+        *(f"note: {note}" for note in result["notes"]), *([own] if "all" not in set(counts["split"]) else []),
         f"table: {table} ({here})",
         f"source: {facts['source']}", f"terms: {facts['terms']}", f"citation: {facts['citation']}",
         f"report: fusebook report --table {shlex.quote(str(table))} {options} --label label",
