@@ -1,135 +1,105 @@
-"""Sound: read it, say what is wrong with it, and one encoder: mel-frequency cepstral coefficients (MFCC).
+"""The audio encoder: a sound to one row of numbers, by cepstral coefficients (MFCC) or by a small network.
 
-Notebook 02_preprocess tells the story.
+Reading, checks and facts are handed on from ``audio_files``, mel bands from ``audio_features``. Notebook 02_preprocess
+tells the story.
 """
 
 from pathlib import Path
 
-import joblib
 import numpy as np
-import soundfile
-import soxr
-from scipy.fft import dct
-from scipy.ndimage import convolve1d
 
-from fusebook import runs
+from fusebook import media, runs
+from fusebook.audio_features import log_mel, mel_picture, summarise
+from fusebook.audio_files import audio_facts, check_audio, facts_table, read_audio
 
-RATE = 16_000  # samples a second that every sound is brought to
-MOST_SAMPLES = 200_000_000  # beyond this, before or after that, a sound is refused before decoding
-LOUDEST = 1e12  # times full scale; beyond this the energy is no finite number any more
-_FRAME, _HOP, _FFT = 400, 160, 512  # 25 ms windows every 10 ms at 16 kHz
+__all__ = [
+    "FEATURES", "AudioEncoder", "audio_facts", "check_audio", "facts_table", "log_mel", "read_audio", "summarise",
+]  # fmt: skip
 
-
-def check_audio(path: Path) -> str:
-    """ "" for a file that can be decoded, else a reason code (the list is ``tables.REASONS``)."""
-    try:
-        header = soundfile.info(path)
-        if header.frames * max(header.channels, RATE / header.samplerate) > MOST_SAMPLES:
-            return "AUDIO_TOO_LARGE"
-        samples, _ = soundfile.read(path, dtype="float32")
-    except (soundfile.LibsndfileError, RuntimeError, OSError):
-        return "AUDIO_BROKEN"
-    if not samples.size:
-        return "AUDIO_EMPTY"
-    return "" if np.abs(samples).max() < LOUDEST else "AUDIO_NOT_FINITE"  # false for a NaN, too
-
-
-def read_audio(path: str | Path) -> np.ndarray:
-    """The sound as mono samples at 16 kHz, float32, shape (n_samples,); channels are averaged."""
-    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    mono = samples.mean(axis=1)
-    return mono if rate == RATE else soxr.resample(mono, rate, RATE)
-
-
-def mel_filters(n_mels: int = 40) -> np.ndarray:
-    """Triangular filters, equally spaced in mel (O'Shaughnessy, 1987), shape (n_mels, n_frequencies), peak 1."""
-    to_mel = 2595 * np.log10(1 + np.array([20.0, RATE / 2]) / 700)
-    edges = 700 * (10 ** (np.linspace(*to_mel, n_mels + 2) / 2595) - 1)
-    frequencies = np.fft.rfftfreq(_FFT, 1 / RATE)
-    rising = (frequencies - edges[:-2, None]) / np.diff(edges)[:-1, None]
-    falling = (edges[2:, None] - frequencies) / np.diff(edges)[1:, None]
-    return np.clip(np.minimum(rising, falling), 0, None).astype(np.float32)
-
-
-def log_mel(samples: np.ndarray, n_mels: int = 40) -> np.ndarray:
-    """Log power in mel bands, in decibels, shape (n_frames, n_mels); 25 ms Hann windows every 10 ms."""
-    padded = np.pad(samples, (0, max(0, _FRAME - len(samples))))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, _FRAME)[::_HOP]
-    power = np.abs(np.fft.rfft(frames * np.hanning(_FRAME).astype(np.float32), _FFT)) ** 2
-    return 10 * np.log10(power @ mel_filters(n_mels).T + 1e-10)
-
-
-def mfcc(samples: np.ndarray, n_coefficients: int = 20) -> np.ndarray:
-    """Mel-frequency cepstral coefficients (Davis and Mermelstein, 1980), shape (n_frames, n_coefficients).
-
-    The orthonormal discrete cosine transform of ``log_mel``.
-    """
-    return dct(log_mel(samples), norm="ortho", axis=1)[:, :n_coefficients]
-
-
-def deltas(coefficients: np.ndarray) -> np.ndarray:
-    """The slope of each column over 9 frames by least squares, same shape (Furui, 1986)."""
-    steps = np.arange(-4, 5)
-    return convolve1d(coefficients, steps[::-1] / (steps**2).sum(), axis=0, mode="nearest")
-
-
-def summarise(path: str) -> np.ndarray:
-    """One sound's features, shape (120,): mean and spread over time of 20 MFCC and their first two differences."""
-    coefficients = mfcc(read_audio(path))
-    first = deltas(coefficients)
-    tracks = np.hstack([coefficients, first, deltas(first)])
-    return np.hstack([tracks.mean(axis=0), tracks.std(axis=0)]).astype(np.float32)
-
-
-def audio_facts(path: str | Path) -> dict[str, float]:
-    """What can be said of a sound without a model: rate (Hz), seconds, loudness (dB below full scale), clipped share."""
-    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    loudness = 20 * np.log10(np.sqrt(np.mean(samples**2)) + 1e-10)
-    return {
-        "rate": rate,
-        "seconds": len(samples) / rate,
-        "loudness": float(loudness),
-        "clipped": float((np.abs(samples) > 0.999).mean()),
-    }
+FEATURES = ("mfcc", "cnn")
 
 
 class AudioEncoder:
-    """Sound to 120 numbers (see ``summarise``), standardised on the sounds given to ``fit``."""
+    """Sound to numbers, standardised on the sounds given to ``fit``.
 
-    def fit(self, paths: list[str], labels=None) -> "AudioEncoder":
-        """Learn mean and spread from training rows; "" stands for a missing sound. ``labels`` are not used."""
-        there = [path for path in paths if path]
-        if not there:
+    Parameters
+    ----------
+    features : "mfcc" for 120 numbers a sound (see ``audio_features.summarise``), which learn nothing; "cnn" for the last
+        hidden layer (64 numbers) of a small network over mel bands, trained on the training rows
+    epochs : passes of the CNN over the training sounds at most; it stops early on ``validation``
+    """
+
+    def __init__(self, features: str = "mfcc", *, epochs: int = 30, random_state: int = 42):
+        if features not in FEATURES:
+            raise ValueError(f"The audio features are {features!r}; expected one of {', '.join(FEATURES)}.")
+        self.features, self.epochs, self.random_state = features, epochs, random_state
+
+    def fit(self, paths: list[str], labels=None, *, validation=((), ())) -> "AudioEncoder":
+        """Learn from training rows; "" stands for a missing sound.
+
+        ``labels`` (ints of shape (n_paths,)) and ``validation`` (paths and labels) are for the CNN alone.
+        Raises ValueError where no path has a sound, or the CNN is given no labels.
+        """
+        if not any(paths):
             raise ValueError("No training row has a sound. Leave the audio column out.")
-        made = self._encode(there).astype(np.float64)
-        spread = made.std(axis=0)
-        self.mean_, self.scale_ = made.mean(axis=0), np.where(spread > 1e-6, spread, 1)  # 1 for a constant
+        self.network_, self.history_ = None, {}
+        if self.features == "cnn":
+            if labels is None:
+                raise ValueError("The CNN got no labels; expected a class number a row: fit(paths, labels).")
+            from fusebook import image_networks as networks
+
+            options = {"epochs": self.epochs, "mirror": False, "random_state": self.random_state}
+            watched = self._there(*validation)
+            self.network_, self.history_ = networks.fit_cnn(
+                *self._there(paths, labels), validation=watched, **options
+            )
+        numbers = self._numbers([path for path in paths if path]).astype(np.float64)
+        spread = numbers.std(axis=0)
+        self.mean_, self.scale_ = numbers.mean(axis=0), np.where(spread > 1e-6, spread, 1)  # 1 for a constant
         return self
 
     def transform(self, paths: list[str]) -> np.ndarray:
-        """Features of shape (n_paths, 120), float32; zeros (the training mean) where the sound is missing."""
-        there = np.array([bool(path) for path in paths])[:, None]
-        return np.where(there, (self._encode(paths) - self.mean_) / self.scale_, 0).astype(np.float32)
-
-    @staticmethod
-    def _encode(paths) -> np.ndarray:
-        work = joblib.Parallel(n_jobs=-1, prefer="threads")
-        made = work(joblib.delayed(summarise)(path) for path in paths if path)
-        result = np.zeros((len(paths), 120), np.float32)
-        if made:
-            result[[bool(path) for path in paths]] = made
+        """Features of shape (n_paths, n_features), float32; zeros (the training mean) where the sound is missing."""
+        there = np.array([bool(path) for path in paths], dtype=bool)
+        result = np.zeros((len(paths), len(self.mean_)), np.float32)
+        if there.any():
+            numbers = self._numbers([path for path in paths if path])
+            result[there] = (numbers - self.mean_) / self.scale_
         return result
 
+    def _there(self, paths, labels) -> tuple[np.ndarray, np.ndarray]:
+        there = np.array([bool(path) for path in paths], dtype=bool)
+        return self._pictures([path for path in paths if path]), np.asarray(labels, dtype=int)[there]
+
+    @staticmethod
+    def _pictures(paths) -> np.ndarray:
+        made = media.on_all_cores(mel_picture, paths, doing="reading sounds")
+        return np.array(made) if made else np.empty((0, 64, 40, 1), np.uint8)
+
+    def _numbers(self, paths) -> np.ndarray:
+        if self.features == "mfcc":
+            return np.array(media.on_all_cores(summarise, paths, doing="reading sounds"))
+        from fusebook import image_networks as networks
+
+        return networks.hidden_units(self.network_, self._pictures(paths))
+
     def save(self, folder: Path) -> None:
-        """Write the encoder as npz."""
+        """Write the network, where there is one, as .keras and the rest as npz."""
         folder.mkdir(parents=True, exist_ok=True)
+        if self.network_ is not None:
+            self.network_.save(folder / "audio.keras")
         with runs.replacing(folder / "audio.npz") as beside, beside.open("wb") as file:
-            np.savez(file, mean=self.mean_, scale=self.scale_)
+            np.savez(file, mean=self.mean_, scale=self.scale_, features=self.features)
 
     @classmethod
     def load(cls, folder: Path) -> "AudioEncoder":
-        """Read what ``save`` wrote."""
-        encoder = cls()
+        """Read what ``save`` wrote; Keras's safe mode refuses layers that would run code."""
         with np.load(folder / "audio.npz") as arrays:
+            encoder = cls(str(arrays["features"]))
             encoder.mean_, encoder.scale_ = arrays["mean"], arrays["scale"]
+        encoder.network_ = None
+        if encoder.features == "cnn":
+            import keras
+
+            encoder.network_ = keras.saving.load_model(folder / "audio.keras", compile=False, safe_mode=True)
         return encoder

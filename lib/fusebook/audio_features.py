@@ -1,0 +1,97 @@
+"""From samples to numbers: mel bands, cepstral coefficients (MFCC), and how they change over a sound.
+
+Notebook 02_preprocess tells the story.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from scipy.fft import dct
+from scipy.ndimage import convolve1d
+
+from fusebook import media
+from fusebook.audio_files import RATE, read_audio
+
+N_MELS = 40
+N_COEFFICIENTS = 20
+STRETCHES = 3  # of equal length, each with a mean of its own: beginning, middle and end
+TRIM = 40  # decibels below the loudest; what is softer at both ends is cut off
+FLOOR = 50  # decibels below the loudest; softer bands, which hold the room's noise, are brought to this
+_FRAME, _HOP, _FFT = 400, 160, 512  # 25 ms windows every 10 ms at 16 kHz
+
+
+def mel_filters(n_mels: int = N_MELS) -> np.ndarray:
+    """Triangular filters, equally spaced in mel (O'Shaughnessy, 1987), shape (n_mels, n_frequencies), peak 1."""
+    to_mel = 2595 * np.log10(1 + np.array([20.0, RATE / 2]) / 700)
+    edges = 700 * (10 ** (np.linspace(*to_mel, n_mels + 2) / 2595) - 1)
+    frequencies = np.fft.rfftfreq(_FFT, 1 / RATE)
+    rising = (frequencies - edges[:-2, None]) / np.diff(edges)[:-1, None]
+    falling = (edges[2:, None] - frequencies) / np.diff(edges)[1:, None]
+    return np.clip(np.minimum(rising, falling), 0, None).astype(np.float32)
+
+
+def log_mel(samples: np.ndarray, n_mels: int = N_MELS) -> np.ndarray:
+    """Log power in mel bands, in decibels, shape (n_frames, n_mels); 25 ms Hann windows every 10 ms."""
+    padded = np.pad(samples, (0, max(0, _FRAME - len(samples))))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, _FRAME)[::_HOP]
+    power = np.abs(np.fft.rfft(frames * np.hanning(_FRAME).astype(np.float32), _FFT)) ** 2
+    return 10 * np.log10(power @ mel_filters(n_mels).T + 1e-10)
+
+
+def levelled(bands: np.ndarray) -> np.ndarray:
+    """``log_mel`` without what the recording adds: level, room noise, and the pauses before and after.
+
+    In decibels below the loudest band of all, from -50 to 0, shape (n_frames_kept, n_mels).
+    """
+    bands = bands - bands.max()
+    sounding = np.flatnonzero(bands.max(axis=1) >= -TRIM)
+    return np.maximum(bands[sounding[0] : sounding[-1] + 1], -FLOOR)
+
+
+def mfcc(bands: np.ndarray, n_coefficients: int = N_COEFFICIENTS) -> np.ndarray:
+    """Mel-frequency cepstral coefficients (Davis and Mermelstein, 1980), shape (n_frames, n_coefficients).
+
+    The orthonormal discrete cosine transform of ``bands``, as ``log_mel`` or ``levelled`` return them.
+    """
+    return dct(bands, norm="ortho", axis=1)[:, :n_coefficients]
+
+
+def deltas(coefficients: np.ndarray) -> np.ndarray:
+    """The slope of each column over 9 frames by least squares, same shape (Furui, 1986)."""
+    steps = np.arange(-4, 5)
+    return convolve1d(coefficients, steps[::-1] / (steps**2).sum(), axis=0, mode="nearest")
+
+
+def stretch_means(tracks: np.ndarray, n_stretches: int) -> np.ndarray:
+    """Means over ``n_stretches`` equal stretches of time, shape (n_stretches, n_columns).
+
+    Where there are fewer frames than stretches, each stretch takes the frame it falls on.
+    """
+    edges = np.arange(n_stretches + 1) * len(tracks) // n_stretches
+    starts = np.minimum(edges[:-1], len(tracks) - 1)
+    ends = np.maximum(edges[1:], starts + 1)
+    sums = np.vstack([np.zeros_like(tracks[:1]), tracks]).cumsum(axis=0, dtype=np.float64)
+    return (sums[ends] - sums[starts]) / (ends - starts)[:, None]
+
+
+@media.once_a_file
+def summarise(path: str | Path) -> np.ndarray:
+    """One sound's features, shape (120,), float32: 20 MFCC and their first two differences over time.
+
+    The mean of each coefficient in the beginning, the middle and the end of the sound (3 x 20), which says how the
+    sound goes on, as the mean of the differences alone would not; then the spread of coefficients and differences (60).
+    """
+    coefficients = mfcc(levelled(log_mel(read_audio(path))))
+    first = deltas(coefficients)
+    tracks = np.hstack([coefficients, first, deltas(first)])
+    return np.hstack([stretch_means(coefficients, STRETCHES).ravel(), tracks.std(axis=0)]).astype(np.float32)
+
+
+@media.once_a_file
+def mel_picture(path: str | Path, n_frames: int = 64) -> np.ndarray:
+    """The sound as a grey picture, uint8, shape (n_frames, 40, 1): time by mel band, 255 for the loudest.
+
+    Whatever it lasts, it fills the picture: time is squeezed or stretched to ``n_frames``.
+    """
+    bands = stretch_means(levelled(log_mel(read_audio(path))), n_frames)
+    return np.round((bands + FLOOR) * (255 / FLOOR)).astype(np.uint8)[..., None]
