@@ -217,7 +217,9 @@ def _ems(character: str) -> float:
         return 0.0
     if unicodedata.east_asian_width(character) in "WF" or character in "mMwW@%—":
         return 1.0
-    return 0.42 if character in " iljtfrI.,:;'|()[]/-!" else 0.8 if character.isupper() else 0.65
+    if character in " iljtfrI.,:;'|()[]/-!":
+        return 0.42
+    return 0.85 if character.isupper() or character in "+<>=~#&^" else 0.65
 
 
 def _safe(text: str) -> str:
