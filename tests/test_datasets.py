@@ -86,6 +86,20 @@ def test_expected_rows_add_up_to_the_published_number(name, rows):
     assert datasets.count_rows(FACTS[name], pd.DataFrame({"label": []}))["expected"].sum() == rows
 
 
+def test_the_readme_of_the_data_says_the_same():
+    lines = (PROJECT / "data" / "README.md").read_text("utf-8").splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.count("|") == 6][
+        2:
+    ]
+    assert [row[0] for row in rows] == list(FACTS)
+    for name, total, columns, terms, _ in rows:
+        expected = datasets.count_rows(FACTS[name], pd.DataFrame({"label": []}))
+        assert total == f"{expected['expected'].sum():,}"
+        assert columns.split(" ")[0].strip(",") == next(iter(FACTS[name]["columns"].values()))
+        assert ("split" in columns) == ("all" not in set(expected["split"]))
+        assert terms.split(";")[0] == FACTS[name]["terms"].split(";")[0]
+
+
 # --- The copies on disk -------------------------------------------------------------------------------
 
 

@@ -306,7 +306,10 @@ def test_a_path_that_leads_out_is_refused(server, tmp_path, path, kind):
 def test_a_path_that_leads_out_is_refused_also_where_it_is_no_row(server, tmp_path):
     server.pages["/a.tar.gz"] = tar(ARTICLES | {"../../.bashrc": b"x"})
     fails(
-        facts_of(f"{server.at}/a.tar.gz"), tmp_path / "raw", ValueError, r"'../../.bashrc', which leads out"
+        facts_of(f"{server.at}/a.tar.gz"),
+        tmp_path / "raw",
+        ValueError,
+        r"'../../.bashrc', a path that leads out",
     )
 
 
@@ -315,7 +318,9 @@ def test_a_link_is_not_followed(server, tmp_path, target):
     (tmp_path / "secret").write_text("secret")
     files = {name: content for name, content in ARTICLES.items() if not name.startswith("tech")}
     server.pages["/a.tar.gz"] = tar(files, links=[("tech/001.txt", target)])
-    fails(facts_of(f"{server.at}/a.tar.gz"), tmp_path / "raw", ValueError, "is a link, not a file")
+    fails(
+        facts_of(f"{server.at}/a.tar.gz"), tmp_path / "raw", ValueError, "tech/001.txt in a.tar.gz is a link"
+    )
 
 
 def test_a_folder_that_is_a_link_writes_nothing_elsewhere(server, tmp_path):
@@ -436,10 +441,42 @@ def test_another_source_is_not_passed_off_as_the_one_asked_for(server, tmp_path)
     facts = facts_of(f"{server.at}/a.zip")
     copy = put(tmp_path / "copy", {"tech/001.txt": ARTICLES["tech/001.txt"]})
     fetch.fetch_dataset("bbc", facts, tmp_path / "raw", copy=copy)
-    with pytest.raises(FileExistsError, match=r"from another source .*copy.*Move it away"):
+    with pytest.raises(FileExistsError, match=r"is there already, from .*copy\. all: 1 of 3 rows.* Move "):
         fetch.fetch_dataset("bbc", facts, tmp_path / "raw")
     shutil.rmtree(tmp_path / "raw/bbc")
     assert len(fetch.fetch_dataset("bbc", facts, tmp_path / "raw")["counts"]) == 2
+
+
+def test_a_whole_set_is_the_same_from_everywhere(server, tmp_path):
+    copy = put(tmp_path / "copy", ARTICLES)
+    facts = facts_of(f"{server.at}/a.zip")
+    first = fetch.fetch_dataset("bbc", facts, tmp_path / "raw", copy=copy)
+    again = fetch.fetch_dataset("bbc", facts, tmp_path / "raw")
+    assert (first["fetched"], again["fetched"], server.asked) == (True, False, [])
+
+
+def test_the_folder_keeps_source_terms_and_citation(tmp_path):
+    facts = facts_of()
+    table = fetch.fetch_dataset("bbc", facts, tmp_path / "raw", copy=put(tmp_path / "copy", ARTICLES))[
+        "table"
+    ]
+    record = json.loads((table.parent / "fetched.json").read_text("utf-8"))
+    assert {key: facts[key] for key in ("source", "terms", "citation")}.items() <= record.items()
+    assert record["sha256"] == hashlib.sha256(table.read_bytes()).hexdigest()
+
+
+def test_a_zip_with_a_password_is_told(tmp_path):
+    content = bytearray(zipped(ARTICLES))
+    for mark, at in (
+        (b"PK\3\4", 6),
+        (b"PK\1\2", 8),
+    ):  # the flag "encrypted" of each file, here and in the list
+        start = content.find(mark)
+        while start >= 0:
+            content[start + at] |= 1
+            start = content.find(mark, start + 4)
+    copy = put(tmp_path / "copy", {"a.zip": bytes(content)})
+    fails(facts_of(), tmp_path / "raw", ValueError, "a.zip is broken or was cut short .*password", copy=copy)
 
 
 def test_a_sound_that_is_missing_is_told(tmp_path):

@@ -43,7 +43,7 @@ def fetch_dataset(name: str, facts: Mapping, folder: str | Path, *, copy: str | 
 
     Returns
     -------
-    dict with table (path), counts (DataFrame of ``datasets.count_rows``), notes (sentences), origin, fetched (False
+    dict with table (path), counts (DataFrame of ``datasets.count_rows``), notes (sentences), fetched (False
     where the set was there already)
 
     Raises
@@ -64,19 +64,17 @@ def fetch_dataset(name: str, facts: Mapping, folder: str | Path, *, copy: str | 
             _download(name, facts, made / "original")
         files = read_files(made / "original" if copy is None else copy, facts["member"])
         if not files:
-            raise ValueError(
-                _explain(name, facts, f"No file of {name} is in {copy or 'what was downloaded'}.")
-            )
+            what = f"No file of {name} is in {copy or 'what was downloaded'}."
+            raise ValueError(_explain(name, facts, what))
         table = datasets.read_table(name, files, facts["labels"])
-        notes = _checked(name, facts, files, table, may_be_part=copy is not None)
-        _write(made, name, table, datasets.media(name, files), {"origin": origin, "notes": notes})
+        notes = _checked(name, facts, files, table, copy is not None)
+        record = {key: facts[key] for key in ("title", "source", "terms", "citation")}
+        _write(made, table, datasets.media(name, files), record | {"origin": origin, "notes": notes})
         made.rename(target)
     return _read_record(target, facts, origin) | {"fetched": True}
 
 
-def _checked(
-    name: str, facts: Mapping, files: Mapping, table: pd.DataFrame, *, may_be_part: bool
-) -> list[str]:
+def _checked(name: str, facts: Mapping, files: Mapping, table: pd.DataFrame, may_be_part: bool) -> list[str]:
     """The notes on what differs; ValueError where it differs so that the set may not be used."""
     found = datasets.compare(facts, files, datasets.count_rows(facts, table))
     wrong = [line for kind, line in found if kind == "changed" or (kind == "part" and not may_be_part)]
@@ -85,51 +83,39 @@ def _checked(
     return [line for _, line in found]
 
 
-def _write(
-    made: Path, name: str, table: pd.DataFrame, media: Iterator[tuple[str, bytes]], record: dict
-) -> None:
+def _write(made: Path, table: pd.DataFrame, media: Iterator[tuple[str, bytes]], record: dict) -> None:
     for path, content in tqdm(media, desc="media", unit=" files", leave=False, disable=None):
         (made / path).parent.mkdir(parents=True, exist_ok=True)
         (made / path).write_bytes(content)
-    path = made / f"{name}.csv"
-    table.to_csv(
-        path, index=False, lineterminator="\r\n", encoding="utf-8"
-    )  # quotes bare \r too, which "\n" does not
+    path = made / f"{made.name}.csv"
+    # With "\n" between rows a carriage return alone inside a text would stand unquoted, and cut the row when read.
+    table.to_csv(path, index=False, lineterminator="\r\n", encoding="utf-8")
     record |= {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     (made / _RECORD).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _read_record(target: Path, facts: Mapping, origin: str) -> dict:
     """What an earlier fetch left in ``target``; FileExistsError where that is something else, or was changed since."""
-    path, name = target / f"{target.name}.csv", target.name
+    path, away = target / f"{target.name}.csv", f"Move {target} away to fetch {target.name} again."
     if not (target / _RECORD).is_file() or not path.is_file():
-        raise FileExistsError(
-            f"{target} is there already and is no whole set of `fusebook fetch`. Move it away first."
-        )
+        raise FileExistsError(f"{target} is there already and is no whole set of `fusebook fetch`. {away}")
     record = json.loads((target / _RECORD).read_text("utf-8"))
     if hashlib.sha256(path.read_bytes()).hexdigest() != record["sha256"]:
-        raise FileExistsError(
-            f"{path} was changed since it was fetched. Move {target} away to fetch {name} again."
-        )
-    if record["origin"] != origin:
-        raise FileExistsError(
-            f"{target} is there already, from another source ({record['origin']}). Move it away to fetch from {origin}."
-        )
+        raise FileExistsError(f"{path} was changed since it was fetched. {away}")
+    if record["notes"] and record["origin"] != origin:  # a whole set is the same from everywhere
+        notes = " ".join(record["notes"])
+        raise FileExistsError(f"{target} is there already, from {record['origin']}. {notes} {away}")
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     columns = [column for column in ("image", "audio") if column in table]
     if any(not (target / file).is_file() for column in columns for file in table[column]):
-        raise FileExistsError(
-            f"Files that {path} names are missing. Move {target} away to fetch {name} again."
-        )
+        raise FileExistsError(f"Files that {path} names are missing. {away}")
     counts = datasets.count_rows(facts, table)
-    return {"table": path, "counts": counts, "notes": record["notes"], "origin": origin, "fetched": False}
+    return {"table": path, "counts": counts, "notes": record["notes"], "fetched": False}
 
 
 def _download(name: str, facts: Mapping, folder: Path) -> None:
     """Every address of the set into ``folder``, with a progress bar each."""
-    pooch.get_logger().setLevel(
-        "WARNING"
-    )  # it tells the name of a temporary file, and a hash that nobody asked for
+    pooch.get_logger().setLevel("WARNING")  # else it tells the names of temporary files
     for file, address in facts["addresses"].items():
         try:
             pooch.retrieve(address, known_hash=None, fname=file, path=folder, progressbar=True)
@@ -143,7 +129,7 @@ def _download(name: str, facts: Mapping, folder: Path) -> None:
             start = stream.read(200).lstrip().lower()
         if start.startswith((b"<!doctype html", b"<html")):
             what = (
-                f"{address} answered with a web page, not with {file}: it may ask for a login or a licence."
+                f"{address} answered with a web page, not with {file}: does it ask for a login or a licence?"
             )
             raise OSError(_explain(name, facts, what))
 
@@ -171,9 +157,8 @@ def read_files(folder: str | Path, member: str) -> dict[str, bytes]:
         try:
             for inner, content in _members(path, path.relative_to(folder).as_posix(), re.compile(member)):
                 if files.setdefault(inner, content) != content:
-                    raise ValueError(
-                        f"{inner} stands twice in {folder} with different contents. Leave one there."
-                    )
+                    what = f"{inner} stands twice in {folder} with different contents. Leave one there."
+                    raise ValueError(what)
         except _BROKEN as error:
             raise ValueError(f"{path.name} is broken or was cut short ({error}). Get it again.") from error
     return files
@@ -190,9 +175,7 @@ def _members(path: Path, relative: str, member: re.Pattern) -> Iterator[tuple[st
             for info in archive:
                 if not info.isdir() and (found := _inside(path, info.name, member)):
                     if not info.isfile():
-                        raise ValueError(
-                            f"{info.name} in {path.name} is a link, not a file. Get the archive again."
-                        )
+                        raise ValueError(f"{info.name} in {path.name} is a link. Don't use this archive.")
                     yield found, archive.extractfile(info).read()
     elif found := member.search(relative.removesuffix(".gz")):
         yield found[1], gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
@@ -203,7 +186,7 @@ def _inside(archive: Path, name: str, member: re.Pattern) -> str:
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or re.match(r"[A-Za-z]:", name):
         raise ValueError(
-            f"{archive.name} holds the path {name!r}, which leads out of it. Don't use this archive."
+            f"{archive.name} holds {name!r}, a path that leads out of it. Don't use this archive."
         )
     found = member.search(name)
     return found[1] if found else ""
