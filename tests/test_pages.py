@@ -36,6 +36,30 @@ def test_columns_of_words_stand_left_with_their_header():
     assert re.findall(r'<t[dh] class="left">([^<]*)', html) == ["word", "bank", "7"]
 
 
+@pytest.mark.parametrize(
+    ("cell", "left"),
+    [
+        ("81.5 % [76.0, 86.5]", 0),
+        ("-0.412 [-0.5, 0.1]", 0),
+        ("–", 0),
+        ("nan", 0),
+        ("[1]", 1),
+        ("3 [of] 4", 1),
+        ("5 €", 1),
+    ],
+)
+def test_numbers_with_their_interval_stand_right(cell, left):
+    assert pages._align_words(f"<table><tr><td>{cell}</td></tr></table>").count("left") == left
+
+
+def test_columns_of_long_texts_keep_their_width():
+    cells = ["短", "鼓楼下的周日鼓课，专收压力大的人，来者先写下一件烦心事", "word"]
+    html = pages._align_words(
+        "<table>" + "".join(f"<tr><td>{cell}</td><td>ok</td></tr>" for cell in cells) + "</table>"
+    )
+    assert re.findall(r'<td class="left text">([^<]*)', html) == cells and html.count('class="left"') == 3
+
+
 def test_pages_are_small_and_ask_for_nothing(finished_run):
     made = sorted(finished_run.glob("*.html"))
     assert [page.stem for page in made][-1] == "index" and len(made) >= 7

@@ -19,7 +19,8 @@ from fusebook import cards, runs
 from fusebook.plots import CJK_FONT, INK, PAPER
 
 TEMPLATES = Path(__file__).parent / "assets" / "template"
-_NUMBER = re.compile(r"|[-+]?[\d.,]+(e[-+]?\d+)?\s*%?|nan|inf", re.IGNORECASE)
+LONG_CELL = 24  # characters from which a cell counts as running text
+_NUMBER = re.compile(r"|–|[-+]?[\d.,]+(e[-+]?\d+)?\s*%?(\s*\[[-+–\d.,\s]+\])?|nan|inf", re.IGNORECASE)
 SHOWN_TYPES = [
     "application/vnd.jupyter.widget-view+json", "text/html", "text/markdown", "image/svg+xml", "image/png", "text/plain",
 ]  # fmt: skip
@@ -98,7 +99,10 @@ def _prepare(notebook) -> None:
 
 
 def _align_words(html: str) -> str:
-    """Columns of words stand on the left with their header, columns of numbers on the right."""
+    """Columns of words stand on the left with their header, columns of numbers on the right.
+
+    A column of long texts also gets the class that keeps it from shrinking to a letter a line on a phone.
+    """
     if "<table" not in html:
         return html
     soup = BeautifulSoup(html, "html.parser")
@@ -113,8 +117,9 @@ def _align_words(html: str) -> str:
         for column in range(width):
             cells = [line[column] for line in lines if column < len(line)]
             if not all(_NUMBER.fullmatch(cell.get_text(strip=True)) for cell in cells):
+                long = any(len(cell.get_text(strip=True)) > LONG_CELL for cell in cells)
                 for cell in [*cells, *(head[column] for head in heads if column < len(head))]:
-                    cell["class"] = [*cell.get("class", []), "left"]
+                    cell["class"] = [*cell.get("class", []), "left", *["text"] * long]
     return str(soup)
 
 
