@@ -19,7 +19,7 @@ WORDS = ["goal team coach 球队", "bank share price 银行"]
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory):
-    """16 rows as ``tables.check_rows`` returns them; some lack the text, some the picture, some the sound, one all."""
+    """16 rows as ``checks.check_rows`` returns them; some lack the text, some the picture, some the sound, one all."""
     folder = tmp_path_factory.mktemp("media")
     rng = np.random.default_rng(0)
     lines = []

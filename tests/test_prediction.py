@@ -9,7 +9,7 @@ import soundfile
 import tiny_bundle
 from scipy.special import softmax
 
-from fusebook import prediction, tables
+from fusebook import checks, prediction, tables
 from fusebook.bundle import Bundle
 from fusebook.model import fit_mlp, model_inputs
 
@@ -247,7 +247,7 @@ def test_checked_rows_are_predicted_as_their_table_is(bundle, tmp_path):
     names = sounds(tmp_path, [0, 1, 2])
     path = write(tmp_path, [["bank", names[0]], ["", names[1]], ["芯片", ""]])
     content, _ = tables.read_table(path)
-    rows, _ = tables.check_rows(content, columns=COLUMNS, folder=tmp_path, file_checks=prediction.FILE_CHECKS)
+    rows, _ = checks.check_rows(content, columns=COLUMNS, folder=tmp_path)
     for model in ("", "text", "feature-level fusion"):
         made = prediction.predict_rows(bundle, rows, model=model)
         expected, _ = prediction.predict_table(bundle, path, columns=COLUMNS, model=model)

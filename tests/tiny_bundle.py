@@ -20,7 +20,7 @@ WORDS = ["bank share profit tax", "match goal team coach", "芯片 软件 网络
 
 
 def make_rows(folder: Path, n_rows: int = 24) -> tuple[pd.DataFrame, np.ndarray]:
-    """Rows as ``tables.check_rows`` returns them, and class numbers; some lack the text, some the sound, one both."""
+    """Rows as ``checks.check_rows`` returns them, and class numbers; some lack the text, some the sound, one both."""
     rng = np.random.default_rng(0)
     labels = np.arange(n_rows) % 3
     lines = []

@@ -138,7 +138,7 @@ class Bundle:
         return {name: np.where(present[name][:, None], made, 0) for name, made in features.items()}, present
 
     def predict_all(self, rows: pd.DataFrame, *, without: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
-        """Every model's probabilities for ``rows`` (as ``tables.check_rows`` returns them), by model name."""
+        """Every model's probabilities for ``rows`` (as ``checks.check_rows`` returns them), by model name."""
         return self.models.predict(*self.encode(rows, without=without))
 
     def predict(self, rows: pd.DataFrame, *, model: str = "") -> np.ndarray:

@@ -208,7 +208,7 @@ def _pairs(copies: dict[int, str], numbers: dict[str, int]) -> set[tuple[int, in
 def reported_faults(rows: pd.DataFrame, rejected: pd.DataFrame) -> dict[str, set]:
     """What the checks of a table report, by kind of fault: row numbers; for duplicates pairs (earlier row, later row).
 
-    ``rows`` and ``rejected`` are as ``check_rows`` returns them, with ``find_duplicates`` of the texts as column group.
+    ``rows`` and ``rejected`` are as ``checks.check_rows`` returns them, with ``splits.find_duplicates`` of the texts as column group.
     """
     made = {
         kind: set(rejected.loc[rejected["reason"].isin(reasons), "row"]) for kind, reasons in _REASONS.items()

@@ -73,7 +73,7 @@ def find_duplicates(paths: list[str], groups: np.ndarray | None = None) -> np.nd
     """Group pictures that are the same or nearly so: an int array of shape (n_paths,); "" stands alone.
 
     Two are copies where their ``perceptual_hashes`` differ in at most 10 of 64 bits and their small grey pictures by
-    little. With ``groups`` (such as ``tables.find_duplicates`` gives for the texts) rows of one group stay together, so
+    little. With ``groups`` (such as ``splits.find_duplicates`` gives for the texts) rows of one group stay together, so
     that a split by what comes back leaks neither texts nor pictures.
     """
     hashes = perceptual_hashes(paths)

@@ -9,12 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fusebook import runs, tables
-from fusebook.audio import check_audio
+from fusebook import checks, runs, tables
 from fusebook.bundle import Bundle
-from fusebook.image import check_image
-
-FILE_CHECKS = {"image": check_image, "audio": check_audio}
 
 
 def predict_table(
@@ -32,13 +28,11 @@ def predict_table(
         confidence and one probability column a label
     rejected : DataFrame with row, part, reason, detail
 
-    Raises FileNotFoundError and ValueError as ``tables.read_table``, ``tables.check_rows`` and ``Bundle`` do.
+    Raises FileNotFoundError and ValueError as ``tables.read_table``, ``checks.check_rows`` and ``Bundle`` do.
     """
     bundle = bundle if isinstance(bundle, Bundle) else Bundle(bundle)
     content, refused = tables.read_table(table)
-    rows, rejected = tables.check_rows(
-        content, columns=columns, folder=Path(table).parent, file_checks=FILE_CHECKS
-    )
+    rows, rejected = checks.check_rows(content, columns=columns, folder=Path(table).parent)
     probabilities = bundle.predict(rows, model=model) if len(rows) else np.empty((0, len(bundle.label_names)))
     made = prediction_columns(probabilities, bundle.label_names)
     own = content.loc[rows["row"]].reset_index(drop=True)
