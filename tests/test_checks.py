@@ -346,3 +346,15 @@ def test_only_mended_rows_are_marked():
 @pytest.mark.parametrize("end", ["\r\n", "\r", "\x0b", "\x0c", "\n"])
 def test_a_line_end_of_any_kind_parts_words(end):
     assert checks.repair_text(f"one{end}two{end}") == "one\ntwo"
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "cp1252", "ascii"])
+def test_characters_lost_for_good_are_noticed(encoding):
+    for text in sample_texts()[:200]:
+        garbled = text.encode().decode(encoding, "replace")
+        assert checks.has_lost_characters(garbled) == ("\ufffd" in garbled)
+        assert not checks.has_lost_characters(text)
+
+
+def test_lost_characters_misread_once_more_are_noticed():
+    assert checks.has_lost_characters("今天" + "\ufffd\ufffd".encode().decode("gbk"))

@@ -5,12 +5,14 @@ Notebook 01_explore tells the story.
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import ftfy
 import pandas as pd
 
+from fusebook import media
 from fusebook.audio_files import check_audio
 from fusebook.image_files import check_image
 from fusebook.tables import FEWEST_ROWS_PER_LABEL, PARTS, REJECTED_COLUMNS
@@ -19,6 +21,7 @@ FILE_CHECKS = {"image": check_image, "audio": check_audio}
 
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 _LINE_END = re.compile(r"\r\n?|[\x0b\x0c]")
+_LOST = re.compile("\ufffd|\u951f\u65a4\u62f7")  # the mark for an unreadable character, also read as GBK
 
 
 def check_rows(
@@ -78,14 +81,16 @@ def _check_texts(table: pd.DataFrame, columns: Mapping[str, str]) -> tuple[pd.Da
 
 
 def _check_files(
-    part: str, numbers: Iterable[int], paths: Iterable[str], folder: Path, check: Callable[[Path], str]
+    part: str, numbers: Iterable[int], paths: Sequence[str], folder: Path, check: Callable[[Path], str]
 ) -> tuple[list[str], list[tuple]]:
     """The absolute path of each usable file, "" for the others, and a line for each that was refused."""
-    checked = [
-        (row, path, *_check_path(path, folder, check)) for row, path in zip(numbers, paths, strict=True)
-    ]
-    return [full for _, _, full, _ in checked], [
-        (row, part, reason, path) for row, path, _, reason in checked if reason
+    named = [(row, path) for row, path in zip(numbers, paths, strict=True) if path.strip()]
+    look = partial(_check_path, folder=folder, check=check)
+    checked = media.on_all_cores(look, [path for _, path in named], doing=f"checking {part} files")
+    full = {row: path for (row, _), (path, _) in zip(named, checked, strict=True)}
+    refused = [(*line, reason) for line, (_, reason) in zip(named, checked, strict=True) if reason]
+    return [full.get(row, "") for row in numbers], [
+        (row, part, reason, path) for row, path, reason in refused
     ]
 
 
@@ -104,6 +109,11 @@ def repair_text(text: str) -> str:
     text = _CONTROL.sub("", _LINE_END.sub("\n", text))
     mended = ftfy.fix_encoding(text)
     return (_mend_gbk(text) if mended == text else mended).strip()
+
+
+def has_lost_characters(text: str) -> bool:
+    """Did a wrong encoding lose characters of ``text`` for good (the mark �, or 锟斤拷)? Nothing can mend it."""
+    return bool(_LOST.search(text))
 
 
 def _mend_gbk(text: str) -> str:
@@ -138,8 +148,6 @@ def _full_path(path: str, folder: Path) -> Path | None:
 
 def _check_path(path: str, folder: Path, check: Callable[[Path], str]) -> tuple[str, str]:
     """The absolute path, or "", and the reason why it was refused, or ""."""
-    if not path.strip():
-        return "", ""
     full = _full_path(path.strip(), folder)
     if full and not full.is_relative_to(folder.resolve()):
         return "", "OUTSIDE_FOLDER"
