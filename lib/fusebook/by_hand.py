@@ -91,7 +91,7 @@ class Network:
             slope = self.functions[layer][1](activations[layer + 1], slope)  # from dC/da to dC/dz, the delta
             weights.insert(0, slope.T @ activations[layer])
             biases.insert(0, slope.sum(axis=0))
-            slope = slope @ self.weights_[layer]  # to dC/da of the layer before
+            slope = slope @ self.weights_[layer] if layer else None  # to dC/da of the layer before
         return weights + biases
 
     def step(self, gradients: list[np.ndarray]) -> None:

@@ -74,19 +74,15 @@ def check_targets(targets, n_rows: int, network) -> np.ndarray:
             "become targets with numpy.eye(n_classes)[class_numbers], one number for each row with values[:, None]; "
             "for other targets, make a Network whose sizes end with their width."
         )
-    if network.one_hot and not (one_hot := _one_hot(targets)).all():
-        wrong = np.argmin(one_hot)
+    # One-hot: each line's largest number is 1, and no more numbers than lines differ from 0.
+    if network.one_hot and (np.count_nonzero(targets) != n_rows or (targets.max(axis=1) != 1).any()):
+        wrong = np.argmin((targets.max(axis=1) == 1) & (np.count_nonzero(targets, axis=1) == 1))
         raise ValueError(
             f"Line {wrong} of targets is {targets[wrong].tolist()}; expected a single 1 among zeros, as cross-entropy "
             "is for classes. Class numbers become targets with numpy.eye(n_classes)[class_numbers]; "
             "other numbers go with half squared error."
         )
     return targets
-
-
-def _one_hot(targets: np.ndarray) -> np.ndarray:
-    """Whether each line is a single 1 among zeros; numbers whose largest and whose sizes' sum are 1 can be nothing else."""
-    return (targets.max(axis=1) == 1) & (np.abs(targets).sum(axis=1) == 1)
 
 
 def _as_numbers(name: str, values, dtype: np.dtype) -> np.ndarray:
