@@ -15,7 +15,14 @@ WORDS = {
     "money": "bank market share price profit bond loan trade budget tax",
     "技术": "芯片 软件 网络 数据 机器人 卫星 电池 算法 实验 屏幕",
 }
-SMALL = {"epochs": 3, "image_epochs": 2, "image_size": 32, "ngram_dimensions": 20, "most_cards": 3}
+SMALL = {
+    "epochs": 3,
+    "image_epochs": 2,
+    "image_size": 32,
+    "ngram_dimensions": 20,
+    "most_cards": 3,
+    "samples": 600,
+}
 
 
 def write_table(folder: Path, *, n_rows: int = 120, seed: int = 0) -> Path:

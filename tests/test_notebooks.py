@@ -9,9 +9,10 @@ import pandas as pd
 import papermill
 import pytest
 import soundfile
+from bs4 import BeautifulSoup
 from conftest import PROJECT
 
-from fusebook import runs
+from fusebook import pages, runs
 
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
 MOST_LINES = 12
@@ -27,7 +28,7 @@ def _code(notebook):
 
 
 def test_there_are_notebooks():
-    assert [path.stem[:2] for path in NOTEBOOKS][-6:] == ["01", "02", "03", "04", "05", "06"]
+    assert [path.stem[:2] for path in NOTEBOOKS] == ["00", "01", "02", "03", "04", "05", "06"]
 
 
 def test_is_valid_and_has_no_outputs(notebook):
@@ -81,6 +82,16 @@ def test_prose_has_no_results_typed_in(notebook):
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             assert not re.search(r"\d+[.,]\d+ ?%|\d+ (points|rows)\b", cell.source), cell.source[:80]
+
+
+def test_formulas_become_mathml_without_remains_of_latex(notebook):
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown" and "$" in cell.source:
+            page = BeautifulSoup(pages.markdown_to_html(cell.source), "html.parser")
+            assert page.find("math"), cell.source[:80]
+            said = "".join(sign.get_text() for sign in page.find_all("math"))
+            assert not re.search(r"[\\&$]", said), f"a command that the converter does not know: {said}"
+            assert "$" not in page.get_text(), cell.source[:80]
 
 
 def test_metadata_names_known_artifacts(notebook):

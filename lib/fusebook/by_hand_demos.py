@@ -20,8 +20,8 @@ class Regions(NamedTuple):
 
 
 def decision_regions(
-    train: tuple[np.ndarray, np.ndarray], held_out: tuple[np.ndarray, np.ndarray], *, epochs=(0, 2, 10, 50),
-    hidden: int = 8, activation: str = "relu", learning_rate: float = 0.1, random_state: int = 42,
+    train: tuple[np.ndarray, np.ndarray], held_out: tuple[np.ndarray, np.ndarray], *, epochs=(0, 5, 30, 200),
+    hidden: int = 16, activation: str = "relu", learning_rate: float = 0.1, random_state: int = 42,
 ) -> list[Regions]:  # fmt: skip
     """The decision regions of a network with one hidden layer as they form, after each of ``epochs`` (rising).
 
@@ -31,8 +31,10 @@ def decision_regions(
     hidden : units of the hidden layer
     learning_rate : of gradient descent with momentum, batches of 32
 
-    Where training diverges, the epochs from there on are empty.
+    Where training diverges, the epochs from there on are empty. Raises ValueError where ``epochs`` do not rise.
     """
+    if list(epochs) != sorted(set(epochs)):
+        raise ValueError(f"epochs is {epochs!r}; expected rising numbers, such as (0, 5, 30, 200).")
     points, labels = train
     network = by_hand.Network((2, hidden, 2), (activation, "softmax"), optimizer=by_hand.momentum,
                               learning_rate=learning_rate, random_state=random_state)  # fmt: skip
@@ -40,8 +42,11 @@ def decision_regions(
     made, done = [], 0
     for epoch in epochs:
         try:
-            network.fit(points, np.eye(2)[labels], epochs=epoch - done)
-        except ValueError:  # diverged: rows and settings were good when the network was made
+            if epoch > done:
+                network.fit(points, np.eye(2)[labels], epochs=epoch - done)
+        except ValueError as error:
+            if "diverged" not in str(error):
+                raise
             return made + [Regions(later, extent, np.empty((0, 0)), np.nan) for later in epochs[len(made) :]]
         done = epoch
         made.append(Regions(epoch, extent, *_regions_now(network, extent, held_out)))

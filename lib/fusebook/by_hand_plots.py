@@ -8,20 +8,22 @@ import pandas as pd
 from fusebook.by_hand_demos import Regions
 from fusebook.plots import COLOURS, INK
 
-MARKERS = ["", "o", "s", "^"]
+STYLES = ["-", "--", ":", "-."]
 
 
 def plot_lines(table: pd.DataFrame, *, ax=None, title: str = "", ylabel: str = "", log: bool = False):
     """A line a column of ``table`` over its index, which names the horizontal axis.
 
-    Lines after the first also carry markers, so that two which coincide can both be seen.
+    The first line is broad and the next ones are broken, so that two which coincide can both be seen.
     """
     ax = ax if ax is not None else plt.subplots(figsize=(6, 3.2))[1]
     for i, (name, values) in enumerate(table.items()):
-        marker = MARKERS[i % len(MARKERS)] if len(table) <= 30 else ""
-        ax.plot(table.index, values, color=COLOURS[i % len(COLOURS)], marker=marker, markersize=4, label=name)
+        look = {"color": COLOURS[i % len(COLOURS)], "linestyle": STYLES[i % len(STYLES)]}
+        ax.plot(table.index, values, linewidth=1.6 if i else 3, label=name, **look)
     if log:
         ax.set_yscale("log")
+        # Formulas are not parsed in our style, and powers of ten are formulas.
+        ax.yaxis.set_major_formatter(mpl.ticker.FuncFormatter(lambda value, _: f"{value:g}"))
     if pd.api.types.is_integer_dtype(table.index):
         ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
     ax.grid(alpha=0.25)
@@ -57,7 +59,14 @@ def _draw_regions(ax, now: Regions, points: np.ndarray, labels: np.ndarray) -> N
     left, bottom, right, top = now.extent
     if now.probabilities.size:
         shown = (left, right, bottom, top)
-        ax.imshow(_colours(now.probabilities), origin="lower", extent=shown, aspect="auto", zorder=0)
+        ax.imshow(
+            _colours(now.probabilities),
+            origin="lower",
+            extent=shown,
+            aspect="auto",
+            interpolation="nearest",
+            zorder=0,
+        )
         if now.probabilities.min() < 0.5 < now.probabilities.max():
             ax.contour(now.probabilities, [0.5], extent=shown, colors=[INK], linewidths=1)
         for label in (0, 1):
@@ -74,5 +83,6 @@ def _colours(probabilities: np.ndarray) -> np.ndarray:
     sides = np.array([mpl.colors.to_rgba(colour) for colour in COLOURS[:2]])[
         (probabilities > 0.5).astype(int)
     ]
-    sides[..., 3] = 0.6 * np.abs(2 * probabilities - 1)
+    # In ten steps, as a picture of few colours takes a tenth of the room on the page.
+    sides[..., 3] = 0.04 * np.round(10 * np.abs(2 * probabilities - 1))
     return sides
