@@ -206,5 +206,5 @@ def describe(facts: Mapping, result: Mapping) -> str:
         *(f"note: {note}" for note in result["notes"]), *([own] if "all" not in set(counts["split"]) else []),
         f"table: {table} ({here})",
         f"source: {facts['source']}", f"terms: {facts['terms']}", f"citation: {facts['citation']}",
-        f"report: fusebook report --table {shlex.quote(str(table))} {options} --label label",
+        "To make the report:", f"    fusebook report --table {shlex.quote(str(table))} {options} --label label",
     ])  # fmt: skip
