@@ -74,3 +74,42 @@ def test_save_and_load_give_the_same_features(sounds, tmp_path):
     assert [file.name for file in (tmp_path / "new" / "folder").iterdir()] == ["audio.npz"]
     loaded = audio.AudioEncoder.load(tmp_path / "new" / "folder")
     np.testing.assert_array_equal(loaded.transform(sounds), encoder.transform(sounds))
+
+
+# --- The CNN ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def trained(sounds):
+    labels = np.arange(30) % 2
+    encoder = audio.AudioEncoder("cnn", epochs=6)
+    return encoder.fit(sounds[:22], labels[:22], validation=(sounds[22:], labels[22:]))
+
+
+def test_cnn_features_tell_two_pitches_apart(sounds, trained):
+    labels = np.arange(30) % 2
+    features = trained.transform(sounds)
+    assert features.shape == (30, 64)
+    assert features.dtype == np.float32
+    there = np.array([bool(path) for path in sounds])
+    assert (features[~there] == 0).all()
+    learn, rest = there & (np.arange(30) < 22), there & (np.arange(30) >= 22)
+    centres = np.stack([features[learn & (labels == k)].mean(axis=0) for k in (0, 1)])
+    distances = np.linalg.norm(features[rest][:, None] - centres, axis=2)
+    assert (distances.argmin(axis=1) == labels[rest]).all()
+    np.testing.assert_allclose(features[learn].mean(axis=0), 0, atol=1e-3)
+    assert set(trained.history_) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+
+
+def test_cnn_save_and_load(sounds, trained, tmp_path):
+    trained.save(tmp_path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["audio.keras", "audio.npz"]
+    loaded = audio.AudioEncoder.load(tmp_path)
+    np.testing.assert_allclose(loaded.transform(sounds), trained.transform(sounds), atol=1e-4)
+
+
+def test_what_the_cnn_needs_is_told(sounds):
+    with pytest.raises(ValueError, match=r"The CNN got no labels; expected a class number a row"):
+        audio.AudioEncoder("cnn").fit(sounds)
+    with pytest.raises(ValueError, match=r"The audio features are 'wave'; expected one of mfcc, cnn"):
+        audio.AudioEncoder("wave")

@@ -53,7 +53,7 @@ def colour_histograms(pictures: np.ndarray, levels: int = 4) -> np.ndarray:
     A colour is one of ``levels`` levels of each of red, green and blue.
     """
     level = pictures.astype(int) * levels // 256
-    colour = (level @ [levels**2, levels, 1]).reshape(len(pictures), -1)
+    colour = (level @ [levels**2, levels, 1]).reshape(len(pictures), pictures.shape[1] * pictures.shape[2])
     shares = [np.bincount(line, minlength=levels**3) / line.size for line in colour]
     return np.sqrt(np.array(shares, np.float32).reshape(-1, levels**3))
 

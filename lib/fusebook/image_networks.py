@@ -7,6 +7,8 @@ tells the story.
 import os
 import re
 import sys
+import warnings
+from functools import lru_cache
 from pathlib import Path
 
 import keras
@@ -15,6 +17,7 @@ from keras import layers, ops
 
 BATCH = 64
 PATIENCE = 5  # epochs without a better validation loss after which training stops
+_ASKED = 128  # pictures that go through a trained network at a time
 _PADDING = 12  # pictures move by up to a twelfth of their side
 
 
@@ -112,11 +115,20 @@ class _MovedPictures(keras.utils.PyDataset):
 
 def hidden_units(network: keras.Model, pictures: np.ndarray) -> np.ndarray:
     """The output of the layer "hidden", of the network itself where it has none, shape (n_pictures, n_units)."""
-    names = [layer.name for layer in network.layers]
-    output = network.get_layer("hidden").output if "hidden" in names else network.output
-    if not len(pictures):
-        return np.empty((0, output.shape[-1]), np.float32)
-    return keras.Model(network.input, output).predict(pictures, batch_size=128, verbose=0)
+    inner, n_pictures = _up_to_hidden(network), len(pictures)
+    if not n_pictures:
+        return np.empty((0, inner.output_shape[-1]), np.float32)
+    # JAX compiles anew for each number of pictures, so there are few numbers: powers of two, then whole batches.
+    size = -(-n_pictures // _ASKED) * _ASKED if n_pictures > _ASKED else 1 << (n_pictures - 1).bit_length()
+    filled = np.concatenate([pictures, np.zeros((size - n_pictures, *pictures.shape[1:]), pictures.dtype)])
+    return inner.predict(filled, batch_size=_ASKED, verbose=0)[:n_pictures]
+
+
+@lru_cache(8)
+def _up_to_hidden(network: keras.Model) -> keras.Model:
+    if "hidden" not in [layer.name for layer in network.layers]:
+        return network
+    return keras.Model(network.input, network.get_layer("hidden").output)
 
 
 def load_backbone(name: str, *, size: int, weights: str = "") -> keras.Model:
@@ -139,9 +151,16 @@ def load_backbone(name: str, *, size: int, weights: str = "") -> keras.Model:
     path = Path(weights).expanduser() if weights else _cached_weights(name)
     if not path.is_file():
         raise FileNotFoundError(f"No weights at {path}. Pass the path of a .h5 file made for {name}.")
-    network = build(include_top=False, weights=None, pooling="avg", input_shape=(size, size, 3))
     try:
-        network.load_weights(path)
+        network = build(include_top=False, weights=None, pooling="avg", input_shape=(size, size, 3))
+    except ValueError as error:
+        raise ValueError(f"{name} takes no pictures of {size} pixels a side: {error}") from None
+    try:
+        with (
+            warnings.catch_warnings()
+        ):  # Keras only warns where a layer keeps the random weights it was born with
+            warnings.filterwarnings("error", "Skipping|.*freshly")
+            network.load_weights(path)
     except Exception as error:  # Keras and h5py raise several kinds
         first = str(error).split("\n")[0]
         raise ValueError(f"{path} does not hold the weights of {name} without its classes: {first}") from None
