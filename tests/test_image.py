@@ -153,6 +153,13 @@ def test_gradients_and_colours_are_joined_and_standardised(two_classes):
     np.testing.assert_allclose(made, (raw - raw.mean(axis=0)) / spread, atol=1e-3)
 
 
+@pytest.mark.parametrize("at_a_time", [1, 7, 1000])
+def test_how_many_pictures_are_in_memory_does_not_matter(two_classes, trained, monkeypatch, at_a_time):
+    expected = trained.transform(two_classes[0])
+    monkeypatch.setattr(image, "_AT_A_TIME", at_a_time)
+    np.testing.assert_allclose(trained.transform(two_classes[0]), expected, atol=1e-4)
+
+
 def test_unknown_features_are_told():
     with pytest.raises(
         ValueError, match=r"The image features are 'sift'; expected one of cnn, hog, backbone"

@@ -18,6 +18,7 @@ __all__ = [
 ]  # fmt: skip
 
 FEATURES = ("cnn", "hog", "backbone")
+_AT_A_TIME = 1024  # pictures in memory: 150 MB of 224 pixels a side
 
 
 class ImageEncoder:
@@ -59,23 +60,11 @@ class ImageEncoder:
 
         Raises ValueError where no path has a picture, and as ``image_networks.load_backbone`` does.
         """
-        pictures, classes = self._there(paths, labels)
-        if not len(pictures):
+        there = [path for path in paths if path]
+        if not there:
             raise ValueError("No training row has a picture. Leave the image column out.")
-        self.history_: dict[str, list[float]] = {}
-        self.network_ = None
-        if self.features != "hog":
-            from fusebook import image_networks as networks
-
-            if self.features == "cnn":
-                options = {"epochs": self.epochs, "mirror": self.mirror, "random_state": self.random_state}
-                watched = self._there(*validation)
-                self.network_, self.history_ = networks.fit_cnn(
-                    pictures, classes, validation=watched, **options
-                )
-            else:
-                self.network_ = networks.load_backbone(self.backbone, size=self.size, weights=self.weights)
-        numbers = self._numbers(pictures).astype(np.float64)
+        self.network_, self.history_ = self._network(paths, labels, validation)
+        numbers = self._numbers(there).astype(np.float64)
         spread = numbers.std(axis=0)
         self.mean_, self.scale_ = (
             numbers.mean(axis=0),
@@ -85,18 +74,34 @@ class ImageEncoder:
 
     def transform(self, paths: list[str]) -> np.ndarray:
         """Features of shape (n_paths, n_features), float32; zeros (the training mean) where the picture is missing."""
-        there = np.array([bool(path) for path in paths])
+        there = np.array([bool(path) for path in paths], dtype=bool)
         result = np.zeros((len(paths), len(self.mean_)), np.float32)
         if there.any():
-            pictures = read_images([path for path in paths if path], self.size)
-            result[there] = (self._numbers(pictures) - self.mean_) / self.scale_
+            numbers = self._numbers([path for path in paths if path])
+            result[there] = (numbers - self.mean_) / self.scale_
         return result
+
+    def _network(self, paths, labels, validation) -> tuple:
+        """The network, None where the features need none, and the history of its training."""
+        if self.features == "hog":
+            return None, {}
+        from fusebook import image_networks as networks
+
+        if self.features == "backbone":
+            return networks.load_backbone(self.backbone, size=self.size, weights=self.weights), {}
+        options = {"epochs": self.epochs, "mirror": self.mirror, "random_state": self.random_state}
+        return networks.fit_cnn(*self._there(paths, labels), validation=self._there(*validation), **options)
 
     def _there(self, paths, labels) -> tuple[np.ndarray, np.ndarray]:
         there = np.array([bool(path) for path in paths], dtype=bool)
-        return read_images([path for path in paths if path], self.size), np.asarray(labels)[there]
+        return read_images([path for path in paths if path], self.size), np.asarray(labels, dtype=int)[there]
 
-    def _numbers(self, pictures: np.ndarray) -> np.ndarray:
+    def _numbers(self, paths: list[str]) -> np.ndarray:
+        """Features before they are standardised, shape (n_paths, n_features); few pictures are in memory at a time."""
+        chunks = [paths[start : start + _AT_A_TIME] for start in range(0, len(paths), _AT_A_TIME)]
+        return np.concatenate([self._describe(read_images(chunk, self.size)) for chunk in chunks])
+
+    def _describe(self, pictures: np.ndarray) -> np.ndarray:
         if self.features == "hog":
             return np.hstack([gradient_histograms(pictures), colour_histograms(pictures)])
         from fusebook import image_networks as networks

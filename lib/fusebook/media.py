@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TypeVar
 
 import joblib
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
-SECONDS_WITHOUT_BAR = 3  # work that ends sooner shows no bar
+SECONDS_WITHOUT_BAR = 5  # work that ends sooner shows no bar
 MOST_KEPT = 200_000  # files whose facts or features are remembered, at most a few kilobytes each
 SECONDS_NEW = 2  # the clock of some file systems is that coarse
 
@@ -23,7 +23,7 @@ def on_all_cores(function: Callable[[str], T], paths: Sequence[str], *, doing: s
     """
     work = joblib.Parallel(n_jobs=-1, prefer="threads", return_as="generator")
     made = work(joblib.delayed(function)(path) for path in paths)
-    return list(tqdm(made, doing, len(paths), leave=False, delay=SECONDS_WITHOUT_BAR))
+    return list(tqdm(made, doing, len(paths), leave=False, delay=SECONDS_WITHOUT_BAR, mininterval=0.5))
 
 
 def stamp(path: str | Path) -> tuple[int, ...] | None:

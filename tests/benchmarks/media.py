@@ -1,0 +1,205 @@
+"""Pictures and sounds alone: how well are they recognised, and how fast? Writes reports/benchmarks/media.json.
+
+Sounds: FSDD's official split (recordings 0 to 4 are the test) and one speaker left out at a time; MFCC and the CNN over
+mel bands, each with an MLP behind, beside a linear classifier on the same MFCC and always answering the commonest digit.
+Pictures: 10,000 handwritten digits, 8,000 to train, 1,000 to stop on, 1,000 to test; CNN, and gradients with colours.
+Times are wall seconds in a process of its own, first imports included, with the machine's load beside them. Needs the
+data folder beside the project (FUSEBOOK_DATA names another); what is absent is skipped with a line that says so.
+"""
+
+import gzip
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import rows
+from PIL import Image
+from sklearn.linear_model import LogisticRegression
+
+from fusebook import audio, image, intervals, model
+
+COMMAND = "make bench-media"
+DATA = Path(os.environ.get("FUSEBOOK_DATA", Path(__file__).parents[3] / "shared" / "data"))
+SPLIT = np.repeat(["train", "validation", "test"], [8000, 1000, 1000])
+SIZE = 32  # pixels a side for the digits of 28
+
+TIMED_SOUNDS = """
+import sys, time
+start = time.perf_counter()
+from pathlib import Path
+from fusebook import audio
+paths = sorted(map(str, Path(sys.argv[1]).glob("*.wav")))
+made = audio.AudioEncoder().fit(paths).transform(paths)
+print(len(made), time.perf_counter() - start)
+"""
+
+TIMED_PICTURES = f"""
+import sys, time
+start = time.perf_counter()
+import numpy as np
+from pathlib import Path
+from fusebook import image
+paths = sorted(map(str, Path(sys.argv[1]).glob("*.png")))
+labels = np.load(Path(sys.argv[1]) / "labels.npy")
+encoder = image.ImageEncoder({SIZE}, epochs=12, mirror=False)
+encoder.fit(paths, labels, validation=(paths[:1000], labels[:1000]))
+print(len(paths), time.perf_counter() - start)
+"""
+
+
+def timed(code: str, folder: Path) -> tuple[int, float]:
+    """How many files ``code`` took, and its seconds from before the first import, in a process of its own."""
+    made = subprocess.run(
+        [sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True
+    )
+    count, seconds = made.stdout.split()[-2:]
+    return int(count), float(seconds)
+
+
+def load_note() -> str:
+    return f"load {os.getloadavg()[0]:.1f}"
+
+
+def mlp_right(features: np.ndarray, labels: np.ndarray, split: np.ndarray) -> np.ndarray:
+    """Which test rows an MLP of the usual size gets right; it stops on the validation rows."""
+    network = model.build_mlp({"part": features.shape[1]}, int(labels.max()) + 1)
+    part = {name: ({"part": features[split == name]}, labels[split == name]) for name in set(split)}
+    model.fit_mlp(network, *part["train"], validation=part["validation"], epochs=40, patience=5)
+    return model.predict(network, part["test"][0]).argmax(axis=1) == part["test"][1]
+
+
+def shares(set_name: str, name: str, right: np.ndarray) -> dict:
+    low, high = intervals.wilson_interval(right.mean(), len(right))
+    return rows.row(set_name, name, "test accuracy", float(right.mean()), float(low), float(high))
+
+
+# --- Sounds -------------------------------------------------------------------------------------------
+
+
+def with_validation(train: np.ndarray, test: np.ndarray) -> np.ndarray:
+    """The split by row: a tenth of the training rows, drawn at random, is for validation."""
+    split = np.where(test, "test", np.where(train, "train", "")).astype("U10")
+    chosen = np.random.default_rng(42).permutation(np.flatnonzero(train))
+    split[chosen[: len(chosen) // 10]] = "validation"
+    return split
+
+
+def sound_features(paths: list[str], labels: np.ndarray, split: np.ndarray, kind: str) -> np.ndarray:
+    """Features of all rows, learnt on the training rows of ``split``."""
+    learn, watch = ([paths[i] for i in np.flatnonzero(split == name)] for name in ("train", "validation"))
+    encoder = audio.AudioEncoder(kind)
+    encoder.fit(learn, labels[split == "train"], validation=(watch, labels[split == "validation"]))
+    return encoder.transform(paths)
+
+
+def judge_sounds(paths: list[str], labels: np.ndarray, split: np.ndarray) -> dict[str, np.ndarray]:
+    """Which test rows each model gets right, by the model's name."""
+    test, learn = split == "test", (split == "train") | (split == "validation")
+    plain = sound_features(paths, labels, split, "mfcc")
+    linear = LogisticRegression(max_iter=2000).fit(plain[learn], labels[learn])
+    common = np.bincount(labels[learn]).argmax()
+    return {
+        "majority": labels[test] == common,
+        "MFCC + linear": linear.predict(plain[test]) == labels[test],
+        "MFCC + MLP": mlp_right(plain, labels, split),
+        "CNN over mel bands + MLP": mlp_right(sound_features(paths, labels, split, "cnn"), labels, split),
+    }
+
+
+def sounds(folder: Path) -> list[dict]:
+    with tarfile.open(next((DATA / "fsdd").glob("*.tar.gz"))) as archive:
+        archive.extractall(folder, filter="data")
+    paths = sorted(map(str, folder.rglob("*.wav")))
+    count, seconds = timed(TIMED_SOUNDS, Path(paths[0]).parent)
+    name = f"{count} sounds, fit and transform, {load_note()}"
+    made = [rows.row("FSDD", name, "seconds", seconds)]
+    parts = [Path(path).stem.split("_") for path in paths]
+    labels, speakers, numbers = (np.array(column) for column in zip(*parts, strict=True))
+    labels, official = labels.astype(int), numbers.astype(int) < 5
+    for model_name, right in judge_sounds(paths, labels, with_validation(~official, official)).items():
+        made.append(shares("FSDD, official split", model_name, right))
+    return made + left_out(paths, labels, speakers)
+
+
+def left_out(paths: list[str], labels: np.ndarray, speakers: np.ndarray) -> list[dict]:
+    """One speaker left out at a time: accuracy by speaker, and the mean with its spread over speakers."""
+    right = {
+        speaker: judge_sounds(paths, labels, with_validation(speakers != speaker, speakers == speaker))
+        for speaker in sorted(set(speakers))
+    }
+    made = [
+        shares(f"FSDD without {speaker}", name, values)
+        for speaker, judged in right.items()
+        for name, values in judged.items()
+        if name == "MFCC + MLP"
+    ]
+    for name in next(iter(right.values())):
+        by_speaker = [float(judged[name].mean()) for judged in right.values()]
+        ends = min(by_speaker), max(by_speaker)
+        mean = float(np.mean(by_speaker))
+        made.append(rows.row("FSDD, one speaker left out", name, "mean accuracy (low, high)", mean, *ends))
+    return made
+
+
+# --- Pictures -----------------------------------------------------------------------------------------
+
+
+def write_digits(folder: Path) -> tuple[list[str], np.ndarray]:
+    """MNIST's 10,000 test pictures as PNG files, and their labels, also in labels.npy."""
+    with gzip.open(DATA / "mnist" / "t10k-images-idx3-ubyte.gz") as file:
+        pictures = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 28, 28)
+    with gzip.open(DATA / "mnist" / "t10k-labels-idx1-ubyte.gz") as file:
+        labels = np.frombuffer(file.read(), np.uint8, offset=8).astype(int)
+    paths = [folder / f"{i:05}.png" for i in range(len(pictures))]
+    for path, pixels in zip(paths, pictures, strict=True):
+        Image.fromarray(pixels).save(path)
+    np.save(folder / "labels.npy", labels)
+    return list(map(str, paths)), labels
+
+
+def pictures(folder: Path) -> list[dict]:
+    paths, labels = write_digits(folder)
+    count, seconds = timed(TIMED_PICTURES, folder)
+    name = f"CNN training, {count} pictures, 12 epochs, {load_note()}"
+    made = [rows.row("MNIST 10,000", name, "seconds", seconds)]
+    part = {
+        name: ([paths[i] for i in np.flatnonzero(name == SPLIT)], labels[name == SPLIT])
+        for name in set(SPLIT)
+    }
+    options = {"epochs": 12, "mirror": False}
+    for kind, name in (("cnn", "CNN"), ("hog", "gradients and colours")):
+        encoder = image.ImageEncoder(SIZE, features=kind, **options)
+        encoder.fit(*part["train"], validation=part["validation"])
+        made.append(
+            shares(
+                "MNIST 10,000, 1,000 held out",
+                f"{name} + MLP",
+                mlp_right(encoder.transform(paths), labels, SPLIT),
+            )
+        )
+        if kind == "cnn":
+            shown = image.read_images(part["test"][0], SIZE)
+            answers = encoder.network_.predict(shown, verbose=0).argmax(axis=1)
+            made.append(shares("MNIST 10,000, 1,000 held out", "CNN itself", answers == part["test"][1]))
+    common = np.bincount(part["train"][1]).argmax()
+    return [*made, shares("MNIST 10,000, 1,000 held out", "majority", part["test"][1] == common)]
+
+
+def main() -> None:
+    made = []
+    for name, measure in (("fsdd", sounds), ("mnist", pictures)):
+        if not (DATA / name).is_dir():
+            print(f"No {name} in {DATA}: left out. FUSEBOOK_DATA names the folder.")
+            continue
+        with TemporaryDirectory() as folder:
+            made += measure(Path(folder))
+    if made:
+        rows.write("media", COMMAND, made)
+
+
+if __name__ == "__main__":
+    main()
