@@ -110,8 +110,10 @@ def learning_curve(
     stopping = keras.callbacks.EarlyStopping(
         "val_cross_entropy", mode="min", patience=patience, restore_best_weights=True
     )
-    history = network.fit(*train, validation_data=validation, epochs=epochs, batch_size=32, verbose=0,
-                          callbacks=[stopping] if patience else []).history  # fmt: skip
+    history = network.fit(
+        *train, validation_data=validation, epochs=epochs, batch_size=32, validation_batch_size=1024,
+        callbacks=[stopping] if patience else [], verbose=0,
+    ).history  # fmt: skip
     table = pd.DataFrame({"loss": history["cross_entropy"], "val_loss": history["val_cross_entropy"]})
     return table.set_axis(pd.RangeIndex(1, len(table) + 1, name="epoch"))
 

@@ -34,7 +34,9 @@ def playground(
     later = {"continuous_update": False, "style": {"description_width": "8rem"}, "layout": {"width": "28rem"}}
     rate = ipywidgets.FloatLogSlider(0.1, min=-4, max=2, step=0.25, description="learning rate", **later)
     hidden = ipywidgets.IntSlider(16, min=1, max=64, description="hidden units", **later)
-    activation = ipywidgets.ToggleButtons(options=["relu", "sigmoid", "linear"], description="activation")
+    activation = ipywidgets.ToggleButtons(
+        options=["relu", "sigmoid", "linear"], description="activation", style=later["style"]
+    )
     picture = ipywidgets.HTML()
 
     def draw(_=None) -> None:
