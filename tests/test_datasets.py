@@ -1,6 +1,7 @@
 """The well-known sets: each reader against pandas, scikit-learn or NumPy on the real files, and hand-made broken ones."""
 
 import gzip
+import hashlib
 import io
 import json
 import os
@@ -337,6 +338,15 @@ def test_kinds_of_difference_by_hand(train, test, kinds):
     found = datasets.compare(TWO, {"train": b"1", "test": b"2"}, counts)
     assert [kind for kind, _ in found] == kinds
     assert found[0][1].startswith(f"train: {len(train)} of 3 rows")
+
+
+def test_a_checksum_depends_on_no_order_and_on_no_other_folder():
+    files = {"b/2": b"x", "b/10": b"y", "bb/1": b"z", "b.txt": b"x"}
+    lines = [f"{hashlib.sha256(files[path]).hexdigest()}  {path}\n" for path in ("b/10", "b/2")]
+    assert datasets.checksum(files, "b") == hashlib.sha256("".join(lines).encode()).hexdigest()
+    assert datasets.checksum(dict(reversed(files.items())), "b") == datasets.checksum(files, "b")
+    assert datasets.checksum(files, "b.txt") == hashlib.sha256(b"x").hexdigest()
+    assert datasets.checksum(files, "c") == ""
 
 
 def test_counts_by_hand():
