@@ -327,6 +327,8 @@ BAD_DATA = {
     "NaN as target": ({"targets": np.where(TARGETS == 1, np.nan, 0)}, "12 values of targets", "fill them"),
     "two classes": ({"targets": np.vstack([TARGETS[:-1], [1, 0, 0, 0, 1]])}, "Line 11 of targets is [1.0,", "single 1"),
     "no class": ({"targets": np.vstack([TARGETS[:-1], [0] * 5])}, "Line 11 of targets is [0.0,", "single 1"),
+    "twos": ({"targets": 2 * TARGETS}, "Line 0 of targets is [", "single 1 among zeros"),
+    "one moved": ({"targets": np.vstack([[0, 0, 0, 0, 0], [1, 1, 0, 0, 0], TARGETS[2:]])}, "Line 0 of targets is [0.0,", "single 1"),
     "shares": ({"targets": np.full((12, 5), 0.2)}, "Line 0 of targets is [0.2,", "single 1 among zeros"),
     "sum of 1": ({"targets": np.vstack([[1, 1, -1, 0, 0], TARGETS[1:]])}, "Line 0 of targets is [1.0, 1.0, -1.0,", "single"),
     "no epoch": ({"epochs": 0}, "epochs is 0", "epochs=10"),
