@@ -47,6 +47,16 @@ def test_formats(tmp_path, name, subtype, within):
     np.testing.assert_allclose(read, samples, atol=within)
 
 
+def test_mp3(tmp_path):
+    """Its encoder may put silence before the sound, so pitch, loudness and length are compared."""
+    soundfile.write(tmp_path / "a.mp3", tone(440, seconds=1), 16_000)
+    assert audio.check_audio(tmp_path / "a.mp3") == ""
+    read = audio.read_audio(tmp_path / "a.mp3")
+    assert len(read) == pytest.approx(16_000, abs=2500)
+    assert loudest(read) == pytest.approx(440, abs=2)
+    assert np.sqrt(np.mean(read[3000:13_000] ** 2)) == pytest.approx(0.5 / np.sqrt(2), rel=0.03)
+
+
 def test_channels_are_averaged(tmp_path):
     left, right = tone(440), tone(1000, height=0.3)
     soundfile.write(tmp_path / "a.wav", np.column_stack([left, right]), 16_000, subtype="FLOAT")
@@ -54,7 +64,7 @@ def test_channels_are_averaged(tmp_path):
     np.testing.assert_allclose(audio.read_audio(tmp_path / "a.wav"), (left + right) / 2, atol=1e-6)
 
 
-@pytest.mark.parametrize("rate", [4_000, 8_000, 11_025, 22_050, 44_100, 48_000, 96_000])
+@pytest.mark.parametrize("rate", [4_000, 8_000, 11_025, 22_050, 44_100, 48_000, 96_000, 192_000])
 def test_resampling_keeps_pitch_loudness_and_length(tmp_path, rate):
     soundfile.write(tmp_path / "a.wav", tone(1200, rate=rate, seconds=1), rate, subtype="FLOAT")
     assert audio.check_audio(tmp_path / "a.wav") == ""
@@ -205,6 +215,18 @@ def test_facts_of_a_square_wave_and_of_silence(tmp_path):
     assert audio.audio_facts(tmp_path / "b.wav") == {
         "rate": 16_000, "seconds": 0.05, "loudness": pytest.approx(-200), "clipped": 0.0, "silent": 1.0,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("rate", [8000, 44_100])
+def test_the_silent_share_by_hand(tmp_path, rate):
+    """0.2 s of nothing, 0.2 s at -70 dB, 0.6 s at -50 dB: two fifths are below -60 dB."""
+    samples = np.concatenate(
+        [np.zeros(rate // 5), tone(rate=rate, seconds=0.2), tone(rate=rate, seconds=0.6)]
+    )
+    samples[rate // 5 : 2 * rate // 5] *= 10 ** (-70 / 20) / (0.5 / np.sqrt(2))
+    samples[2 * rate // 5 :] *= 10 ** (-50 / 20) / (0.5 / np.sqrt(2))
+    soundfile.write(tmp_path / "a.wav", samples, rate, subtype="FLOAT")
+    assert audio.audio_facts(tmp_path / "a.wav")["silent"] == pytest.approx(0.4, abs=0.021)
 
 
 def test_facts_of_stereo(tmp_path):

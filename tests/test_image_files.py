@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from scipy.ndimage import laplace
 
 from fusebook import image_files as image
@@ -63,6 +63,24 @@ def test_alpha_is_laid_on_white(tmp_path):
     share = layers[..., 3:] / 255
     by_hand = layers[..., :3] * share + 255 * (1 - share)
     np.testing.assert_allclose(image.read_image(tmp_path / "a.png", 16), by_hand, atol=1)
+
+
+def test_grey_with_alpha_is_laid_on_white(tmp_path):
+    layers = noise(16, 16, 2)
+    Image.fromarray(layers, "LA").save(tmp_path / "a.png")
+    share = layers[..., 1] / 255
+    by_hand = layers[..., 0] * share + 255 * (1 - share)
+    np.testing.assert_allclose(image.read_image(tmp_path / "a.png", 16), np.dstack([by_hand] * 3), atol=1)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("shape", [(1600, 1200), (300, 2000)])
+def test_a_large_jpeg_decoded_at_a_fraction_looks_the_same(tmp_path, mode, shape):
+    Image.fromarray(noise(9, 12)).resize(shape).convert(mode).save(tmp_path / "a.jpg", quality=95)
+    with Image.open(tmp_path / "a.jpg") as whole:
+        expected = ImageOps.fit(whole.convert("RGB"), (16, 16), Image.Resampling.BILINEAR)
+    read = image.read_image(tmp_path / "a.jpg", 16).astype(int)
+    np.testing.assert_allclose(read, np.asarray(expected), atol=4)
 
 
 def test_palette_with_a_clear_colour(tmp_path):
