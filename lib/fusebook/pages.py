@@ -201,9 +201,8 @@ def write_index(run: Path, steps: dict) -> Path:
                 "findings": _findings(run, name), "seconds": facts.get("seconds", {}),
                 "peak_memory_mb": facts.get("peak_memory_mb", 0), "kilobytes": round(page.stat().st_size / 1000),
             })  # fmt: skip
-    pages.sort(
-        key=lambda page: page["name"].startswith("00")
-    )  # the theory after what is of the person's table
+    # The theory comes after what was found in the person's table.
+    pages.sort(key=lambda page: page["name"].startswith("00"))
     metrics = run / "artifacts" / "metrics.json"
     headline = runs.read_json(metrics)["headline"] if metrics.exists() else None
     failed = next((step.error for step in steps.values() if step.status == "failed"), "")
