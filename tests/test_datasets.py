@@ -283,7 +283,7 @@ def test_a_changed_byte_is_found(name):
         ("waimai_10k", {"waimai_10k.csv": b"label,review\n2,a\n"}, r"row 2 of waimai_10k.csv is '2'"),
         ("mnist", {"t10k-images-idx3-ubyte": b"\0\0\x08\x03" + bytes(12)}, r"t10k-labels-idx1-ubyte is missing"),
         ("mnist", {"t10k-labels-idx1-ubyte": b"\0\0\x08\x01\0\0\0\x02\x05"}, r"no whole file of MNIST's format"),
-        ("mnist", {"t10k-labels-idx1-ubyte": b"\0\0"}, r"no whole file of MNIST's format"),
+        ("mnist", {"t10k-labels-idx1-ubyte": b"\0\0\x08"}, r"no whole file of MNIST's format"),
         ("mnist", {"t10k-labels-idx1-ubyte": b"\0\0\x08\x01\0\0"}, r"no whole file of MNIST's format"),
         ("mnist", {"t10k-labels-idx1-ubyte": b"<html>"}, r"no whole file of MNIST's format"),
         (
