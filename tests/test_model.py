@@ -7,6 +7,7 @@ from sklearn.datasets import make_blobs
 from sklearn.metrics import accuracy_score, log_loss
 
 from fusebook import model as models
+from fusebook import training
 
 keras = models.keras  # imported through fusebook, which chooses Keras's backend
 
@@ -147,7 +148,7 @@ def test_it_learns_what_can_be_learnt():
     inputs, labels = blobs(300)
     new, new_labels = blobs(200, seed=1)
     network = models.build_mlp({"text": 4}, 3, hidden=[20, 10], learning_rate=0.01)
-    history = models.fit_mlp(network, inputs, labels, validation=blobs(60, seed=2), epochs=8)
+    history = training.fit_mlp(network, inputs, labels, validation=blobs(60, seed=2), epochs=8)
     assert accuracy_score(new_labels, models.predict(network, new).argmax(axis=1)) > 0.95
     assert list(history.index) == list(range(1, len(history) + 1)) and history.index.name == "epoch"
     assert set(history) == {"loss", "accuracy", "val_loss", "val_accuracy"}
@@ -160,7 +161,7 @@ def test_the_history_is_what_scikit_learn_computes():
     network = models.build_mlp(
         {"text": 4}, 3, hidden=[5], activations=["relu"], optimizer="sgd", learning_rate=0.0
     )
-    history = models.fit_mlp(
+    history = training.fit_mlp(
         network, inputs, labels, validation=(watched, watched_labels), epochs=1, batch_size=3
     )
     for rows, true, prefix in ((inputs, labels, ""), (watched, watched_labels, "val_")):
@@ -182,7 +183,7 @@ def test_one_step_of_sgd_is_the_gradient_step():
     hidden = np.tanh(inputs["text"] @ w1 + b1)
     error = (softmax(hidden @ w2 + b2, axis=1) - np.eye(3)[labels]) / 16  # gradient at the last layer's sums
     back = (error @ w2.T) * (1 - hidden**2)
-    models.fit_mlp(network, inputs, labels, validation=(inputs, labels), epochs=1, batch_size=16)
+    training.fit_mlp(network, inputs, labels, validation=(inputs, labels), epochs=1, batch_size=16)
     (v1, c1), (v2, c2) = [dense(network, layer.name) for layer in dense_layers(network)]
     np.testing.assert_allclose(v2, w2 - 0.5 * hidden.T @ error, atol=1e-5)
     np.testing.assert_allclose(c2, b2 - 0.5 * error.sum(axis=0), atol=1e-5)
@@ -199,7 +200,7 @@ def by_heart():
     fits = {}
     for patience in (0, 2):
         network = models.build_mlp({"text": 10}, 3, hidden=[30], activations=["relu"], learning_rate=0.02)
-        history = models.fit_mlp(network, inputs, labels, validation=watched, epochs=12, patience=patience)
+        history = training.fit_mlp(network, inputs, labels, validation=watched, epochs=12, patience=patience)
         fits[patience] = (
             history,
             network,
@@ -228,7 +229,7 @@ def test_the_same_seed_gives_the_same_weights():
     def weights(seed):
         inputs, labels = blobs(40)
         network = models.build_mlp({"text": 4}, 3, hidden=[5], activations=["relu"], random_state=seed)
-        models.fit_mlp(network, inputs, labels, validation=(inputs, labels), epochs=2, batch_size=8)
+        training.fit_mlp(network, inputs, labels, validation=(inputs, labels), epochs=2, batch_size=8)
         return np.concatenate([part.ravel() for part in network.get_weights()])
 
     first = weights(1)
@@ -244,14 +245,14 @@ def test_divergence_is_an_error(n_rows):
     layers = {"hidden": [5], "activations": ["relu"]}
     network = models.build_mlp({"text": 4}, 3, optimizer="sgd", learning_rate=1e38, **layers)
     with pytest.raises(FloatingPointError, match=r"diverged in epoch \d+.*smaller learning_rate"):
-        models.fit_mlp(network, inputs, labels, validation=(inputs, labels), epochs=1)
+        training.fit_mlp(network, inputs, labels, validation=(inputs, labels), epochs=1)
 
 
 def test_without_validation_rows_the_training_rows_are_watched():
     inputs, labels = blobs(50)
     network = models.build_mlp({"text": 4}, 3, hidden=[5], activations=["relu"])
     none = {"text": inputs["text"][:0]}, labels[:0]
-    history = models.fit_mlp(network, inputs, labels, validation=none, epochs=2)
+    history = training.fit_mlp(network, inputs, labels, validation=none, epochs=2)
     assert history["val_loss"].iloc[-1] == pytest.approx(
         log_loss(labels, models.predict(network, inputs)), abs=1e-4
     )
@@ -261,7 +262,7 @@ def test_without_training_rows_it_says_so():
     inputs, labels = blobs(5)
     network = models.build_mlp({"text": 4}, 3)
     with pytest.raises(ValueError, match="No rows to train on"):
-        models.fit_mlp(network, {"text": inputs["text"][:0]}, labels[:0], validation=(inputs, labels))
+        training.fit_mlp(network, {"text": inputs["text"][:0]}, labels[:0], validation=(inputs, labels))
 
 
 # --- Saving -------------------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ from scipy.special import softmax
 
 from fusebook import checks, prediction, tables
 from fusebook.bundle import Bundle
-from fusebook.model import fit_mlp, model_inputs
+from fusebook.model import model_inputs
+from fusebook.training import fit_mlp
 
 LABELS = tiny_bundle.LABEL_NAMES
 OURS = ["predicted", "class_id", "confidence", *(f"probability_{name}" for name in LABELS)]

@@ -8,10 +8,42 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import pandas as pd
 
 from fusebook import runs
 from fusebook.calibration import clean_probabilities
+
+
+@keras.saving.register_keras_serializable("fusebook")
+class EmbeddingBag(keras.layers.Layer):
+    """What a Dense layer makes of a sparse bag: the weighted sum of one vector for each n-gram, and a bias.
+
+    Inputs: n-gram numbers of shape (n_rows, width), and their weights, of the same shape; a weight of 0 fills up.
+    Output: shape (n_rows, units). As in fastText (Joulin and others, 2017), but weighted.
+    """
+
+    def __init__(self, n_ngrams: int, units: int, **options):
+        super().__init__(**options)
+        self.n_ngrams, self.units = n_ngrams, units
+
+    def build(self, input_shape):
+        """Make the table of vectors, small at first: most of its rows are seldom trained."""
+        start = keras.initializers.RandomUniform(-0.05, 0.05)
+        self.table = self.add_weight((self.n_ngrams, self.units), initializer=start, name="table")
+        self.bias = self.add_weight((self.units,), initializer="zeros", name="bias")
+
+    def call(self, inputs):
+        """Look up, weigh, add up."""
+        numbers, weights = inputs
+        vectors = keras.ops.take(self.table, numbers, axis=0)  # (n_rows, width, units)
+        return keras.ops.einsum("nw,nwu->nu", weights, vectors) + self.bias
+
+    def compute_output_shape(self, input_shape):
+        """(n_rows, units)."""
+        return (input_shape[0][0], self.units)
+
+    def get_config(self):
+        """What Keras needs to make the layer again."""
+        return {**super().get_config(), "n_ngrams": self.n_ngrams, "units": self.units}
 
 
 def build_mlp(
@@ -20,20 +52,25 @@ def build_mlp(
     *,
     hidden: Sequence[int] = (100, 50),
     activations: Sequence[str] = ("relu", "relu"),
+    dropout: float = 0.0,
     optimizer: str = "adam",
     learning_rate: float = 0.001,
+    n_ngrams: int = 0,
     random_state: int = 42,
 ) -> keras.Model:
-    """An MLP with one named input a modality and class probabilities as its output.
+    """An MLP with one named input a block of features and class probabilities as its output.
 
     With one modality the features go straight to the hidden layers. With several, each is first projected to as many
     units as the first hidden layer has; a projection counts only where the row has that part (input ``present``), and
-    the projections are joined in key order: feature-level fusion.
+    the projections are joined in key order: feature-level fusion. The blocks text_ngrams and text_weights are read by
+    an ``EmbeddingBag``, whose sums are added to those of the block text, if there is one, before the activation.
 
     Parameters
     ----------
-    input_sizes : number of features by modality
+    input_sizes : number of features by block: a modality, or its name and _ngrams or _weights
     hidden, activations : units and activation of each hidden layer, from the input on
+    dropout : share of a hidden layer's units that each training step leaves out (Srivastava and others, 2014)
+    n_ngrams : columns of the n-gram bag, where one is read
     random_state : seed of the weights, and of the order of rows when the model is fitted next
     optimizer : "adam" (Kingma and Ba, 2015), "sgd" (with momentum 0.9), or another name that Keras knows
 
@@ -45,18 +82,29 @@ def build_mlp(
     _check_layers(hidden, activations)
     rule = _optimizer(optimizer, learning_rate)
     keras.utils.set_random_seed(random_state)
-    inputs = {name: keras.Input((size,), name=name) for name, size in sorted(input_sizes.items())}
-    if len(inputs) == 1:
-        (joined,) = inputs.values()
+    inputs = {
+        name: keras.Input((size,), name=name, dtype="int32" if name.endswith("_ngrams") else "float32")
+        for name, size in sorted(input_sizes.items())
+    }
+    layers = list(zip(hidden, activations, strict=True))
+    parts = sorted({modality_of(name) for name in inputs})
+    if len(parts) == 1:
+        joined = _read_blocks(inputs, *layers.pop(0), n_ngrams)
+        joined = keras.layers.Dropout(dropout)(joined) if dropout else joined
     else:
-        joined = _join(inputs, hidden[0], activations[0])
-    for units, activation in zip(hidden, activations, strict=True):
+        joined = _join(inputs, parts, *layers[0], n_ngrams)
+    for units, activation in layers:
         joined = keras.layers.Dense(units, activation=activation)(joined)
+        joined = keras.layers.Dropout(dropout)(joined) if dropout else joined
     output = keras.layers.Dense(n_classes, activation="softmax", name="class")(joined)
     model = keras.Model(inputs, output)
-    # Ten batches a call: the way from Python to the compiled step and back costs more than a step of this size.
-    model.compile(rule, "categorical_crossentropy", metrics=["accuracy"], steps_per_execution=10)
+    model.compile(rule, "categorical_crossentropy")
     return model
+
+
+def modality_of(block: str) -> str:
+    """The modality that a block of features belongs to: "text" of "text_ngrams"."""
+    return block.split("_")[0]
 
 
 def _check_layers(hidden: Sequence[int], activations: Sequence[str]) -> None:
@@ -86,73 +134,39 @@ def _optimizer(name: str, learning_rate: float) -> keras.Optimizer:
         ) from None
 
 
-def _join(inputs: dict, units: int, activation: str):
+def _read_blocks(blocks: dict, units: int, activation: str, n_ngrams: int, name: str | None = None):
+    """One layer over a modality's features, its n-gram bag, or both."""
+    dense = [tensor for block, tensor in blocks.items() if "_" not in block]
+    bag = [
+        tensor for block, tensor in blocks.items() if "_" in block
+    ]  # numbers before weights, as in the alphabet
+    if not bag:
+        return keras.layers.Dense(units, activation=activation, name=name)(*dense)
+    sums = EmbeddingBag(n_ngrams, units, name="bag" if name is None else f"{name}_bag")(bag)
+    for tensor in dense:
+        sums = keras.layers.Add()([sums, keras.layers.Dense(units, use_bias=False, name=name)(tensor)])
+    return keras.layers.Activation(activation)(sums)
+
+
+def _join(inputs: dict, parts: list[str], units: int, activation: str, n_ngrams: int):
     """Project each modality, switch off what a row lacks, join in key order; adds the input ``present``."""
-    present = keras.Input((len(inputs),), name="present")
-    parts = []
-    for i, (name, tensor) in enumerate(list(inputs.items())):
-        projection = keras.layers.Dense(units, activation=activation, name=f"project_{name}")(tensor)
-        parts.append(keras.layers.Multiply(name=f"gate_{name}")([projection, present[:, i : i + 1]]))
+    present = keras.Input((len(parts),), name="present")
+    gated = []
+    for i, part in enumerate(parts):
+        own = {block: tensor for block, tensor in inputs.items() if modality_of(block) == part}
+        projection = _read_blocks(own, units, activation, n_ngrams, name=f"project_{part}")
+        gated.append(keras.layers.Multiply(name=f"gate_{part}")([projection, present[:, i : i + 1]]))
     inputs["present"] = present
-    return keras.layers.Concatenate(name="fusion")(parts)
+    return keras.layers.Concatenate(name="fusion")(gated)
 
 
 def model_inputs(features: dict[str, np.ndarray], present: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """What an MLP over the modalities of ``features`` takes: they themselves, and ``present`` where there are several."""
+    """What an MLP over the blocks of ``features`` takes: they themselves, and ``present`` where there are several parts."""
     features = dict(sorted(features.items()))
-    if len(features) == 1:
+    parts = sorted({modality_of(block) for block in features})
+    if len(parts) == 1:
         return features
-    return {**features, "present": np.column_stack([present[name] for name in features]).astype(np.float32)}
-
-
-def fit_mlp(
-    model: keras.Model,
-    inputs: dict[str, np.ndarray],
-    labels: np.ndarray,
-    *,
-    validation: tuple[dict[str, np.ndarray], np.ndarray],
-    epochs: int = 10,
-    batch_size: int = 32,
-    patience: int = 3,
-) -> pd.DataFrame:
-    """Train ``model`` and go back to the weights of the epoch with the lowest validation loss.
-
-    Parameters
-    ----------
-    labels : class numbers of shape (n_rows,)
-    validation : inputs and labels of the validation rows; where there are none, the training rows are watched instead
-    patience : epochs without a better validation loss after which training stops; 0 never stops early
-
-    Returns
-    -------
-    history : DataFrame indexed by epoch from 1, with loss, accuracy, val_loss, val_accuracy
-
-    Raises
-    ------
-    ValueError
-        Where there are no rows to train on.
-    FloatingPointError
-        Where a loss is not a number: training has diverged.
-    """
-    if not len(labels):
-        raise ValueError("No rows to train on; expected at least one. Leave out a modality that none has.")
-    n_classes = model.output_shape[-1]
-    watched, watched_labels = validation if len(validation[1]) else (inputs, labels)
-    stopping = keras.callbacks.EarlyStopping(
-        "val_loss", patience=patience or epochs, restore_best_weights=True
-    )
-    history = model.fit(
-        inputs, keras.utils.to_categorical(labels, n_classes), epochs=epochs, batch_size=batch_size,
-        validation_data=(watched, keras.utils.to_categorical(watched_labels, n_classes)),
-        callbacks=[stopping, keras.callbacks.TerminateOnNaN()], verbose=0,
-    ).history  # fmt: skip
-    table = pd.DataFrame(history)
-    table.index = pd.RangeIndex(1, len(table) + 1, name="epoch")
-    if not np.isfinite(table[["loss", "val_loss"]]).all(axis=None):
-        raise FloatingPointError(
-            f"Training diverged in epoch {len(table)}: the loss is not a number. Use a smaller learning_rate."
-        )
-    return table
+    return {**features, "present": np.column_stack([present[name] for name in parts]).astype(np.float32)}
 
 
 def predict(model: keras.Model, inputs: dict[str, np.ndarray]) -> np.ndarray:

@@ -14,6 +14,7 @@ from fusebook import model as model_room
 from fusebook.comparison import compare
 from fusebook.intervals import share_interval
 from fusebook.sentences import Finding, finding, p_text
+from fusebook.training import fit_mlp
 
 N_SIZES = 5
 
@@ -55,7 +56,7 @@ def mlp_answers(
     sizes = {name: values.shape[1] for name, values in features.items()}
     network = model_room.build_mlp(sizes, int(labels.max()) + 1)
     watched = feature_room.take(inputs, splits["validation"]), labels[splits["validation"]]
-    model_room.fit_mlp(network, feature_room.take(inputs, rows), labels[rows], validation=watched)
+    fit_mlp(network, feature_room.take(inputs, rows), labels[rows], validation=watched)
     return model_room.predict(network, feature_room.take(inputs, splits["test"])).argmax(axis=1)
 
 

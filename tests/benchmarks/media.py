@@ -20,7 +20,7 @@ import rows
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
-from fusebook import audio, image, intervals, model
+from fusebook import audio, image, intervals, model, training
 
 COMMAND = "make bench-media"
 DATA = Path(os.environ.get("FUSEBOOK_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -68,7 +68,7 @@ def mlp_right(features: np.ndarray, labels: np.ndarray, split: np.ndarray) -> np
     """Which test rows an MLP of the usual size gets right; it stops on the validation rows."""
     network = model.build_mlp({"part": features.shape[1]}, int(labels.max()) + 1)
     part = {name: ({"part": features[split == name]}, labels[split == name]) for name in set(split)}
-    model.fit_mlp(network, *part["train"], validation=part["validation"], epochs=40, patience=5)
+    training.fit_mlp(network, *part["train"], validation=part["validation"], epochs=40, patience=5)
     return model.predict(network, part["test"][0]).argmax(axis=1) == part["test"][1]
 
 

@@ -1,0 +1,143 @@
+"""Training of the multilayer perceptron: mini-batches, a falling learning rate, the best epoch's weights.
+
+Notebook 03_train tells the story; 00_mlp_by_hand says how a step works.
+"""
+
+import math
+from functools import partial
+from itertools import chain
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+import pandas as pd
+
+_WATCHED_AT_ONCE = 1024  # validation rows a step
+
+
+def fit_mlp(
+    model: keras.Model,
+    inputs: dict[str, np.ndarray],
+    labels: np.ndarray,
+    *,
+    validation: tuple[dict[str, np.ndarray], np.ndarray],
+    epochs: int = 10,
+    batch_size: int = 32,
+    patience: int = 3,
+    label_smoothing: float = 0.0,
+    falling: bool = False,
+) -> pd.DataFrame:
+    """Train ``model`` and go back to the weights of the epoch with the lowest validation loss.
+
+    An epoch is one compiled call: from Python to the compiled step and back costs more than a step of this size, and
+    the step works on the weights in place.
+
+    Parameters
+    ----------
+    labels : class numbers of shape (n_rows,)
+    validation : inputs and labels of the validation rows; where there are none, the training rows are watched instead
+    patience : epochs without a better validation loss after which training stops; 0 never stops early
+    label_smoothing : share of each row's target that is spread over all classes (Szegedy and others, 2016)
+    falling : whether the learning rate falls in a straight line to 0 at the end of the last epoch
+
+    Returns
+    -------
+    history : DataFrame indexed by epoch from 1, with loss, accuracy, val_loss, val_accuracy; loss and accuracy are
+        taken while the weights changed, and val_loss without label smoothing
+
+    Raises
+    ------
+    ValueError
+        Where there are no rows to train on.
+    FloatingPointError
+        Where a loss is not a number: training has diverged.
+    """
+    if not len(labels):
+        raise ValueError("No rows to train on; expected at least one. Leave out a modality that none has.")
+    random = np.random.default_rng(int(keras.random.randint((), 0, 2**31 - 1)))
+    if falling:
+        _let_fall(model.optimizer, epochs * math.ceil(len(labels) / batch_size))
+    train, watch = _compiled(model, label_smoothing)
+    rows = _on_device(model, inputs, labels)
+    watched = _on_device(model, *validation) if len(validation[1]) else rows
+    state, history, best, since = _state(model), [], None, 0
+    while len(history) < epochs and (not patience or since < patience):
+        state, scores = train(state, rows, *_batches(random.permutation(len(labels)), batch_size))
+        scores = np.concatenate([scores, watch(state, watched)])
+        if not np.isfinite(scores).all():
+            raise FloatingPointError(
+                f"Training diverged in epoch {len(history) + 1}: the loss is not a number. Use a smaller learning_rate."
+            )
+        since += 1
+        if best is None or scores[2] < min(line[2] for line in history):
+            best, since = jax.tree.map(jnp.copy, state[:2]), 0
+        history.append(scores)
+    variables = model.trainable_variables + model.non_trainable_variables
+    for variable, value in zip(variables, chain(*best), strict=True):
+        variable.assign(value)
+    names = ["loss", "accuracy", "val_loss", "val_accuracy"]
+    return pd.DataFrame(history, columns=names, index=pd.RangeIndex(1, len(history) + 1, name="epoch"))
+
+
+def _let_fall(optimizer: keras.Optimizer, steps: int) -> None:
+    start = float(optimizer.learning_rate)
+    optimizer.learning_rate = keras.optimizers.schedules.PolynomialDecay(start, steps, end_learning_rate=0.0)
+
+
+def _on_device(model: keras.Model, inputs: dict, labels: np.ndarray):
+    return jax.device_put((inputs, keras.utils.to_categorical(labels, model.output_shape[-1])))
+
+
+def _batches(order: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Row numbers and whether they count, both of shape (n_steps, batch_size): the last batch is filled up."""
+    short = -len(order) % batch_size
+    numbers = np.append(order, np.zeros(short, order.dtype)).reshape(-1, batch_size)
+    return numbers, np.append(np.ones(len(order)), np.zeros(short)).astype(np.float32).reshape(-1, batch_size)
+
+
+def _state(model: keras.Model) -> tuple[list, list, list]:
+    """Copies of what training changes: weights, other variables such as the state of dropout, the optimiser's memory."""
+    model.optimizer.build(model.trainable_variables)
+    groups = model.trainable_variables, model.non_trainable_variables, model.optimizer.variables
+    return tuple([jnp.copy(variable.value) for variable in group] for group in groups)
+
+
+def _compiled(model: keras.Model, label_smoothing: float):
+    """Two compiled functions: one epoch of training, and watching; both give mean loss and accuracy."""
+
+    def losses(truth, made, smoothing=0.0):
+        return keras.losses.categorical_crossentropy(truth, made, label_smoothing=smoothing)
+
+    def right(truth, made):
+        return made.argmax(axis=1) == truth.argmax(axis=1)
+
+    def step(state, batch, rows):
+        weights, others, memory = state
+        numbers, counts = batch
+        inputs, truth = jax.tree.map(lambda values: values[numbers], rows)
+
+        def mean_loss(weights):
+            made, moved = model.stateless_call(weights, others, inputs, training=True)
+            loss = counts @ losses(truth, made, label_smoothing)
+            return loss / counts.sum(), (moved, loss, counts @ right(truth, made))
+
+        gradients, (others, *sums) = jax.grad(mean_loss, has_aux=True)(weights)
+        weights, memory = model.optimizer.stateless_apply(memory, gradients, weights)
+        return (weights, others, memory), jnp.stack(sums)
+
+    @partial(jax.jit, donate_argnums=0)
+    def train(state, rows, order, counts):
+        state, sums = jax.lax.scan(partial(step, rows=rows), state, (order, counts))
+        return state, sums.sum(axis=0) / counts.sum()
+
+    @jax.jit
+    def watch(state, rows):
+        def one(row):
+            inputs, truth = jax.tree.map(lambda values: values[None], row)
+            made, _ = model.stateless_call(*state[:2], inputs, training=False)
+            return jnp.stack([losses(truth, made)[0], right(truth, made)[0].astype("float32")])
+
+        return jax.lax.map(one, rows, batch_size=_WATCHED_AT_ONCE).mean(axis=0)
+
+    return train, watch
