@@ -124,6 +124,8 @@ def test_every_arrow_leads_from_its_box_to_the_next_and_through_no_other(paths):
         for left, top, right, bottom in found.values():
             inside = (points > [left + 0.1, top - 1]) & (points < [right - 0.1, bottom + 1])
             assert not inside.all(axis=1).any()
+            beside = points[(points[:, 0] > left + 0.1) & (points[:, 0] < right - 0.1), 1]
+            assert not len(beside) or np.ptp(beside) < 0.01, "an arrow bends only between columns"
     assert ends == {(plain(start), plain(end)) for path in paths for start, end in pairwise(path)}
     assert len(ends) == len(arrows(chart))
 
@@ -146,6 +148,23 @@ def test_the_paths_of_a_chain_stand_in_their_order():
         assert [found[name][1] for name in names] == sorted(found[name][1] for name in names)
     level = boxes(drawn(diagrams.TEXT_CHAIN))
     assert len({box[1] for box in level.values()}) == 1
+
+
+def test_the_gap_is_wider_where_arrows_climb():
+    found = boxes(drawn(diagrams.FUSION_CHAIN))
+    level = found["textfeatures"][0] - found["text"][2]
+    steep = found["textMLP"][0] - found["textfeatures"][2]
+    assert level == pytest.approx(diagrams.COLUMN_GAP, abs=0.01) and steep > 1.5 * level
+
+
+@pytest.mark.parametrize("long_first", [True, False])
+def test_a_long_arrow_passes_where_its_path_stands(long_first):
+    paths = [("a", "b", "c"), ("a", "c")]
+    chart = drawn(paths[::-1] if long_first else paths)
+    left, top, right, bottom = boxes(chart)["b"]
+    (passing,) = (points for points in arrows(chart) if points[0, 0] < left and points[-1, 0] > right)
+    heights = passing[(passing[:, 0] > left) & (passing[:, 0] < right), 1]
+    assert len(heights) and (heights < top if long_first else heights > bottom).all()
 
 
 @pytest.mark.parametrize("text", ["MLP", "class probabilities", "WWW MMM", "illicit fjord", "Größe_und=Maß+<>#$&", "ÉCOLE ĞÜŞ",
