@@ -67,8 +67,9 @@ class TrainedModels:
 
     @staticmethod
     def _inputs(name: str, features: dict, present: dict) -> tuple[dict, np.ndarray]:
-        own = features if name == FEATURE_LEVEL else {name: features[name]}
-        return model_room.model_inputs(own, present), np.any([present[part] for part in own], axis=0)
+        own = features if name == FEATURE_LEVEL else feature_room.blocks_of(features, name)
+        parts = {feature_room.modality_of(block) for block in own}
+        return model_room.model_inputs(own, present), np.any([present[part] for part in parts], axis=0)
 
     def save_networks(self, folder: Path) -> None:
         """Write every network as .keras to ``folder``, whole."""
@@ -134,8 +135,7 @@ class Bundle:
             )
         present = feature_room.present_parts(rows, self.modalities)
         present = {name: there & (name not in without) for name, there in present.items()}
-        features = feature_room.encode_rows(rows, self.encoders)
-        return {name: np.where(present[name][:, None], made, 0) for name, made in features.items()}, present
+        return feature_room.mask(feature_room.encode_rows(rows, self.encoders), present), present
 
     def predict_all(self, rows: pd.DataFrame, *, without: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
         """Every model's probabilities for ``rows`` (as ``checks.check_rows`` returns them), by model name."""

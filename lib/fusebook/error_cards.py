@@ -98,13 +98,13 @@ def nearest_training_rows(
     """The training rows most like each row of ``wanted``, as ``mistake_cards`` takes them in ``near``.
 
     ``features`` (modality to (n_rows, n_features)) and ``splits`` (row, split, label) are in the same order. Each
-    modality is brought to length 1 first, so that all count alike.
+    modality is brought to length 1 first, so that all count alike; n-grams do not count.
     """
+    dense = [values for block, values in features.items() if "_" not in block]
+    if not dense:
+        return {row: [] for row in wanted}
     joined = np.hstack(
-        [
-            values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
-            for values in features.values()
-        ]
+        [values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12) for values in dense]
     )
     train = splits[splits["split"] == "train"].reset_index()
     places = pd.Series(splits.index, index=splits["row"])[wanted].to_numpy()

@@ -1,4 +1,4 @@
-"""Features of all modalities as a dict {"audio": …, "image": …, "text": …}, and which rows have which part.
+"""Features of all modalities as a dict of blocks {"audio": …, "image": …, "text": …}, and which rows have which part.
 
 Notebook 02_preprocess tells the story.
 """
@@ -17,9 +17,14 @@ from fusebook.text import TextEncoder
 ENCODERS = {"audio": AudioEncoder, "image": ImageEncoder, "text": TextEncoder}
 
 
-def modalities_of(rows: pd.DataFrame) -> list[str]:
-    """The modalities that at least one row has, in key order."""
-    return [name for name in sorted(ENCODERS) if (rows[name] != "").any()]
+def modality_of(block: str) -> str:
+    """The modality that a block of features belongs to: "text" of "text_ngrams"."""
+    return block.split("_")[0]
+
+
+def blocks_of(features: dict[str, np.ndarray], modality: str) -> dict[str, np.ndarray]:
+    """The blocks of ``features`` that belong to ``modality``."""
+    return {block: values for block, values in features.items() if modality_of(block) == modality}
 
 
 def present_parts(rows: pd.DataFrame, modalities: list[str]) -> dict[str, np.ndarray]:
@@ -28,11 +33,23 @@ def present_parts(rows: pd.DataFrame, modalities: list[str]) -> dict[str, np.nda
 
 
 def encode_rows(rows: pd.DataFrame, encoders: dict) -> dict[str, np.ndarray]:
-    """Features by modality, each of shape (n_rows, n_features), float32; zeros where a part is missing."""
-    present = present_parts(rows, list(encoders))
-    made = {name: encoders[name].transform(rows[name].tolist()) for name in sorted(encoders)}
+    """Features by block, each of shape (n_rows, n_features); zeros where a part is missing.
+
+    A block bears the name of its modality and holds float32, but for those of the n-gram bag: "text_ngrams", numbers of
+    n-grams (int32), and "text_weights".
+    """
+    made = {}
+    for part in sorted(encoders):
+        values = encoders[part].transform(rows[part].tolist())
+        made |= values if isinstance(values, dict) else {part: values}
+    return mask(made, present_parts(rows, list(encoders)))
+
+
+def mask(features: dict[str, np.ndarray], present: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """``features`` with zeros in the rows that lack a block's modality."""
     return {
-        name: np.where(present[name][:, None], values, 0).astype(np.float32) for name, values in made.items()
+        block: np.where(present[modality_of(block)][:, None], values, np.zeros((), values.dtype))
+        for block, values in features.items()
     }
 
 
@@ -47,8 +64,8 @@ def save_features(
     """Write ``features`` and ``present`` (and the sparse n-gram bag for the linear baseline) to ``folder``, whole."""
     with runs.replacing(folder) as beside:
         beside.mkdir()
-        for name, values in features.items():
-            np.savez(beside / f"{name}.npz", features=values, present=present[name])
+        for part, there in present.items():
+            np.savez(beside / f"{part}.npz", present=there, **blocks_of(features, part))
         if ngrams is not None:
             sparse.save_npz(beside / "ngrams.npz", ngrams)
 
@@ -61,7 +78,9 @@ def load_features(
     for name in sorted(ENCODERS):
         if (folder / f"{name}.npz").exists():
             with np.load(folder / f"{name}.npz") as arrays:
-                features[name], present[name] = arrays["features"], arrays["present"]
+                blocks = dict(arrays)
+            present[name] = blocks.pop("present")
+            features |= blocks
     path = folder / "ngrams.npz"
     return features, present, sparse.csr_array(sparse.load_npz(path)) if path.exists() else None
 

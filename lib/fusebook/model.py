@@ -11,6 +11,7 @@ import numpy as np
 
 from fusebook import runs
 from fusebook.calibration import clean_probabilities
+from fusebook.features import blocks_of, modality_of
 
 
 @keras.saving.register_keras_serializable("fusebook")
@@ -102,11 +103,6 @@ def build_mlp(
     return model
 
 
-def modality_of(block: str) -> str:
-    """The modality that a block of features belongs to: "text" of "text_ngrams"."""
-    return block.split("_")[0]
-
-
 def _check_layers(hidden: Sequence[int], activations: Sequence[str]) -> None:
     if len(hidden) != len(activations) or not len(hidden):
         raise ValueError(
@@ -153,8 +149,9 @@ def _join(inputs: dict, parts: list[str], units: int, activation: str, n_ngrams:
     present = keras.Input((len(parts),), name="present")
     gated = []
     for i, part in enumerate(parts):
-        own = {block: tensor for block, tensor in inputs.items() if modality_of(block) == part}
-        projection = _read_blocks(own, units, activation, n_ngrams, name=f"project_{part}")
+        projection = _read_blocks(
+            blocks_of(inputs, part), units, activation, n_ngrams, name=f"project_{part}"
+        )
         gated.append(keras.layers.Multiply(name=f"gate_{part}")([projection, present[:, i : i + 1]]))
     inputs["present"] = present
     return keras.layers.Concatenate(name="fusion")(gated)

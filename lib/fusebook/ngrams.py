@@ -79,18 +79,30 @@ class NgramBag:
         A long text has more: those go on whose weight times the root of chi-squared is highest, and their weights are
         brought to length 1 again. Where a text has fewer, the rest is column 0 with weight 0.
         """
-        lengths = np.diff(bag.indptr)
-        rows = np.repeat(np.arange(len(lengths)), lengths)
-        places = np.arange(bag.nnz) - np.repeat(bag.indptr[:-1], lengths)
-        long = np.flatnonzero((lengths > self.width_)[rows])
-        tells = bag.data[long] * np.sqrt(self.scores_[bag.indices[long]])
-        places[long[np.lexsort((-tells, rows[long]))]] = places[long]
+        rows, places = self._ranked(bag)
         kept = places < self.width_
-        columns = np.zeros((len(lengths), self.width_), np.int32)
+        columns = np.zeros((bag.shape[0], self.width_), np.int32)
         weights = np.zeros(columns.shape, np.float32)
         columns[rows[kept], places[kept]] = bag.indices[kept]
         weights[rows[kept], places[kept]] = bag.data[kept]
         return columns, normalize(weights, copy=False)
+
+    def kept_weight(self, bag: csr_array) -> np.ndarray:
+        """The share of each text's squared weights that ``most_telling`` keeps, shape (n_texts,); 1 where it has none."""
+        rows, places = self._ranked(bag)
+        kept = places < self.width_
+        shares = np.bincount(rows[kept], bag.data[kept] ** 2, bag.shape[0])
+        return np.where(np.diff(bag.indptr) > 0, shares, 1.0)
+
+    def _ranked(self, bag: csr_array) -> tuple[np.ndarray, np.ndarray]:
+        """The text of each entry of ``bag``, and its rank in the text; ranks say nothing where all entries are kept."""
+        lengths = np.diff(bag.indptr)
+        rows = np.repeat(np.arange(len(lengths)), lengths)
+        ranks = np.arange(bag.nnz) - np.repeat(bag.indptr[:-1], lengths)
+        long = np.flatnonzero((lengths > self.width_)[rows])
+        tells = bag.data[long] * np.sqrt(self.scores_[bag.indices[long]])
+        ranks[long[np.lexsort((-tells, rows[long]))]] = ranks[long]
+        return rows, ranks
 
     def names(self, columns: Sequence[int]) -> list[str]:
         """The n-grams that stand in ``columns`` of the bag: words parted by a blank, or characters."""

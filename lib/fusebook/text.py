@@ -1,37 +1,46 @@
-"""The text encoder: word vectors and n-grams to one row of numbers a text.
+"""The text encoder: word vectors, part-of-speech tags, syntax and n-grams to the blocks of numbers that a network reads.
 
 Notebook 02_preprocess tells the story.
 """
 
-from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import skops.io
-from scipy.sparse import csr_array, hstack
-from sklearn.decomposition import TruncatedSVD
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.feature_selection import SelectKBest, chi2
-from sklearn.preprocessing import normalize
+from scipy.sparse import csr_array
 
-from fusebook import runs
-from fusebook.tokens import tokenise
+from fusebook import runs, tokens
+from fusebook.ngrams import NgramBag
+from fusebook.syntax import SyntaxEncoder
 from fusebook.vectors import VectorEncoder, train_vectors
+
+PARTS = ("ngrams", "syntax", "tags", "vectors")
+WORDS: dict[str, Callable[[str], list[str]]] = {
+    "all": tokens.tokenise,
+    "no stop words": partial(tokens.tokenise, drop_stop_words=True),
+    "content": tokens.content_words,
+}
 
 
 class TextEncoder:
-    """Text to numbers: a mean of word vectors, and a bag of word and character n-grams squeezed by SVD.
-
-    The n-gram bag is TF-IDF over words (1 and 2) and characters (1 to 3), chosen by chi-squared against the label; its
-    singular vectors (latent semantic analysis; Deerwester and others, 1990) make it dense.
+    """Texts to two kinds of features: dense ones, and the n-grams that tell most.
 
     Parameters
     ----------
-    parts : "vectors", "ngrams" or "vectors+ngrams"
+    parts : any of "vectors" (a mean of word vectors), "ngrams" (a bag of word and character n-grams), "tags" (shares of
+        the part-of-speech tags) and "syntax" (relations and depth of the sentences' trees), joined by "+"
     vectors : a ``VectorEncoder``, whose weights ``fit`` learns; without one, skip-gram vectors of 100 numbers are trained
         on the texts given to ``fit``
-    max_ngrams : n-grams that are kept
-    ngram_dimensions : length of the squeezed n-gram bag
+    words : which words count for vectors and word n-grams: "all", "no stop words", or "content" (nouns, verbs,
+        adjectives, adverbs)
+    max_ngrams, width : as in ``NgramBag``
+    syntax_pipeline : name of a spaCy pipeline, for "syntax"
+
+    Attributes
+    ----------
+    vectors_, syntax_ : fitted encoders, None where the part is not asked for
+    bag_ : the fitted ``NgramBag``; without "ngrams" it serves linear models and explanations alone
     """
 
     def __init__(
@@ -39,96 +48,113 @@ class TextEncoder:
         parts: str = "vectors+ngrams",
         *,
         vectors: VectorEncoder | None = None,
-        max_ngrams: int = 40_000,
-        ngram_dimensions: int = 200,
+        words: str = "all",
+        max_ngrams: int = 200_000,
+        width: int = 256,
+        syntax_pipeline: str = "",
         random_state: int = 42,
     ):
-        if not set(parts.split("+")) <= {"vectors", "ngrams"}:
-            raise ValueError(f"text parts are {parts!r}; expected 'vectors', 'ngrams' or 'vectors+ngrams'.")
+        if not set(parts.split("+")) <= set(PARTS):
+            raise ValueError(
+                f"text parts are {parts!r}; expected some of {', '.join(PARTS)}, joined by '+', "
+                "such as 'vectors+ngrams'."
+            )
+        if words not in WORDS:
+            raise ValueError(f"words is {words!r}; expected one of {', '.join(map(repr, WORDS))}.")
         self.parts = parts
         self.vectors = vectors
+        self.words = words
         self.max_ngrams = max_ngrams
-        self.ngram_dimensions = ngram_dimensions
+        self.width = width
+        self.syntax_pipeline = syntax_pipeline
         self.random_state = random_state
 
     def fit(self, texts: list[str], labels) -> "TextEncoder":
-        """Learn vectors and n-grams from training rows only; ``labels`` of shape (n_texts,) choose the n-grams."""
-        tokens = [tokenise(text) for text in texts]
-        most = max(Counter(token for row in tokens for token in set(row)).values(), default=0)
-        if not most:
+        """Learn from the training rows' ``texts``; ``labels`` (class numbers) choose among the n-grams.
+
+        Raises ValueError where no text has a word, and as ``SyntaxEncoder`` does.
+        """
+        token_lists = self.cut(texts)
+        if not any(token_lists):
             raise ValueError(
                 "No word stands in the training texts. Check the text column, or leave the text out."
             )
-        fewest = 2 if len(texts) > 50 and most > 1 else 1  # texts that a word must stand in to be learnt
-        trained = self.vectors or VectorEncoder(train_vectors(tokens, random_state=self.random_state))
-        self.vectors_ = trained.fit(tokens)
-        self._fit_ngrams(texts, tokens, labels, fewest)
-        blocks = self._encode(texts)
+        self.bag_ = NgramBag(self.max_ngrams, self.width)
+        self.bag_.fit_transform(texts, token_lists, labels)
+        self.vectors_ = self.syntax_ = None
+        if "vectors" in self.parts:
+            trained = self.vectors or VectorEncoder(
+                train_vectors(token_lists, random_state=self.random_state)
+            )
+            self.vectors_ = trained.fit(token_lists)
+        if "syntax" in self.parts:
+            self.syntax_ = SyntaxEncoder(self.syntax_pipeline).fit(texts)
+        blocks = self._dense(texts, token_lists)
         self.mean_ = np.hstack([block.mean(axis=0) for block in blocks])
-        # One scale a block: giving each singular vector the same spread would blow up those that are mere noise.
-        spreads = [block.std() if block.std() > 1e-6 else 1 for block in blocks]  # 1 for a constant
-        self.scale_ = np.hstack(
-            [np.full(b.shape[1], spread) for b, spread in zip(blocks, spreads, strict=True)]
-        )
+        # One scale a block: columns that are mere noise are not to be blown up.
+        spreads = [np.full(block.shape[1], block.std() if block.size else 1) for block in blocks]
+        self.scale_ = np.where(np.hstack(spreads) > 1e-6, np.hstack(spreads), 1)  # 1 for a constant
         return self
 
-    def _fit_ngrams(self, texts, tokens, labels, fewest) -> None:
-        common = {"sublinear_tf": True, "dtype": np.float32, "min_df": fewest}
-        self.words_ = TfidfVectorizer(token_pattern=r"\S+", lowercase=False, ngram_range=(1, 2), **common)
-        self.characters_ = TfidfVectorizer(analyzer="char", ngram_range=(1, 3), **common)
-        bag = hstack(
-            [self.words_.fit_transform(map(" ".join, tokens)), self.characters_.fit_transform(texts)], "csr"
-        )
-        self.chosen_ = SelectKBest(chi2, k=min(self.max_ngrams, bag.shape[1])).fit(bag, labels)
-        bag = normalize(self.chosen_.transform(bag))
-        components = max(1, min(self.ngram_dimensions, min(bag.shape) - 1))
-        self.svd_ = TruncatedSVD(components, random_state=self.random_state).fit(bag)
+    def cut(self, texts: Sequence[str]) -> list[list[str]]:
+        """Each text's words, as far as they count."""
+        return [WORDS[self.words](text) for text in texts]
 
-    def transform(self, texts: list[str]) -> np.ndarray:
-        """Features of shape (n_texts, n_features), float32: centred and brought to unit spread, block by block."""
-        if not len(texts):
-            return np.empty((0, len(self.mean_)), np.float32)
-        return ((np.hstack(self._encode(texts)) - self.mean_) / self.scale_).astype(np.float32)
-
-    def transform_vectors(self, texts: list[str]) -> np.ndarray:
-        """Each text's mean word vector, shape (n_texts, dimensions); zeros where no word is known."""
-        return self.vectors_.transform([tokenise(text) for text in texts])
+    def transform(self, texts: list[str]) -> dict[str, np.ndarray]:
+        """The blocks of features: "text" (n_texts, n_features), float32, centred and brought to unit spread; and of
+        the n-grams that tell most "text_ngrams" (n_texts, width_), int32, and "text_weights", their weights. Blocks
+        whose parts are not asked for are left out.
+        """
+        token_lists, made = self.cut(texts), {}
+        if len(self.mean_):
+            made["text"] = ((np.hstack(self._dense(texts, token_lists)) - self.mean_) / self.scale_).astype(
+                np.float32
+            )
+        if "ngrams" in self.parts:
+            bag = self.bag_.transform(texts, token_lists)
+            made["text_ngrams"], made["text_weights"] = self.bag_.most_telling(bag)
+        return made
 
     def transform_ngrams(self, texts: list[str]) -> csr_array:
-        """The TF-IDF bag of n-grams, shape (n_texts, n_ngrams), sparse, each row of length 1."""
-        words = self.words_.transform(" ".join(tokenise(text)) for text in texts)
-        return normalize(self.chosen_.transform(hstack([words, self.characters_.transform(texts)], "csr")))
+        """The whole TF-IDF bag of n-grams, shape (n_texts, n_ngrams), sparse, each row of length 1."""
+        return self.bag_.transform(texts, self.cut(texts))
 
-    def _encode(self, texts) -> list[np.ndarray]:
-        made = []
-        if "vectors" in self.parts:
-            made.append(self.transform_vectors(texts))
-        if "ngrams" in self.parts:
-            made.append(self.svd_.transform(self.transform_ngrams(texts)).astype(np.float32))
+    def _dense(self, texts, token_lists) -> list[np.ndarray]:
+        made = [np.empty((len(texts), 0), np.float32)]
+        if self.vectors_:
+            made.append(self.vectors_.transform(token_lists))
+        if "tags" in self.parts:
+            made.append(tokens.tag_shares(texts))
+        if self.syntax_:
+            made.append(self.syntax_.transform(texts))
         return made
 
     def known_share(self, texts: list[str]) -> np.ndarray:
-        """The share of each text's tokens that have a word vector, shape (n_texts,); 0 for a text without tokens."""
-        tokens, known = [tokenise(text) for text in texts], self.vectors_.vectors.key_to_index
-        return np.array([np.mean([t in known for t in row]) if row else 0.0 for row in tokens])
+        """The share of each text's words that are known, shape (n_texts,); 0 for a text without words.
+
+        Known is what has a word vector; without word vectors, what stands in the n-gram bag.
+        """
+        known = self.vectors_.vectors.key_to_index if self.vectors_ else set(self.bag_.words_)
+        return np.array([np.mean([t in known for t in row]) if row else 0.0 for row in self.cut(texts)])
 
     def save(self, folder: Path) -> None:
-        """Write the encoder as JSON, npz and skops: nothing that runs code when it is loaded."""
+        """Write the encoder as JSON and npz: nothing that runs code when it is loaded."""
         folder.mkdir(parents=True, exist_ok=True)
-        settings = {name: getattr(self, name) for name in ("parts", "max_ngrams", "ngram_dimensions")}
-        runs.write_json(folder / "text.json", settings)
-        self.vectors_.save(folder)
-        np.savez(folder / "text.npz", mean=self.mean_, scale=self.scale_)
-        skops.io.dump([self.words_, self.characters_, self.chosen_, self.svd_], folder / "ngrams.skops")
+        names = ("parts", "words", "max_ngrams", "width", "syntax_pipeline")
+        runs.write_json(folder / "text.json", {name: getattr(self, name) for name in names})
+        with runs.replacing(folder / "text.npz") as beside, beside.open("wb") as file:
+            np.savez(file, mean=self.mean_, scale=self.scale_)
+        for encoder in (self.bag_, self.vectors_, self.syntax_):
+            if encoder:
+                encoder.save(folder)
 
     @classmethod
     def load(cls, folder: Path) -> "TextEncoder":
         """Read what ``save`` wrote."""
         encoder = cls(**runs.read_json(folder / "text.json"))
-        encoder.vectors_ = VectorEncoder.load(folder)
+        encoder.bag_ = NgramBag.load(folder)
+        encoder.vectors_ = VectorEncoder.load(folder) if "vectors" in encoder.parts else None
+        encoder.syntax_ = SyntaxEncoder.load(folder) if "syntax" in encoder.parts else None
         with np.load(folder / "text.npz") as arrays:
             encoder.mean_, encoder.scale_ = arrays["mean"], arrays["scale"]
-        trusted = ["sklearn.feature_selection._univariate_selection.chi2"]
-        parts = skops.io.load(folder / "ngrams.skops", trusted=trusted)
-        encoder.words_, encoder.characters_, encoder.chosen_, encoder.svd_ = parts
         return encoder

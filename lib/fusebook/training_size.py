@@ -14,7 +14,7 @@ from fusebook import model as model_room
 from fusebook.comparison import compare
 from fusebook.intervals import share_interval
 from fusebook.sentences import Finding, finding, p_text
-from fusebook.training import fit_mlp
+from fusebook.training import fit_mlp, settings
 
 N_SIZES = 5
 
@@ -54,9 +54,11 @@ def mlp_answers(
     """
     inputs = model_room.model_inputs(features, present)
     sizes = {name: values.shape[1] for name, values in features.items()}
-    network = model_room.build_mlp(sizes, int(labels.max()) + 1)
+    numbers = features.get("text_ngrams", np.array([-1]))  # no other rows are read: the highest number is enough
+    build, fit = settings(len(rows), sizes, n_ngrams=int(numbers.max()) + 1)
+    network = model_room.build_mlp(sizes, int(labels.max()) + 1, **build)
     watched = feature_room.take(inputs, splits["validation"]), labels[splits["validation"]]
-    fit_mlp(network, feature_room.take(inputs, rows), labels[rows], validation=watched)
+    fit_mlp(network, feature_room.take(inputs, rows), labels[rows], validation=watched, **fit)
     return model_room.predict(network, feature_room.take(inputs, splits["test"])).argmax(axis=1)
 
 

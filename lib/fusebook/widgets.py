@@ -52,7 +52,7 @@ def _text_predictor(bundle: Bundle, row: pd.DataFrame, model: str) -> Callable[[
     def predict(texts: list[str]) -> np.ndarray:
         copies = pd.concat([row] * len(texts), ignore_index=True).assign(text=texts, image="", audio="")
         made, there = bundle.encode(copies)
-        for name in set(made) - {"text"}:
+        for name in set(there) - {"text"}:
             made[name], there[name] = (
                 np.repeat(part[name], len(texts), axis=0) for part in (features, present)
             )
