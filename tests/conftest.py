@@ -19,7 +19,7 @@ SMALL = {
     "epochs": 3,
     "image_epochs": 2,
     "image_size": 32,
-    "ngram_dimensions": 20,
+    "vector_dimensions": 20,
     "most_cards": 3,
     "samples": 600,
 }

@@ -155,7 +155,7 @@ def test_a_failing_cell_stops_the_run_and_keeps_what_is_done(tmp_path):
         str(tmp_path / "run"),
     ]
     made = CliRunner().invoke(
-        cli.main, [*arguments, "-p", "hidden", "[8]", "-p", "ngram_dimensions", "10", "-p", "samples", "600"]
+        cli.main, [*arguments, "-p", "hidden", "[8]", "-p", "vector_dimensions", "10", "-p", "samples", "600"]
     )
     assert made.exit_code == 1
     assert "03_train, cell" in made.output and "expected one activation a layer" in made.output
