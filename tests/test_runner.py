@@ -154,9 +154,9 @@ def test_a_failing_cell_stops_the_run_and_keeps_what_is_done(tmp_path):
         "--run",
         str(tmp_path / "run"),
     ]
-    made = CliRunner().invoke(
-        cli.main, [*arguments, "-p", "hidden", "[8]", "-p", "vector_dimensions", "10", "-p", "samples", "600"]
-    )
+    wrong = ["-p", "hidden", "[8, 4]", "-p", "activations", '["relu"]']
+    small = ["-p", "vector_dimensions", "10", "-p", "samples", "600"]
+    made = CliRunner().invoke(cli.main, [*arguments, *wrong, *small])
     assert made.exit_code == 1
     assert "03_train, cell" in made.output and "expected one activation a layer" in made.output
     assert (tmp_path / "run" / "02_preprocess.html").exists() and (tmp_path / "run" / "index.html").exists()
