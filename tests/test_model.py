@@ -141,6 +141,88 @@ def test_optimizers_get_their_settings(name, expected, momentum):
     assert type(optimizer).__name__ == expected and getattr(optimizer, "momentum", None) == momentum
 
 
+# --- Modality dropout ---------------------------------------------------------------------------------
+
+
+def kept_by_hand(present, drawn, rate):
+    """Row by row: a part stays where its number is at least ``rate``, or is the highest among the row's parts."""
+    made = np.zeros_like(present)
+    for i, row in enumerate(present):
+        there = np.flatnonzero(row)
+        for part in there:
+            made[i, part] = drawn[i, part] >= rate or drawn[i, part] == drawn[i, there].max()
+    return made
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.3, 0.9])
+def test_modality_dropout_is_what_numpy_does_with_the_same_numbers(rate, monkeypatch):
+    rng = np.random.default_rng(5)
+    present = (rng.random((500, 3)) < 0.6).astype(np.float32)
+    drawn = rng.random((500, 3)).astype(np.float32)
+    monkeypatch.setattr(keras.random, "uniform", lambda shape, seed: drawn)
+    made = np.asarray(models.ModalityDropout(rate)(present, training=True))
+    np.testing.assert_array_equal(made, kept_by_hand(present, drawn, rate))
+
+
+@pytest.mark.parametrize("n_parts", [1, 2, 3])
+@pytest.mark.parametrize("rate", [0.2, 0.7])
+def test_modality_dropout_switches_off_the_share_it_says_and_never_all(rate, n_parts):
+    """One of n parts is off where its number is under the rate r and not the highest: r - r^n / n."""
+    present = np.zeros((20_000, 4), np.float32)
+    present[:, :n_parts] = 1
+    made = np.asarray(models.ModalityDropout(rate)(present, training=True))
+    assert set(np.unique(made)) <= {0.0, 1.0}
+    assert made[:, :n_parts].sum(axis=1).min() == 1, "a row's last part stays"
+    assert made[:, n_parts:].max() == 0, "what a row lacks is never switched on"
+    expected = rate - rate**n_parts / n_parts
+    np.testing.assert_allclose(1 - made[:, :n_parts].mean(axis=0), expected, atol=0.02)
+
+
+def test_modality_dropout_is_off_when_predicting_and_draws_anew_when_training(joint):
+    _, features, present = joint
+    layers = {"hidden": [6], "activations": ["relu"]}
+    with_, without = (
+        models.build_mlp({"text": 4, "audio": 2}, 3, modality_dropout=rate, **layers) for rate in (0.5, 0.0)
+    )
+    with_.set_weights(without.get_weights())
+    inputs = models.model_inputs(features, present)
+    np.testing.assert_array_equal(models.predict(with_, inputs), models.predict(without, inputs))
+    first, second = (np.asarray(with_(inputs, training=True)) for _ in range(2))
+    assert np.abs(first - second).max() > 0.01
+    np.testing.assert_array_equal(without(inputs, training=True), without(inputs, training=False))
+
+
+def test_modality_dropout_is_drawn_in_each_step_of_training(joint):
+    """At a learning rate of 0 nothing but the parts switched off tells the losses of two epochs apart."""
+    _, features, present = joint
+    inputs, labels = models.model_inputs(features, present), np.arange(40) % 3
+    layers = {"hidden": [6], "activations": ["relu"], "optimizer": "sgd", "learning_rate": 0.0}
+    losses = {}
+    for rate in (0.0, 0.5):
+        network = models.build_mlp({"text": 4, "audio": 2}, 3, modality_dropout=rate, **layers)
+        history = training.fit_mlp(network, inputs, labels, validation=(inputs, labels), epochs=2)
+        losses[rate] = history["loss"].to_numpy()
+        assert history["val_loss"].nunique() == 1, "watching switches nothing off"
+    assert losses[0.0][0] == pytest.approx(losses[0.0][1], abs=1e-6)
+    assert abs(losses[0.5][0] - losses[0.5][1]) > 1e-4
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.0, 1.5])
+def test_a_wrong_rate_of_modality_dropout_is_named(rate):
+    with pytest.raises(ValueError, match=f"modality dropout is {rate}; expected a share from 0 to under 1"):
+        models.build_mlp({"text": 4, "audio": 2}, 3, modality_dropout=rate)
+
+
+def test_a_network_with_modality_dropout_is_saved_and_read_in_safe_mode(joint, tmp_path):
+    _, features, present = joint
+    network = models.build_mlp({"text": 4, "audio": 2}, 3, modality_dropout=0.4)
+    models.save_model(network, tmp_path / "both.keras")
+    read = models.load_model(tmp_path / "both.keras")
+    assert read.get_layer("modality_dropout").rate == 0.4
+    inputs = models.model_inputs(features, present)
+    np.testing.assert_array_equal(models.predict(read, inputs), models.predict(network, inputs))
+
+
 # --- Fitting ------------------------------------------------------------------------------------------
 
 

@@ -47,6 +47,39 @@ class EmbeddingBag(keras.layers.Layer):
         return {**super().get_config(), "n_ngrams": self.n_ngrams, "units": self.units}
 
 
+@keras.saving.register_keras_serializable("fusebook")
+class ModalityDropout(keras.layers.Layer):
+    """In training, switches off parts that a row has, each with probability ``rate``, but never a row's last one.
+
+    The network thus learns to answer from whatever is there (after Neverova and others, 2016). Nothing is scaled up for
+    it, as the gate of a part that is missing later is 0 as well. Input and output: 1 where a row has a part, else 0, of
+    shape (n_rows, n_parts). When predicting they are the same.
+    """
+
+    def __init__(self, rate: float, **options):
+        super().__init__(**options)
+        if not 0 <= rate < 1:
+            raise ValueError(f"The rate of modality dropout is {rate}; expected a share from 0 to under 1.")
+        self.rate = rate
+        self.seed_generator = keras.random.SeedGenerator()
+
+    def call(self, present, training=False):
+        """Draw a number for each part; those under ``rate`` are off, unless it is the row's highest."""
+        if not training:
+            return present
+        drawn = present * keras.random.uniform(keras.ops.shape(present), seed=self.seed_generator)
+        stays = (drawn >= self.rate) | (drawn == keras.ops.max(drawn, axis=1, keepdims=True))
+        return present * keras.ops.cast(stays, present.dtype)
+
+    def compute_output_shape(self, input_shape):
+        """As the input."""
+        return input_shape
+
+    def get_config(self):
+        """What Keras needs to make the layer again."""
+        return {**super().get_config(), "rate": self.rate}
+
+
 def build_mlp(
     input_sizes: dict[str, int],
     n_classes: int,
@@ -54,6 +87,7 @@ def build_mlp(
     hidden: Sequence[int] = (100, 50),
     activations: Sequence[str] = ("relu", "relu"),
     dropout: float = 0.0,
+    modality_dropout: float = 0.0,
     optimizer: str = "adam",
     learning_rate: float = 0.001,
     n_ngrams: int = 0,
@@ -71,6 +105,7 @@ def build_mlp(
     input_sizes : number of features by block: a modality, or its name and _ngrams or _weights
     hidden, activations : units and activation of each hidden layer, from the input on
     dropout : share of a hidden layer's units that each training step leaves out (Srivastava and others, 2014)
+    modality_dropout : probability that training switches off a part a row has, see ``ModalityDropout``
     n_ngrams : columns of the n-gram bag, where one is read
     random_state : seed of the weights, and of the order of rows when the model is fitted next
     optimizer : "adam" (Kingma and Ba, 2015), "sgd" (with momentum 0.9), or another name that Keras knows
@@ -93,11 +128,11 @@ def build_mlp(
         joined = _read_blocks(inputs, *layers.pop(0), n_ngrams)
         joined = keras.layers.Dropout(dropout)(joined) if dropout else joined
     else:
-        joined = _join(inputs, parts, *layers[0], n_ngrams)
+        joined = _join(inputs, parts, *layers[0], n_ngrams, modality_dropout)
     for units, activation in layers:
         joined = keras.layers.Dense(units, activation=activation)(joined)
         joined = keras.layers.Dropout(dropout)(joined) if dropout else joined
-    output = keras.layers.Dense(n_classes, activation="softmax", name="class")(joined)
+    output = keras.layers.Dense(int(n_classes), activation="softmax", name="class")(joined)
     model = keras.Model(inputs, output)
     model.compile(rule, "categorical_crossentropy")
     return model
@@ -144,15 +179,16 @@ def _read_blocks(blocks: dict, units: int, activation: str, n_ngrams: int, name:
     return keras.layers.Activation(activation)(sums)
 
 
-def _join(inputs: dict, parts: list[str], units: int, activation: str, n_ngrams: int):
+def _join(inputs: dict, parts: list[str], units: int, activation: str, n_ngrams: int, off: float):
     """Project each modality, switch off what a row lacks, join in key order; adds the input ``present``."""
     present = keras.Input((len(parts),), name="present")
+    gates = ModalityDropout(off, name="modality_dropout")(present) if off else present
     gated = []
     for i, part in enumerate(parts):
         projection = _read_blocks(
             blocks_of(inputs, part), units, activation, n_ngrams, name=f"project_{part}"
         )
-        gated.append(keras.layers.Multiply(name=f"gate_{part}")([projection, present[:, i : i + 1]]))
+        gated.append(keras.layers.Multiply(name=f"gate_{part}")([projection, gates[:, i : i + 1]]))
     inputs["present"] = present
     return keras.layers.Concatenate(name="fusion")(gated)
 
