@@ -1,0 +1,117 @@
+"""Do the text networks hold against linear models on real news? Writes reports/benchmarks/text.json.
+
+Every set of texts that lies beside the project (FUSEBOOK_DATA names another folder), all models in one run on the same
+split: the set's own split where it has one, else five folds, whose answers are put together. Of the training rows every
+tenth stops training and fits the temperatures. Fitting includes the text's features.
+"""
+
+import os
+import sys
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import rows
+from sklearn.model_selection import StratifiedKFold
+from sklearn.svm import LinearSVC
+
+from fusebook import comparison, fetch, intervals, model, training
+from fusebook.features import take
+from fusebook.ngrams import NgramBag
+from fusebook.text import TextEncoder
+from fusebook.tokens import tokenise
+
+DATA = Path(os.environ.get("FUSEBOOK_DATA", Path(__file__).parents[3] / "shared" / "data"))
+SETS = ["thucnews-titles", "bbc", "20newsgroups", "chnsenticorp-hotel", "waimai_10k", "ag_news"]
+MLPS = {"MLP": "vectors+ngrams", "MLP, n-grams alone": "ngrams", "MLP, classic recipe": "vectors"}
+
+
+def read_set(name: str) -> pd.DataFrame | None:
+    """The set's table without repeated texts of the training rows: text, label, split ("" where it has none)."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            made = fetch.fetch_dataset(name, fetch.datasets.read_facts()[name], folder, copy=DATA / name)
+        except (OSError, ValueError) as error:
+            print(f"{name} skipped: {error}")
+            return None
+        table = pd.read_csv(made["table"], dtype=str, keep_default_na=False)
+    table = table[table["text"].str.strip() != ""]
+    return table.drop_duplicates("text") if "split" not in table else table
+
+
+def folds(table: pd.DataFrame) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Training and test rows as positions: the set's own split, or five folds."""
+    if "split" in table:
+        return [tuple(np.flatnonzero(table["split"] == name) for name in ("train", "test"))]
+    return list(StratifiedKFold(5, shuffle=True, random_state=0).split(table, table["label"]))
+
+
+def fit_svm(texts: list[str], labels: np.ndarray):
+    """A linear support vector machine on the n-gram bag; returns what predicts."""
+    bag = NgramBag()
+    tokens = [tokenise(text) for text in texts]
+    machine = LinearSVC().fit(bag.fit_transform(texts, tokens, labels), labels)
+    return lambda others: machine.predict(bag.transform(others, [tokenise(text) for text in others]))
+
+
+def fit_mlp(parts: str, texts: list[str], labels: np.ndarray):
+    """A network as 03_train makes it; every tenth row stops training."""
+    encoder = TextEncoder(parts)
+    stop = np.arange(len(texts)) % 10 == 9
+    kept = [text for text, no in zip(texts, stop, strict=True) if not no]
+    features = encoder.fit(kept, labels[~stop]).transform(texts)
+    build, fit = training.settings((~stop).sum(), features)
+    sizes = {block: values.shape[1] for block, values in features.items()}
+    network = model.build_mlp(sizes, int(labels.max()) + 1, n_ngrams=encoder.bag_.n_ngrams_, **build)
+    watched = take(features, stop), labels[stop]
+    training.fit_mlp(network, take(features, ~stop), labels[~stop], validation=watched, **fit)
+    return lambda others: model.predict(network, encoder.transform(others)).argmax(axis=1)
+
+
+def measure(name: str, table: pd.DataFrame) -> list[dict]:
+    """Every model's accuracy on the set's test rows, seconds to fit and rows predicted a second; against the SVM."""
+    labels = pd.factorize(table["label"], sort=True)[0]
+    texts = table["text"].to_numpy(object)
+    fitting = {"linear SVM": fit_svm, **{key: partial(fit_mlp, parts) for key, parts in MLPS.items()}}
+    right = {key: np.zeros(len(table), bool) for key in fitting}
+    seconds, made, tested = dict.fromkeys(fitting, 0.0), [], np.zeros(len(table), bool)
+    spent = dict.fromkeys(fitting, 0.0)
+    for train, test in folds(table):
+        tested[test] = True
+        for key, fit in fitting.items():
+            start = time.perf_counter()
+            predict = fit(list(texts[train]), labels[train])
+            seconds[key] += time.perf_counter() - start
+            predict(list(texts[test[:1100]]))  # compiled once
+            start = time.perf_counter()
+            right[key][test] = predict(list(texts[test])) == labels[test]
+            spent[key] += time.perf_counter() - start
+    for key in fitting:
+        count, n_rows = right[key][tested].sum(), tested.sum()
+        ends = map(float, intervals.wilson_interval(count / n_rows, n_rows))
+        made.append(
+            rows.row(
+                name, key, "accuracy", float(count / n_rows), *ends, seconds=seconds[key] / len(folds(table))
+            )
+        )
+        made.append(rows.row(name, key, "rows predicted a second", float(n_rows / spent[key])))
+        if key != "linear SVM":
+            pair = comparison.compare(right["linear SVM"][tested], right[key][tested])
+            made.append(
+                rows.row(
+                    name, key, "minus linear SVM", *(float(pair[k]) for k in ("difference", "low", "high"))
+                )
+            )
+            made.append(rows.row(name, key, "McNemar's p", float(pair["p"])))
+    return made
+
+
+if __name__ == "__main__":
+    if not DATA.exists():
+        sys.exit(f"The real data is not at {DATA}; set FUSEBOOK_DATA to its folder.")
+    found = {name: read_set(name) for name in sys.argv[1:] or SETS}
+    lines = [line for name, table in found.items() if table is not None for line in measure(name, table)]
+    rows.write("text", "make bench-text", lines)
