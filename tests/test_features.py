@@ -43,22 +43,13 @@ def encoders(rows):
     pictures, texts = rows["image"].tolist(), rows.loc[there, "text"].tolist()
     vectors = VectorEncoder(train_vectors([tokenise(text) for text in texts], dimensions=4))
     return {
-        "text": TextEncoder(vectors=vectors, ngram_dimensions=3).fit(texts, labels[there]),
+        "text": TextEncoder(vectors=vectors, width=9).fit(texts, labels[there]),
         "image": ImageEncoder(size=8, epochs=1).fit(pictures, labels, validation=(pictures[:4], labels[:4])),
         "audio": AudioEncoder().fit(rows["audio"].tolist()),
     }  # fmt: skip
 
 
 # --- Who has what -------------------------------------------------------------------------------------
-
-
-def test_modalities_are_those_that_a_row_has_in_key_order(rows):
-    assert features.modalities_of(rows) == ["audio", "image", "text"]
-    assert features.modalities_of(rows.assign(image="")) == ["audio", "text"]
-    assert features.modalities_of(rows.assign(image="", audio="", text="")) == []
-    one = rows.assign(audio="")
-    one.loc[103, "audio"] = "a.wav"
-    assert features.modalities_of(one) == ["audio", "image", "text"]
 
 
 @pytest.mark.parametrize(
@@ -74,21 +65,54 @@ def test_present_parts_by_hand(rows, asked):
         np.testing.assert_array_equal(there, expected[name])
 
 
+@pytest.mark.parametrize(
+    ("block", "part"),
+    [("text", "text"), ("text_ngrams", "text"), ("text_weights", "text"), ("audio", "audio")],
+)
+def test_a_block_belongs_to_a_modality(block, part):
+    assert features.modality_of(block) == part
+
+
+def test_the_blocks_of_a_modality_by_hand():
+    blocks = {"audio": 1, "text": 2, "text_ngrams": 3, "text_weights": 4}
+    assert features.blocks_of(blocks, "text") == {"text": 2, "text_ngrams": 3, "text_weights": 4}
+    assert features.blocks_of(blocks, "audio") == {"audio": 1}
+    assert features.blocks_of(blocks, "image") == {}
+
+
+def test_mask_by_hand():
+    blocks = {"audio": np.ones((3, 2), np.float32), "text_ngrams": np.full((3, 1), 7, np.int32)}
+    present = {"audio": np.array([True, False, True]), "text": np.array([False, False, True])}
+    made = features.mask(blocks, present)
+    assert made["audio"].tolist() == [[1, 1], [0, 0], [1, 1]]
+    assert made["text_ngrams"].tolist() == [[0], [0], [7]]
+    assert {name: values.dtype for name, values in made.items()} == {
+        "audio": "float32",
+        "text_ngrams": "int32",
+    }
+    assert (blocks["audio"] == 1).all()
+
+
 # --- Encoding -----------------------------------------------------------------------------------------
+
+SIZES = {"audio": 120, "image": 64, "text": 4, "text_ngrams": 9, "text_weights": 9}
+
+
+def shapes(arrays):
+    return {name: values.shape for name, values in arrays.items()}
 
 
 def test_each_modality_is_what_its_encoder_gives_and_zero_where_it_is_missing(rows, encoders):
     made = features.encode_rows(rows, encoders)
-    assert list(made) == ["audio", "image", "text"]
-    assert {name: values.shape for name, values in made.items()} == {
-        "audio": (16, 120), "image": (16, 64), "text": (16, 7),
-    }  # fmt: skip
+    assert shapes(made) == {name: (16, size) for name, size in SIZES.items()}
     for name, values in made.items():
-        there = (rows[name] != "").to_numpy()
-        assert values.dtype == np.float32
+        part = name.split("_")[0]
+        there = (rows[part] != "").to_numpy()
+        assert values.dtype == (np.int32 if name == "text_ngrams" else np.float32)
         assert (values[~there] == 0).all()
         assert (values[there] != 0).any(axis=1).all()
-        alone = encoders[name].transform(rows.loc[there, name].tolist())
+        alone = encoders[part].transform(rows.loc[there, part].tolist())
+        alone = alone[name] if part == "text" else alone
         np.testing.assert_allclose(values[there], alone, atol=1e-4)
 
 
@@ -101,9 +125,10 @@ def test_sound_features_by_hand(rows, encoders):
 
 
 def test_a_missing_text_is_zero_although_the_encoder_gives_something(rows, encoders):
-    assert (encoders["text"].transform([""]) != 0).any()
+    assert (encoders["text"].transform([""])["text"] != 0).any()
     made = features.encode_rows(rows.assign(text=""), {"text": encoders["text"]})
-    np.testing.assert_array_equal(made["text"], np.zeros((16, 7)))
+    assert list(made) == ["text", "text_ngrams", "text_weights"]
+    assert all((values == 0).all() and len(values) == 16 for values in made.values())
 
 
 def test_the_order_of_encoders_and_rows_does_not_matter(rows, encoders):
@@ -119,9 +144,7 @@ def test_the_order_of_encoders_and_rows_does_not_matter(rows, encoders):
 
 def test_no_rows_have_no_features(rows, encoders):
     made = features.encode_rows(rows.head(0), encoders)
-    assert {name: values.shape for name, values in made.items()} == {
-        "audio": (0, 120), "image": (0, 64), "text": (0, 7),
-    }  # fmt: skip
+    assert shapes(made) == {name: (0, size) for name, size in SIZES.items()}
 
 
 # --- Taking rows --------------------------------------------------------------------------------------
@@ -172,6 +195,21 @@ def test_features_come_back_as_they_were(tmp_path, names, with_ngrams):
         assert bag.format == "csr"
     else:
         assert bag is None
+
+
+def test_blocks_stay_with_their_modality(tmp_path):
+    made, present = arrays("audio", "text")
+    made |= {
+        "text_ngrams": np.arange(10, dtype=np.int32).reshape(5, 2),
+        "text_weights": np.ones((5, 2), np.float32),
+    }
+    features.save_features(tmp_path / "features", made, present)
+    assert {path.name for path in (tmp_path / "features").iterdir()} == {"audio.npz", "text.npz"}
+    loaded, there, _ = features.load_features(tmp_path / "features")
+    assert list(loaded) == list(made) and list(there) == ["audio", "text"]
+    for name, values in made.items():
+        assert loaded[name].dtype == values.dtype
+        np.testing.assert_array_equal(loaded[name], values)
 
 
 def test_a_second_save_leaves_nothing_of_the_first(tmp_path):

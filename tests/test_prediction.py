@@ -9,7 +9,7 @@ import soundfile
 import tiny_bundle
 from scipy.special import softmax
 
-from fusebook import checks, prediction, tables
+from fusebook import checks, features, prediction, tables
 from fusebook.bundle import Bundle
 from fusebook.model import model_inputs
 from fusebook.training import fit_mlp
@@ -25,10 +25,9 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("train")
     rows, labels = tiny_bundle.make_rows(folder, 60)
     models, encoders = tiny_bundle.make_models(rows, labels)
-    values = {name: encoders[name].transform(rows[name].tolist()) for name in encoders}
-    present = {name: (rows[name] != "").to_numpy() for name in encoders}
+    values, present = features.encode_rows(rows, encoders), features.present_parts(rows, list(encoders))
     for name, network in models.networks.items():
-        own = {name: values[name]} if name in values else values
+        own = features.blocks_of(values, name) if name in encoders else values
         inputs = model_inputs(own, present)
         fit_mlp(network, inputs, labels, validation=(inputs, labels), epochs=60, batch_size=8, patience=0)
     models.calibrate(values, present, labels)
@@ -105,7 +104,8 @@ def test_new_rows_of_each_class_are_recognised(bundle, tmp_path):
 def by_hand(trained, bundle, name, values):
     """A network's answers from Keras itself, at its temperature."""
     _, models, _ = trained
-    raw = models.networks[name].predict({name: values}, verbose=0).astype(np.float64)
+    inputs = values if isinstance(values, dict) else {name: values}
+    raw = models.networks[name].predict(inputs, verbose=0).astype(np.float64)
     return softmax(np.log(np.clip(raw, 1e-9, None)) / bundle.models.temperatures[name], axis=1)
 
 

@@ -39,17 +39,20 @@ def make_models(rows: pd.DataFrame, labels: np.ndarray) -> tuple[TrainedModels, 
     texts = rows.loc[there, "text"].tolist()
     vectors = VectorEncoder(train_vectors([tokenise(text) for text in texts], dimensions=4))
     encoders = {
-        "text": TextEncoder(vectors=vectors, ngram_dimensions=4).fit(texts, labels[there]),
+        "text": TextEncoder(vectors=vectors, width=20).fit(texts, labels[there]),
         "audio": AudioEncoder().fit(rows["audio"].tolist()),
     }
     features, present = modalities.encode_rows(rows, encoders), modalities.present_parts(rows, list(encoders))
     sizes = {name: values.shape[1] for name, values in features.items()}
-    shape = {"hidden": [6], "activations": ["relu"]}
-    networks = {name: build_mlp({name: size}, 3, random_state=5, **shape) for name, size in sizes.items()}
+    shape = {"hidden": [6], "activations": ["relu"], "n_ngrams": encoders["text"].bag_.n_ngrams_}
+    networks = {
+        part: build_mlp(modalities.blocks_of(sizes, part), 3, random_state=5, **shape)
+        for part in sorted(encoders)
+    }
     networks[FEATURE_LEVEL] = build_mlp(sizes, 3, **shape)
     models = TrainedModels(networks, np.array([0.2, 0.5, 0.3]))
     models.calibrate(features, present, labels)
-    votes = models.predict(features, present, names=list(sizes))
+    votes = models.predict(features, present, names=list(encoders))
     models.fusions = {
         f"decision-level {rule}": DecisionFusion(rule, models.prior).fit(votes, present, labels)
         for rule in RULES

@@ -64,8 +64,8 @@ def save_features(
     """Write ``features`` and ``present`` (and the sparse n-gram bag for the linear baseline) to ``folder``, whole."""
     with runs.replacing(folder) as beside:
         beside.mkdir()
-        for part, there in present.items():
-            np.savez(beside / f"{part}.npz", present=there, **blocks_of(features, part))
+        for part in sorted(present.keys() | {modality_of(block) for block in features}):
+            np.savez(beside / f"{part}.npz", present=present[part], **blocks_of(features, part))
         if ngrams is not None:
             sparse.save_npz(beside / "ngrams.npz", ngrams)
 

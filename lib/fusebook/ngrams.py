@@ -85,7 +85,7 @@ class NgramBag:
         weights = np.zeros(columns.shape, np.float32)
         columns[rows[kept], places[kept]] = bag.indices[kept]
         weights[rows[kept], places[kept]] = bag.data[kept]
-        return columns, normalize(weights, copy=False)
+        return columns, _to_length_1(weights)
 
     def kept_weight(self, bag: csr_array) -> np.ndarray:
         """The share of each text's squared weights that ``most_telling`` keeps, shape (n_texts,); 1 where it has none."""
@@ -134,11 +134,11 @@ class NgramBag:
         parts = []
         for part, idf in zip(counts, self.idf_, strict=True):
             part.data = (1 + np.log(part.data)) * idf[part.indices]
-            parts.append(normalize(part, copy=False))
+            parts.append(_to_length_1(part))
         return hstack(parts, "csr")
 
     def _choose(self, bag: csr_array) -> csr_array:
-        return normalize(bag if self.n_ngrams_ == bag.shape[1] else bag[:, self.chosen_], copy=False)
+        return _to_length_1(bag if self.n_ngrams_ == bag.shape[1] else bag[:, self.chosen_])
 
     def save(self, folder: Path) -> None:
         """Write the bag as JSON and npz to ``folder``."""
@@ -215,6 +215,11 @@ def _renumber(part: csr_array, columns: np.ndarray, n_columns: int) -> csr_array
     made = columns[part.indices].astype(np.int32)
     known = made >= 0
     return csr_array((part.data[known], (rows[known], made[known])), (part.shape[0], n_columns))
+
+
+def _to_length_1(rows):
+    """``rows`` scaled in place; scikit-learn refuses a table without rows or columns."""
+    return normalize(rows, copy=False) if min(rows.shape) else rows
 
 
 def _idf(counts: csr_array) -> np.ndarray:
