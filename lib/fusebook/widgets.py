@@ -8,7 +8,7 @@ from collections.abc import Callable
 import ipywidgets
 import numpy as np
 import pandas as pd
-from IPython.display import HTML, display
+from IPython.display import HTML
 
 from fusebook import cards, explain
 from fusebook.bundle import Bundle
@@ -62,13 +62,21 @@ def _text_predictor(bundle: Bundle, row: pd.DataFrame, model: str) -> Callable[[
 
 
 def inspector(bundle: Bundle, rows: pd.DataFrame) -> ipywidgets.Widget:
-    """Choose a row and a model; see ``inspect_row``."""
+    """Choose a row and a model; see ``inspect_row``.
+
+    The card is the value of an HTML widget, not the content of an Output widget, whose messages nbclient has to answer:
+    with those it now and then misses the end of a cell and waits for ever.
+    """
     lines = rows.assign(label="") if "label" not in rows else rows
     choices = [(f"{line.row} · {line.label} · {line.text[:24]}", line.row) for line in lines.itertuples()]
     which = ipywidgets.Dropdown(options=choices, description="row", layout={"width": "32rem"})
     model = ipywidgets.Dropdown(options=bundle.models.names, value=bundle.chosen, description="model")
-    output = ipywidgets.interactive_output(
-        lambda number, model: display(inspect_row(bundle, rows, number, model=model)),
-        {"number": which, "model": model},
-    )
-    return ipywidgets.VBox([which, model, output])
+    card = ipywidgets.HTML()
+
+    def show(_=None) -> None:
+        card.value = inspect_row(bundle, rows, which.value, model=model.value).data
+
+    which.observe(show, "value")
+    model.observe(show, "value")
+    show()
+    return ipywidgets.VBox([which, model, card])
