@@ -66,6 +66,16 @@ def test_hidden_units_are_the_layer_before_the_classes():
     assert image_networks.hidden_units(network, pictures[:0]).shape == (0, 64)
 
 
+def test_how_many_pictures_are_asked_at_once_does_not_matter():
+    network = image_networks.build_cnn((8, 8, 1), 2)
+    pictures = np.random.default_rng(0).integers(0, 256, (300, 8, 8, 1), dtype=np.uint8)
+    whole = image_networks.hidden_units(network, pictures)
+    assert whole.shape == (300, 64)
+    for n_pictures in (1, 3, 128, 129):
+        made = image_networks.hidden_units(network, pictures[:n_pictures])
+        np.testing.assert_allclose(made, whole[:n_pictures], atol=1e-5)
+
+
 # --- Pretrained networks ------------------------------------------------------------------------------
 
 

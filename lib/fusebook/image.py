@@ -66,10 +66,8 @@ class ImageEncoder:
         self.network_, self.history_ = self._network(paths, labels, validation)
         numbers = self._numbers(there).astype(np.float64)
         spread = numbers.std(axis=0)
-        self.mean_, self.scale_ = (
-            numbers.mean(axis=0),
-            np.where(spread > 1e-3, spread, 1),
-        )  # 1 for a dead unit
+        self.mean_ = numbers.mean(axis=0)
+        self.scale_ = np.where(spread > 1e-3, spread, 1)  # 1 for a dead unit
         return self
 
     def transform(self, paths: list[str]) -> np.ndarray:
