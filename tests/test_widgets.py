@@ -113,7 +113,7 @@ def test_a_row_without_a_label_has_a_card(bundle, rows):
 @pytest.mark.parametrize("n_words", [2, 60])
 def test_the_sound_is_read_once_not_once_a_word(bundle, rows, n_words, monkeypatch, tmp_path):
     row = rows["row"] == 17
-    rows.loc[row, "audio"] = shutil.copy(rows.loc[row, "audio"].item(), tmp_path / "not read before.wav")
+    rows.loc[row, "audio"] = shutil.copy(rows.loc[row, "audio"].item(), str(tmp_path / "unread.wav"))
     read, count = soundfile.read, []
     monkeypatch.setattr(
         soundfile, "read", lambda *given, **options: count.append(1) or read(*given, **options)
