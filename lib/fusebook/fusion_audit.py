@@ -1,0 +1,196 @@
+"""What does a fusion do with its parts? Parts left out, parts shuffled, gates by class, rows rescued and harmed.
+
+Notebook 03_train tells the story. Models come as ``asked``: the name to show, to the ``TrainedModels`` and which of its
+models is meant, such as {"fusion": (trained, "feature-level fusion")}.
+"""
+
+from itertools import combinations
+
+import keras
+import numpy as np
+import pandas as pd
+
+from fusebook import features as feature_room
+from fusebook.bundle import TrainedModels
+from fusebook.evaluate import score_table
+from fusebook.intervals import percentile_interval, resampled_sums
+
+
+def part_sets(parts) -> list[tuple[str, ...]]:
+    """All 2^k - 1 sets of k ``parts``, the smallest first, names sorted."""
+    parts = sorted(parts)
+    return [chosen for size in range(1, len(parts) + 1) for chosen in combinations(parts, size)]
+
+
+def subset_table(
+    asked: dict[str, tuple[TrainedModels, str]],
+    features: dict[str, np.ndarray],
+    present: dict[str, np.ndarray],
+    labels: np.ndarray,
+    groups=None,
+) -> pd.DataFrame:
+    """How well each model does with each set of parts, the others being held back; all on the rows that have every part.
+
+    Returns a DataFrame with one line a set and model: parts (names joined by " + "), n_parts, model, accuracy and
+    macro_f1 with their 95 % intervals (_low, _high), n_rows. A set of one part has a line "own network" too, of the
+    network trained on that part alone. Without a row that has every part there is no line.
+    """
+    whole = np.all(list(present.values()), axis=0)
+    features, labels = feature_room.take(features, whole), labels[whole]
+    groups = None if groups is None else np.asarray(groups)[whole]
+    lines, answers, sets = [], {}, part_sets(present) if whole.any() else []
+    for chosen in sets:
+        there = {part: np.full(len(labels), part in chosen) for part in present}
+        own = {"own network": (next(iter(asked.values()))[0], chosen[0])} if len(chosen) == 1 else {}
+        for shown, (models, name) in (own | asked).items():
+            lines.append({"parts": " + ".join(chosen), "n_parts": len(chosen), "model": shown})
+            answers[f"{chosen}, {shown}"] = models.predict(features, there, names=[name])[name]
+    columns = [f"{name}{end}" for name in ("accuracy", "macro_f1") for end in ("", "_low", "_high")]
+    scores = score_table(answers, labels, groups).reindex(columns=[*columns, "n_rows"])
+    keys = pd.DataFrame(lines, columns=["parts", "n_parts", "model"])
+    return pd.concat([keys, scores.reset_index(drop=True)], axis=1)
+
+
+def shuffle_audit(
+    asked: dict[str, tuple[TrainedModels, str]],
+    features: dict[str, np.ndarray],
+    present: dict[str, np.ndarray],
+    labels: np.ndarray,
+    *,
+    n_shuffles: int = 10,
+    groups=None,
+    random_state: int = 42,
+) -> pd.DataFrame:
+    """How much accuracy a model loses where one part is another row's (permutation importance; Breiman, 2001).
+
+    All blocks of a part are permuted alike among the rows that have it, and the accuracy is taken on these rows, over
+    ``n_shuffles`` permutations, the same for all models. A model that does not use a part loses nothing.
+
+    Returns a DataFrame with one line a model and part: model, part, n_rows, accuracy, shuffled (mean accuracy over the
+    permutations) with shuffled_low and shuffled_high, drop (accuracy minus shuffled) with drop_low and drop_high. The
+    intervals, 95 %, are over rows (bootstrap). A part that no row has gets no line.
+    """
+    lines = []
+    for part in sorted(present):
+        if not present[part].any():
+            continue
+        own, there = (feature_room.take(arrays, present[part]) for arrays in (features, present))
+        truth = labels[present[part]]
+        random = np.random.default_rng(random_state)
+        orders = [random.permutation(len(truth)) for _ in range(n_shuffles)]
+        for shown, (models, name) in asked.items():
+            right = _right(models, name, own, there, truth)
+            shuffled = np.zeros(len(truth))
+            for order in orders:
+                other = own | feature_room.take(feature_room.blocks_of(own, part), order)
+                shuffled += _right(models, name, other, there, truth)
+            line = {"model": shown, "part": part, "n_rows": len(truth), "accuracy": right.mean()}
+            parted = None if groups is None else np.asarray(groups)[present[part]]
+            shuffled /= n_shuffles
+            values = {"shuffled": shuffled, "drop": right - shuffled}
+            lines.append(line | _means(values, truth, parted))
+    columns = ["model", "part", "n_rows", "accuracy"]
+    columns += [f"{name}{end}" for name in ("shuffled", "drop") for end in ("", "_low", "_high")]
+    return pd.DataFrame(lines, columns=columns)
+
+
+def _right(models: TrainedModels, name: str, features: dict, present: dict, labels: np.ndarray) -> np.ndarray:
+    return models.predict(features, present, names=[name])[name].argmax(axis=1) == labels
+
+
+def _means(values: dict[str, np.ndarray], labels: np.ndarray, groups) -> dict[str, float]:
+    """The mean of each array over rows, with the ends of its bootstrap interval under _low and _high."""
+    sums = resampled_sums(np.column_stack([*values.values(), np.ones(len(labels))]), labels, groups)
+    low, high = percentile_interval(sums[:, :-1] / sums[:, -1:])
+    made = {}
+    for i, (name, own) in enumerate(values.items()):
+        made |= {name: own.mean(), f"{name}_low": low[i], f"{name}_high": high[i]}
+    return made
+
+
+def gate_shares(
+    network: keras.Model, inputs: dict[str, np.ndarray], labels: np.ndarray, label_names: list[str]
+) -> pd.DataFrame:
+    """What share of the signal that enters the joint layers comes through each part's gate, by class.
+
+    ``network``: a feature-level MLP; ``inputs``: as ``model.model_inputs`` returns them; ``labels``: class numbers of
+    shape (n_rows,). Returns a DataFrame of labels by parts, each row summing to 1; NaN where a class has no signal.
+
+    Measured is, for each row and part, the length of what the first joint layer adds up from this part's gated
+    projection, less the mean over the rows that have the part (which tells no rows apart); 0 behind a closed gate.
+    Shares are of the sum over the rows of a class. A large share says that the network listens to the part, not that
+    this does it good: for that, shuffle the part or leave it out.
+    """
+    names = [layer.name for layer in network.layers]
+    if "fusion" not in names:
+        raise ValueError(f"The network joins no parts; expected a feature-level MLP, not one of {names}.")
+    parts = [name.removeprefix("gate_") for name in names if name.startswith("gate_")]
+    gated = keras.Model(network.input, [network.get_layer(f"gate_{part}").output for part in parts])
+    after = network.layers[names.index("fusion") + 1 :]
+    kernel = next(layer for layer in after if isinstance(layer, keras.layers.Dense)).get_weights()[0]
+    lengths, start = {}, 0
+    for i, (part, values) in enumerate(
+        zip(parts, gated.predict(inputs, batch_size=1024, verbose=0), strict=True)
+    ):
+        signal = values @ kernel[start : start + values.shape[1]]
+        there = np.asarray(inputs["present"])[:, i] > 0
+        centre = signal[there].mean(axis=0) if there.any() else 0
+        lengths[part] = np.linalg.norm((signal - centre) * there[:, None], axis=1)
+        start += values.shape[1]
+    sums = (
+        pd.DataFrame(lengths).groupby(np.asarray(labels)).sum().reindex(range(len(label_names)), fill_value=0)
+    )
+    sums = sums.set_axis(pd.Index(label_names, name="label"))
+    return sums.div(sums.sum(axis=1).replace(0, np.nan), axis=0)
+
+
+def ledger(
+    answers: dict[str, np.ndarray],
+    labels: np.ndarray,
+    present: dict[str, np.ndarray],
+    label_names: list[str],
+    *,
+    fusion: str,
+    rows,
+) -> pd.DataFrame:
+    """What each part's own network said of each row, and what the fusion made of it.
+
+    Parameters
+    ----------
+    answers : model name to probabilities of shape (n_rows, n_classes): the network of each part, and the fusion
+    present : part to bools of shape (n_rows,)
+    fusion : name of the fusion among ``answers``
+    rows : what each row is called, shape (n_rows,)
+
+    Returns a DataFrame with one line a row: row, label, a column a part ("right", "wrong" or "missing"), a column
+    says_<part> (the label it chose, "" where it is missing), fusion (the label chosen), confidence, outcome. The
+    outcome is "rescued" where some part was wrong and the fusion is right, "harmed" where some part was right and the
+    fusion is wrong, "right throughout" and "wrong throughout" where all agree, "no part" where the row has none.
+    """
+    names, table = np.array(label_names), {"row": np.asarray(rows), "label": np.array(label_names)[labels]}
+    right = {name: values.argmax(axis=1) == labels for name, values in answers.items()}
+    parts = sorted(present)
+    for part in parts:
+        table[part] = np.where(present[part], np.where(right[part], "right", "wrong"), "missing")
+    for part in parts:
+        table[f"says_{part}"] = np.where(present[part], names[answers[part].argmax(axis=1)], "")
+    some_right = np.any([present[part] & right[part] for part in parts], axis=0)
+    some_wrong = np.any([present[part] & ~right[part] for part in parts], axis=0)
+    rightly = right[fusion]
+    cases = [~(some_right | some_wrong), rightly & some_wrong, ~rightly & some_right, rightly]
+    outcome = np.select(cases, ["no part", "rescued", "harmed", "right throughout"], "wrong throughout")
+    best = answers[fusion]
+    told = {"fusion": names[best.argmax(axis=1)], "confidence": best.max(axis=1), "outcome": outcome}
+    return pd.DataFrame(table | told)
+
+
+def ledger_counts(table: pd.DataFrame, parts) -> pd.DataFrame:
+    """The lines of ``ledger`` counted: one line a pattern of right, wrong and missing parts, the most frequent first.
+
+    Returns a DataFrame indexed by the ``parts`` with rows, fusion_right, fusion_wrong, rescued, harmed.
+    """
+    right, parts = table["fusion"] == table["label"], sorted(parts)
+    flags = {"rows": True, "fusion_right": right, "fusion_wrong": ~right}
+    flags |= {name: table["outcome"] == name for name in ("rescued", "harmed")}
+    counted = table[parts].assign(**flags).groupby(parts).sum().astype(int)
+    return counted.sort_values("rows", ascending=False, kind="stable")

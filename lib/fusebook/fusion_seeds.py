@@ -1,0 +1,149 @@
+"""Is fusion worth it? All models of a run trained once a seed, and one table of their scores.
+
+Notebook 03_train tells the story.
+"""
+
+import numpy as np
+import pandas as pd
+
+from fusebook import features as feature_room
+from fusebook import model as model_room
+from fusebook.bundle import FEATURE_LEVEL, TrainedModels
+from fusebook.comparison import compare_pairs
+from fusebook.evaluate import interval_text, score_table
+from fusebook.fusion import RULES, DecisionFusion
+from fusebook.measures import measures_of_sums, row_columns
+from fusebook.sentences import p_text
+from fusebook.training import fit_mlp, settings
+
+SHOWN = ("accuracy", "macro_f1")
+
+
+def fit_models(
+    features: dict[str, np.ndarray],
+    present: dict[str, np.ndarray],
+    labels: np.ndarray,
+    splits: dict[str, np.ndarray],
+    *,
+    modality_dropout: float = 0.0,
+    patience: int = 3,
+    random_state: int = 42,
+    **given,
+) -> TrainedModels:
+    """Train one MLP a modality and the feature-level MLP, calibrate them, and learn every decision-level fusion.
+
+    Parameters
+    ----------
+    features, present : of all rows, as ``features.encode_rows`` and ``features.present_parts`` return them
+    labels : class numbers of shape (n_rows,); their highest says how many classes there are
+    splits : "train" and "validation" to bools of shape (n_rows,)
+    given : options of ``training.settings``, such as n_ngrams
+
+    Raises ValueError where no training row has one of the modalities.
+    """
+    n_classes, (train, validation) = int(labels.max()) + 1, (splits["train"], splits["validation"])
+    networks = {}
+    for name in [*sorted(present), *([FEATURE_LEVEL] if len(present) > 1 else [])]:
+        joint = name == FEATURE_LEVEL
+        own = features if joint else feature_room.blocks_of(features, name)
+        learn, watch = (rows & (joint | present.get(name, True)) for rows in (train, validation))
+        build, fit = settings(learn.sum(), own, **given)
+        sizes = {block: values.shape[1] for block, values in own.items()}
+        build["modality_dropout"] = modality_dropout
+        networks[name] = model_room.build_mlp(sizes, n_classes, random_state=random_state, **build)
+        inputs = model_room.model_inputs(own, present)
+        learned, watched = ((feature_room.take(inputs, rows), labels[rows]) for rows in (learn, watch))
+        fit_mlp(networks[name], *learned, validation=watched, patience=patience, **fit)
+    trained = TrainedModels(networks, np.bincount(labels[train], minlength=n_classes) / train.sum())
+    watched = feature_room.take(features, validation), feature_room.take(present, validation)
+    trained.calibrate(*watched, labels[validation])
+    if len(present) > 1:
+        votes = trained.predict(*watched, names=sorted(present))
+        for rule in RULES:
+            fusion = DecisionFusion(rule, trained.prior).fit(votes, watched[1], labels[validation])
+            trained.fusions[f"decision-level {rule}"] = fusion
+    return trained
+
+
+def fusion_table(
+    answers: list[dict[str, np.ndarray]], labels: np.ndarray, *, best: str, fusions: list[str], groups=None
+) -> pd.DataFrame:
+    """One line a model: its scores, their spread over seeds, and what each fusion gains over the best single modality.
+
+    Parameters
+    ----------
+    answers : one dict a seed of model name to probabilities of shape (n_rows, n_classes), all of the same test rows.
+        The first is the run's own; a baseline without a seed need not stand in the others
+    best : the model of one modality that the fusions are compared with, chosen on the validation rows
+    fusions : names of the models to compare
+    groups : a group a row, where some belong together
+
+    Returns a DataFrame indexed by model. Of the first seed: accuracy and macro_f1, each with _low and _high (95 %
+    interval over rows, as ``evaluate.score_table`` has it). Over the seeds: the same with _lowest and _highest, and
+    seeds, their number. For ``fusions``: gain in accuracy with gain_low and gain_high (paired interval), gain_lowest
+    and gain_highest (over the seeds), p (McNemar's exact), p_holm (corrected for the number of fusions) and detectable,
+    the smallest gain that so many rows could find (see ``comparison.compare``); NaN elsewhere.
+
+    Raises ValueError where a seed lacks ``best`` or one of ``fusions``.
+    """
+    for made in answers:
+        if missing := {best, *fusions} - set(made):
+            raise ValueError(
+                f"A seed has no {', '.join(sorted(missing))} among {', '.join(made)}; expected {best} and all fusions."
+            )
+    columns = [f"{name}{end}" for name in SHOWN for end in ("", "_low", "_high")]
+    table = score_table(answers[0], labels, groups)[columns].astype(float)
+    seeds = [_points(made, labels).reindex(table.index) for made in answers]
+    for name in SHOWN:
+        by_seed = pd.concat([points[name] for points in seeds], axis=1)
+        table[f"{name}_lowest"], table[f"{name}_highest"] = by_seed.min(axis=1), by_seed.max(axis=1)
+    table["seeds"] = by_seed.notna().sum(axis=1)
+    if not fusions:
+        return table
+    pairs = compare_pairs(answers[0], labels, [(best, name) for name in fusions], groups).set_index("b")
+    gains = [points["accuracy"][fusions] - points["accuracy"][best] for points in seeds]
+    by_seed = pd.concat(gains, axis=1)
+    pairs["lowest"], pairs["highest"] = by_seed.min(axis=1), by_seed.max(axis=1)
+    ends = {end: f"gain_{end}" for end in ("low", "high", "lowest", "highest")}
+    pairs = pairs.rename(columns={"difference": "gain", **ends})
+    return table.join(pairs[["gain", *ends.values(), "p", "p_holm", "detectable"]])
+
+
+def _points(answers: dict[str, np.ndarray], labels: np.ndarray) -> pd.DataFrame:
+    """The measures ``SHOWN`` of each model without intervals."""
+    points = {
+        name: measures_of_sums(row_columns(values, labels).sum(axis=0), values.shape[1])
+        for name, values in answers.items()
+    }
+    return pd.DataFrame(points).T[list(SHOWN)].astype(float)
+
+
+def readable(table: pd.DataFrame) -> pd.DataFrame:
+    """A ``fusion_table`` for people: scores in percent, gains in points, their 95 % intervals in brackets."""
+    made = pd.DataFrame(index=table.index)
+    for name in SHOWN:
+        made[name] = [
+            interval_text(*line) for line in table[[name, f"{name}_low", f"{name}_high"]].to_numpy()
+        ]
+        made[f"{name} over seeds"] = [
+            _range(line[f"{name}_lowest"], line[f"{name}_highest"]) for _, line in table.iterrows()
+        ]
+    if "gain" in table:
+        compared = table[table["gain"].notna()]
+        texts = {
+            "gain, points": [
+                f"{100 * line.gain:+.1f} [{100 * line.gain_low:+.1f}, {100 * line.gain_high:+.1f}]"
+                for line in compared.itertuples()
+            ],
+            "gain over seeds": [
+                _range(line.gain_lowest, line.gain_highest, "+") for line in compared.itertuples()
+            ],
+            "p (Holm)": [p_text(p).removeprefix("p ").removeprefix("= ") for p in compared["p_holm"]],
+            "detectable": [f"{100 * value:.1f}" for value in compared["detectable"]],
+        }
+        made = made.join(pd.DataFrame(texts, index=compared.index)).fillna("–")
+    return made
+
+
+def _range(lowest: float, highest: float, sign: str = "") -> str:
+    return f"{100 * lowest:{sign}.1f} to {100 * highest:{sign}.1f}"
