@@ -3,11 +3,13 @@
 Notebook 02_preprocess tells the story.
 """
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from scipy.fft import dct
 from scipy.ndimage import convolve1d
+from scipy.sparse import csr_array
 
 from fusebook import media
 from fusebook.audio_files import RATE, read_audio
@@ -35,7 +37,13 @@ def log_mel(samples: np.ndarray, n_mels: int = N_MELS) -> np.ndarray:
     padded = np.pad(samples, (0, max(0, _FRAME - len(samples))))
     frames = np.lib.stride_tricks.sliding_window_view(padded, _FRAME)[::_HOP]
     power = np.abs(np.fft.rfft(frames * np.hanning(_FRAME).astype(np.float32), _FFT)) ** 2
-    return 10 * np.log10(power @ mel_filters(n_mels).T + 1e-10)
+    return 10 * np.log10((_sparse_filters(n_mels) @ power.T).T + 1e-10)
+
+
+@lru_cache
+def _sparse_filters(n_mels: int) -> csr_array:
+    """``mel_filters`` without its zeros: a dense product would start BLAS threads beside those that read files."""
+    return csr_array(mel_filters(n_mels))
 
 
 def levelled(bands: np.ndarray) -> np.ndarray:
