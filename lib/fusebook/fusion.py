@@ -6,10 +6,12 @@ Notebook 03_train tells the story. Pure NumPy and scikit-learn; a part that a ro
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold
 
 RULES = ("mean", "product", "weighted", "stacked")
+_STACK_SPREAD = (
+    0.1  # standard deviation expected of the stack's coefficients around those of the product rule
+)
 
 
 class DecisionFusion:
@@ -17,8 +19,12 @@ class DecisionFusion:
 
     mean : the average of the votes
     product : the normalised product of the votes over the class shares (product of experts; Hinton, 2002)
-    weighted : a weighted average of log probabilities, weights learnt on validation rows
-    stacked : logistic regression over all log probabilities (Wolpert, 1992), learnt on validation rows
+    weighted : the same with a weight for each vote as exponent, learnt on validation rows (logarithmic opinion pool;
+        Genest and Zidek, 1986); a vote that is alone in its row is left as it is
+    stacked : multinomial logistic regression over all log probabilities (Wolpert, 1992), learnt on validation rows
+
+    What is learnt leaves a simpler rule only as far as the validation rows say, so that few rows, or rows of a kind, are
+    not learnt by heart: a penalty holds the weights near 1, the product rule, and the regression near the rule weighted.
 
     Parameters
     ----------
@@ -38,20 +44,13 @@ class DecisionFusion:
 
         ``votes``: modality to probabilities of shape (n_rows, n_classes); ``present``: modality to bools of shape
         (n_rows,); ``labels``: class numbers of shape (n_rows,). The rules mean and product learn nothing.
+        Raises ValueError, as ``predict`` does, where a modality has votes or bools only.
         """
         self.names_ = sorted(votes)
-        labels = np.asarray(labels)
-        if self.rule == "weighted":
-            logs, there = self._arrays(votes, present)
-
-            def loss(raw: np.ndarray) -> float:
-                return -np.log(
-                    _pool(logs, there, softmax(raw))[np.arange(len(labels)), labels] + 1e-12
-                ).mean()
-
-            best = minimize(loss, np.zeros(len(self.names_)), method="Nelder-Mead", options={"maxiter": 400})
-            self.weights_ = softmax(best.x)
-        elif self.rule == "stacked":
+        labels = np.asarray(labels, int)
+        if self.rule in ("weighted", "stacked"):
+            self.weights_ = self._weigh(*self._arrays(votes, present), labels)
+        if self.rule == "stacked":
             self.coefficients_, self.intercept_ = self._stack(self._columns(votes, present), labels)
         return self
 
@@ -63,12 +62,20 @@ class DecisionFusion:
         elif self.rule == "product":
             joined = softmax(self._log_prior + self._ratios(logs, there).sum(axis=0), axis=1)
         elif self.rule == "weighted":
-            joined = _pool(logs, there, self.weights_)
+            weights = np.where(there.sum(axis=0) == 1, 1.0, self.weights_[:, None])
+            joined = softmax(
+                self._log_prior + (weights[..., None] * self._ratios(logs, there)).sum(axis=0), axis=1
+            )
         else:
             joined = softmax(self._columns(votes, present) @ self.coefficients_.T + self.intercept_, axis=1)
         return np.where(there.any(axis=0)[:, None], joined, self.prior)
 
     def _arrays(self, votes, present) -> tuple[np.ndarray, np.ndarray]:
+        if missing := [name for name in self.names_ if name not in votes or name not in present]:
+            raise ValueError(
+                f"No votes, or no bools of presence, for {', '.join(missing)}; expected both for each of "
+                f"{', '.join(self.names_)}. Say that a part is missing by bools that are False."
+            )
         logs = np.stack([np.log(np.clip(votes[name], 1e-12, 1)) for name in self.names_])
         return logs, np.stack([np.asarray(present[name], bool) for name in self.names_])
 
@@ -79,20 +86,33 @@ class DecisionFusion:
         """Log of vote over class share. Nought, which is what the shares say, for a missing part and an unlearnt class."""
         return np.where(there[..., None] & (self.prior > 0), logs - self._log_prior, 0.0)
 
+    def _weigh(self, logs: np.ndarray, there: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """The weight of each part; their logs are expected around 0, with a standard deviation of 1."""
+        several = there.sum(axis=0) > 1  # a vote that is alone has no weight to learn
+        ratios, labels = self._ratios(logs, there)[:, several], labels[several]
+
+        def loss(powers: np.ndarray) -> float:
+            joined = self._log_prior + np.tensordot(np.exp(powers), ratios, 1)
+            return (powers**2).sum() / 2 - log_softmax(joined, axis=1)[np.arange(len(labels)), labels].sum()
+
+        return np.exp(minimize(loss, np.zeros(len(ratios)), method="BFGS").x)
+
     def _stack(self, columns: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """One row of coefficients a class, also for two classes and for classes that no validation row has."""
+        """Coefficients of shape (n_classes, n_columns) and intercepts, held near the rule weighted by a penalty."""
         n_classes = len(self.prior)
-        if len(np.unique(labels)) < 2:  # nothing to tell apart: the product rule, which stacking generalises
-            return np.tile(np.eye(n_classes), len(self.names_)), self._log_prior
-        stack = LogisticRegression(C=0.1, max_iter=1000).fit(columns, labels)
-        coefficients, intercept = np.zeros((n_classes, columns.shape[1])), np.full(n_classes, -20.0)
-        if len(stack.classes_) == 2:
-            coefficients[stack.classes_[1]] = stack.coef_[0]
-            intercept[stack.classes_] = 0.0, stack.intercept_[0]
-        else:
-            coefficients[stack.classes_] = stack.coef_
-            intercept[stack.classes_] = stack.intercept_
-        return coefficients, intercept
+        start = np.column_stack(
+            [np.hstack([weight * np.eye(n_classes) for weight in self.weights_]), self._log_prior]
+        )
+        columns, truth = np.column_stack([columns, np.ones(len(columns))]), np.eye(n_classes)[labels]
+
+        def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
+            moved = flat.reshape(start.shape)
+            logs = log_softmax(columns @ (start + moved).T, axis=1)
+            slope = (np.exp(logs) - truth).T @ columns + moved / _STACK_SPREAD**2
+            return (moved**2).sum() / (2 * _STACK_SPREAD**2) - (truth * logs).sum(), slope.ravel()
+
+        found = minimize(loss, np.zeros(start.size), jac=True, method="L-BFGS-B").x.reshape(start.shape)
+        return (start + found)[:, :-1], (start + found)[:, -1]
 
     def to_json(self) -> dict:
         """All that was learnt, as plain lists."""
@@ -132,11 +152,3 @@ def held_out(
 
 def _rows(arrays: dict, chosen: np.ndarray) -> dict:
     return {name: values[chosen] for name, values in arrays.items()}
-
-
-def _pool(logs: np.ndarray, there: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The weighted geometric mean of the votes that are there (logarithmic opinion pool; Genest and Zidek, 1986)."""
-    # A part of hardly any weight still speaks where it is alone.
-    share = np.maximum(weights, 1e-9)[:, None] * there
-    share = share / np.maximum(share.sum(axis=0), 1e-12)
-    return np.exp(log_softmax((logs * share[..., None]).sum(axis=0), axis=1))

@@ -119,31 +119,31 @@ def _points(answers: dict[str, np.ndarray], labels: np.ndarray) -> pd.DataFrame:
 
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:
-    """A ``fusion_table`` for people: scores in percent, gains in points, their 95 % intervals in brackets."""
-    made = pd.DataFrame(index=table.index)
+    """A ``fusion_table`` for people: scores in percent, gains in points, 95 % intervals in brackets, a dash for none."""
+    lines = table.to_dict("records")
+    made = {}
     for name in SHOWN:
         made[name] = [
-            interval_text(*line) for line in table[[name, f"{name}_low", f"{name}_high"]].to_numpy()
+            interval_text(*(line[f"{name}{end}"] for end in ("", "_low", "_high"))) for line in lines
         ]
-        made[f"{name} over seeds"] = [
-            _range(line[f"{name}_lowest"], line[f"{name}_highest"]) for _, line in table.iterrows()
-        ]
+        made[f"{name} over seeds"] = [_range(line, name) if line["seeds"] > 1 else "–" for line in lines]
+    made = pd.DataFrame(made, index=table.index)
     if "gain" in table:
         compared = table[table["gain"].notna()]
-        texts = {
-            "gain, points": [
-                f"{100 * line.gain:+.1f} [{100 * line.gain_low:+.1f}, {100 * line.gain_high:+.1f}]"
-                for line in compared.itertuples()
-            ],
-            "gain over seeds": [
-                _range(line.gain_lowest, line.gain_highest, "+") for line in compared.itertuples()
-            ],
-            "p (Holm)": [p_text(p).removeprefix("p ").removeprefix("= ") for p in compared["p_holm"]],
-            "detectable": [f"{100 * value:.1f}" for value in compared["detectable"]],
-        }
-        made = made.join(pd.DataFrame(texts, index=compared.index)).fillna("–")
+        gains = {name: _gain_texts(line) for name, line in compared.to_dict("index").items()}
+        made = made.join(pd.DataFrame.from_dict(gains, orient="index")).fillna("–")
     return made
 
 
-def _range(lowest: float, highest: float, sign: str = "") -> str:
-    return f"{100 * lowest:{sign}.1f} to {100 * highest:{sign}.1f}"
+def _gain_texts(line: dict) -> dict[str, str]:
+    gain, low, high = (f"{100 * line[f'gain{end}']:+.1f}" for end in ("", "_low", "_high"))
+    return {
+        "gain, points": f"{gain} [{low}, {high}]",
+        "gain over seeds": _range(line, "gain", "+") if line["seeds"] > 1 else "–",
+        "p (Holm)": p_text(line["p_holm"]).removeprefix("p ").removeprefix("= "),
+        "detectable": f"{100 * line['detectable']:.1f}",
+    }
+
+
+def _range(line: dict, name: str, sign: str = "") -> str:
+    return " to ".join(f"{100 * line[f'{name}_{end}']:{sign}.1f}" for end in ("lowest", "highest"))
