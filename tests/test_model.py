@@ -1,10 +1,8 @@
-"""The MLP: its layers and outputs against NumPy, its training against scikit-learn's scores, its file against strangers."""
+"""The MLP: its layers and outputs against NumPy and SciPy, its file against strangers. Training has its own tests."""
 
 import numpy as np
 import pytest
 from scipy.special import expit, softmax
-from sklearn.datasets import make_blobs
-from sklearn.metrics import accuracy_score, log_loss
 
 from fusebook import model as models
 from fusebook import training
@@ -23,11 +21,6 @@ def dense(network, name):
 
 def dense_layers(network):
     return [layer for layer in network.layers if isinstance(layer, keras.layers.Dense)]
-
-
-def blobs(n_rows, *, seed=0, spread=1.0):
-    points, labels = make_blobs(n_rows, 4, centers=np.eye(3, 4) * 6, cluster_std=spread, random_state=seed)
-    return {"text": points.astype(np.float32)}, labels
 
 
 # --- Building -----------------------------------------------------------------------------------------
@@ -221,130 +214,6 @@ def test_a_network_with_modality_dropout_is_saved_and_read_in_safe_mode(joint, t
     assert read.get_layer("modality_dropout").rate == 0.4
     inputs = models.model_inputs(features, present)
     np.testing.assert_array_equal(models.predict(read, inputs), models.predict(network, inputs))
-
-
-# --- Fitting ------------------------------------------------------------------------------------------
-
-
-def test_it_learns_what_can_be_learnt():
-    inputs, labels = blobs(300)
-    new, new_labels = blobs(200, seed=1)
-    network = models.build_mlp({"text": 4}, 3, hidden=[20, 10], learning_rate=0.01)
-    history = training.fit_mlp(network, inputs, labels, validation=blobs(60, seed=2), epochs=8)
-    assert accuracy_score(new_labels, models.predict(network, new).argmax(axis=1)) > 0.95
-    assert list(history.index) == list(range(1, len(history) + 1)) and history.index.name == "epoch"
-    assert set(history) == {"loss", "accuracy", "val_loss", "val_accuracy"}
-    assert history["loss"].iloc[-1] < history["loss"].iloc[0]
-
-
-def test_the_history_is_what_scikit_learn_computes():
-    """A learning rate of 0 leaves the weights alone; an uneven last batch and call must not change the mean."""
-    (inputs, labels), (watched, watched_labels) = blobs(34), blobs(37, seed=1)
-    network = models.build_mlp(
-        {"text": 4}, 3, hidden=[5], activations=["relu"], optimizer="sgd", learning_rate=0.0
-    )
-    history = training.fit_mlp(
-        network, inputs, labels, validation=(watched, watched_labels), epochs=1, batch_size=3
-    )
-    for rows, true, prefix in ((inputs, labels, ""), (watched, watched_labels, "val_")):
-        made = models.predict(network, rows)
-        assert history[f"{prefix}loss"].iloc[0] == pytest.approx(
-            log_loss(true, made, labels=[0, 1, 2]), abs=1e-4
-        )
-        assert history[f"{prefix}accuracy"].iloc[0] == pytest.approx(
-            accuracy_score(true, made.argmax(axis=1))
-        )
-
-
-def test_one_step_of_sgd_is_the_gradient_step():
-    inputs, labels = blobs(16)
-    network = models.build_mlp(
-        {"text": 4}, 3, hidden=[5], activations=["tanh"], optimizer="sgd", learning_rate=0.5
-    )
-    (w1, b1), (w2, b2) = [dense(network, layer.name) for layer in dense_layers(network)]
-    hidden = np.tanh(inputs["text"] @ w1 + b1)
-    error = (softmax(hidden @ w2 + b2, axis=1) - np.eye(3)[labels]) / 16  # gradient at the last layer's sums
-    back = (error @ w2.T) * (1 - hidden**2)
-    training.fit_mlp(network, inputs, labels, validation=(inputs, labels), epochs=1, batch_size=16)
-    (v1, c1), (v2, c2) = [dense(network, layer.name) for layer in dense_layers(network)]
-    np.testing.assert_allclose(v2, w2 - 0.5 * hidden.T @ error, atol=1e-5)
-    np.testing.assert_allclose(c2, b2 - 0.5 * error.sum(axis=0), atol=1e-5)
-    np.testing.assert_allclose(v1, w1 - 0.5 * inputs["text"].T.astype(float) @ back, atol=1e-5)
-    np.testing.assert_allclose(c1, b1 - 0.5 * back.sum(axis=0), atol=1e-5)
-
-
-@pytest.fixture(scope="module")
-def by_heart():
-    """Fits to random labels, where the validation loss soon rises: patience to history, network and validation loss."""
-    rng = np.random.default_rng(3)
-    inputs, labels = {"text": rng.normal(size=(64, 10)).astype(np.float32)}, rng.integers(0, 3, 64)
-    watched = {"text": rng.normal(size=(32, 10)).astype(np.float32)}, rng.integers(0, 3, 32)
-    fits = {}
-    for patience in (0, 2):
-        network = models.build_mlp({"text": 10}, 3, hidden=[30], activations=["relu"], learning_rate=0.02)
-        history = training.fit_mlp(network, inputs, labels, validation=watched, epochs=12, patience=patience)
-        fits[patience] = (
-            history,
-            network,
-            log_loss(watched[1], models.predict(network, watched[0]), labels=range(3)),
-        )
-    return fits
-
-
-@pytest.mark.parametrize("patience", [0, 2])
-def test_the_best_weights_come_back(by_heart, patience):
-    history, _, loss = by_heart[patience]
-    assert history["val_loss"].idxmin() < len(history), "else the case shows nothing"
-    assert loss == pytest.approx(history["val_loss"].min(), abs=1e-4)
-
-
-def test_patience_counts_epochs_after_the_best(by_heart):
-    history, _, _ = by_heart[2]
-    assert len(history) == history["val_loss"].idxmin() + 2 < 12
-
-
-def test_patience_0_never_stops_early(by_heart):
-    assert len(by_heart[0][0]) == 12
-
-
-def test_the_same_seed_gives_the_same_weights():
-    def weights(seed):
-        inputs, labels = blobs(40)
-        network = models.build_mlp({"text": 4}, 3, hidden=[5], activations=["relu"], random_state=seed)
-        training.fit_mlp(network, inputs, labels, validation=(inputs, labels), epochs=2, batch_size=8)
-        return np.concatenate([part.ravel() for part in network.get_weights()])
-
-    first = weights(1)
-    np.random.default_rng().random()
-    np.testing.assert_array_equal(first, weights(1))
-    assert np.abs(first - weights(2)).max() > 0.01
-
-
-@pytest.mark.parametrize("n_rows", [20, 200], ids=["in the last step", "before the last step"])
-def test_divergence_is_an_error(n_rows):
-    """The loss of an epoch is summed before its last step: weights that this step broke show in validation alone."""
-    inputs, labels = blobs(n_rows)
-    layers = {"hidden": [5], "activations": ["relu"]}
-    network = models.build_mlp({"text": 4}, 3, optimizer="sgd", learning_rate=1e38, **layers)
-    with pytest.raises(FloatingPointError, match=r"diverged in epoch \d+.*smaller learning_rate"):
-        training.fit_mlp(network, inputs, labels, validation=(inputs, labels), epochs=1)
-
-
-def test_without_validation_rows_the_training_rows_are_watched():
-    inputs, labels = blobs(50)
-    network = models.build_mlp({"text": 4}, 3, hidden=[5], activations=["relu"])
-    none = {"text": inputs["text"][:0]}, labels[:0]
-    history = training.fit_mlp(network, inputs, labels, validation=none, epochs=2)
-    assert history["val_loss"].iloc[-1] == pytest.approx(
-        log_loss(labels, models.predict(network, inputs)), abs=1e-4
-    )
-
-
-def test_without_training_rows_it_says_so():
-    inputs, labels = blobs(5)
-    network = models.build_mlp({"text": 4}, 3)
-    with pytest.raises(ValueError, match="No rows to train on"):
-        training.fit_mlp(network, {"text": inputs["text"][:0]}, labels[:0], validation=(inputs, labels))
 
 
 # --- Saving -------------------------------------------------------------------------------------------

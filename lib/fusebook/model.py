@@ -113,9 +113,14 @@ def build_mlp(
     Raises
     ------
     ValueError
-        Where ``hidden`` and ``activations`` differ in length or are empty, or Keras does not know a name.
+        Where ``hidden`` and ``activations`` differ in length or are empty, Keras does not know a name, or a bag is to be
+        read without ``n_ngrams``.
     """
     _check_layers(hidden, activations)
+    if "text_ngrams" in input_sizes and n_ngrams < 1:
+        raise ValueError(
+            f"n_ngrams is {n_ngrams}; expected the columns of the bag, such as encoder.bag_.n_ngrams_."
+        )
     rule = _optimizer(optimizer, learning_rate)
     keras.utils.set_random_seed(random_state)
     inputs = {
@@ -210,9 +215,9 @@ def predict(model: keras.Model, inputs: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def save_model(model: keras.Model, path: Path) -> None:
-    """Write ``model`` as .keras, whole."""
+    """Write ``model`` as .keras, whole, but without the optimiser's memory, which would treble the file."""
     with runs.replacing(path) as beside:
-        model.save(beside)
+        keras.Model(model.input, model.output).save(beside)
 
 
 def load_model(path: Path) -> keras.Model:

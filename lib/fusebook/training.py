@@ -36,7 +36,7 @@ def settings(n_rows: int, blocks: Collection[str], **given) -> tuple[dict, dict]
         build = {"hidden": [100, 50], "dropout": 0.0, "learning_rate": 0.001}
         fit = {"epochs": 10, "batch_size": 32, "label_smoothing": 0.0, "falling": False}
     given = {name: value for name, value in given.items() if value}
-    fit |= {name: given.pop(name) for name in fit if name in given}
+    fit |= {name: given.pop(name) for name in (*fit, "patience") if name in given}
     build |= given
     return {"activations": ["relu"] * len(build["hidden"]), **build}, fit
 
@@ -74,10 +74,12 @@ def fit_mlp(
     Raises
     ------
     ValueError
-        Where there are no rows to train on.
+        Where there are no rows to train on, or ``epochs`` or ``batch_size`` is below 1.
     FloatingPointError
         Where a loss is not a number: training has diverged.
     """
+    if epochs < 1 or batch_size < 1:
+        raise ValueError(f"epochs is {epochs} and batch_size {batch_size}; expected at least 1 of each.")
     if not len(labels):
         raise ValueError("No rows to train on; expected at least one. Leave out a modality that none has.")
     random = np.random.default_rng(int(keras.random.randint((), 0, 2**31 - 1)))
