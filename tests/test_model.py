@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from scipy.sparse import coo_array
 from scipy.special import expit, softmax
 
 from fusebook import model as models
 from fusebook import training
 
-keras = models.keras  # imported through fusebook, which chooses Keras's backend
+keras, jax = models.keras, training.jax  # imported through fusebook, which chooses backend and cache
 
 
 def relu(values):
@@ -132,6 +133,166 @@ def test_optimizers_get_their_settings(name, expected, momentum):
     optimizer = models.build_mlp({"text": 3}, 2, optimizer=name, learning_rate=0.25).optimizer
     assert float(optimizer.learning_rate.numpy()) == 0.25
     assert type(optimizer).__name__ == expected and getattr(optimizer, "momentum", None) == momentum
+
+
+# --- N-grams ------------------------------------------------------------------------------------------
+
+BLOCKS = {"text": 4, "text_ngrams": 7, "text_weights": 7}
+BAG = {"text_ngrams": 7, "text_weights": 7}
+N_NGRAMS = 40
+
+
+def bags(n_rows, width=7, seed=0):
+    """The blocks of a bag (an n-gram may come twice, and rows are filled up), and the sparse matrix that they stand for."""
+    rng = np.random.default_rng(seed)
+    numbers = rng.integers(0, N_NGRAMS, (n_rows, width)).astype(np.int32)
+    weights = rng.random((n_rows, width)).astype(np.float32)
+    filled_up = np.arange(width) >= rng.integers(0, width + 1, n_rows)[:, None]
+    numbers[filled_up], weights[filled_up] = 0, 0
+    rows = np.repeat(np.arange(n_rows), width)
+    matrix = coo_array((weights.ravel(), (rows, numbers.ravel())), (n_rows, N_NGRAMS)).tocsr()
+    return {"text_ngrams": numbers, "text_weights": weights}, matrix
+
+
+def bag_layer(units=5, seed=0):
+    """A layer with random weights, also in its bias."""
+    layer = models.EmbeddingBag(N_NGRAMS, units)
+    layer.build([(None, 7), (None, 7)])
+    rng = np.random.default_rng(seed)
+    layer.set_weights([rng.normal(size=(N_NGRAMS, units)), rng.normal(size=units)])
+    return layer
+
+
+def test_a_bag_is_a_sparse_matrix_product():
+    blocks, matrix = bags(60)
+    layer = bag_layer()
+    table, bias = (np.asarray(part) for part in layer.get_weights())
+    made = layer(list(blocks.values()))
+    np.testing.assert_allclose(made, matrix @ table + bias, atol=1e-5)
+    assert tuple(made.shape) == (60, 5) == layer.compute_output_shape([(60, 7), (60, 7)])
+    assert (matrix.sum(axis=1) == 0).any(), "else no row is empty"
+
+
+def test_its_gradient_is_that_of_a_dense_layer_over_the_whole_bag():
+    """Of a loss that is not linear; so that an n-gram that comes twice in a row, and column 0, have to be right."""
+    blocks, matrix = bags(60)
+    layer, whole = bag_layer(), keras.layers.Dense(5)
+    whole.build((None, N_NGRAMS))
+    weights = [jax.numpy.asarray(part) for part in layer.get_weights()]
+
+    def loss(weights, layer, inputs):
+        made, _ = layer.stateless_call(weights, [], inputs)
+        return jax.numpy.tanh(made).sum() + (made**2).mean()
+
+    ours = jax.grad(loss)(weights, layer, list(blocks.values()))
+    expected = jax.grad(loss)(weights, whole, matrix.toarray())
+    for got, wanted in zip(ours, expected, strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
+    unseen = np.setdiff1d(np.arange(N_NGRAMS), matrix.indices)
+    assert not np.asarray(ours[0])[unseen].any()
+
+
+def test_the_network_is_small_at_first_and_the_same_with_the_same_seed():
+    one, same, other = (models.build_mlp(BAG, 3, n_ngrams=N_NGRAMS, random_state=seed) for seed in (1, 1, 2))
+    tables = [np.asarray(network.get_layer("bag").table) for network in (one, same, other)]
+    assert tables[0].shape == (N_NGRAMS, 100) and 0.04 < np.abs(tables[0]).max() <= 0.05
+    np.testing.assert_array_equal(tables[0], tables[1])
+    assert np.abs(tables[0] - tables[2]).max() > 0.01
+
+
+def sums_of_text(network, inputs, matrix):
+    """What the text's first layer adds up, by SciPy: over its bag, and over the dense numbers where it reads them."""
+    (bag,) = [layer for layer in network.layers if isinstance(layer, models.EmbeddingBag)]
+    table, bias = dense(network, bag.name)
+    beside = [layer.name for layer in dense_layers(network) if not layer.use_bias]
+    assert len(beside) == ("text" in inputs)
+    return matrix @ table + bias + sum(inputs["text"] @ dense(network, name)[0] for name in beside)
+
+
+@pytest.mark.parametrize("sizes", [BAG, BLOCKS], ids=["bag alone", "bag and dense"])
+def test_text_alone_computes_what_scipy_computes(sizes):
+    inputs, matrix = bags(1500)  # more than one batch
+    if "text" in sizes:
+        inputs["text"] = np.random.default_rng(1).normal(size=(1500, 4)).astype(np.float32)
+    network = models.build_mlp(sizes, 3, hidden=[6, 5], activations=["tanh", "relu"], n_ngrams=N_NGRAMS)
+    (w2, b2), (w3, b3) = [dense(network, layer.name) for layer in dense_layers(network)[-2:]]
+    hidden = np.tanh(sums_of_text(network, inputs, matrix))
+    expected = softmax(relu(hidden @ w2 + b2) @ w3 + b3, axis=1)
+    inputs = models.model_inputs(inputs, {"text": np.ones(1500, bool)})
+    assert list(inputs) == sorted(sizes)
+    np.testing.assert_allclose(models.predict(network, inputs), expected, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def three():
+    """A network over sound, picture, and text with its bag; rows of which some lack parts; the matrix of the bag."""
+    rng = np.random.default_rng(2)
+    blocks, matrix = bags(50)
+    sizes = {**BLOCKS, "image": 3, "audio": 2}
+    features = {
+        n: rng.normal(size=(50, size)).astype(np.float32) for n, size in sizes.items() if n not in BAG
+    }
+    present = {name: rng.random(50) < 0.6 for name in ("audio", "image", "text")}
+    network = models.build_mlp(sizes, 3, hidden=[6], activations=["relu"], n_ngrams=N_NGRAMS)
+    return network, features | blocks, present, matrix
+
+
+def test_three_modalities_compute_what_scipy_computes(three):
+    network, features, present, matrix = three
+    parts = []
+    for name in ("audio", "image"):
+        weights, bias = dense(network, f"project_{name}")
+        parts.append(features[name] @ weights + bias)
+    parts.append(sums_of_text(network, features, matrix))
+    names = ("audio", "image", "text")
+    joined = [relu(sums) * present[name][:, None] for name, sums in zip(names, parts, strict=True)]
+    (w1, b1), (w2, b2) = dense(network, dense_layers(network)[-2].name), dense(network, "class")
+    expected = softmax(relu(np.hstack(joined) @ w1 + b1) @ w2 + b2, axis=1)
+    inputs = models.model_inputs(features, present)
+    assert list(inputs) == ["audio", "image", "text", "text_ngrams", "text_weights", "present"]
+    np.testing.assert_allclose(models.predict(network, inputs), expected, atol=1e-5)
+
+
+def test_a_missing_text_has_no_influence(three):
+    network, features, present, _ = three
+    other, gone = bags(50, seed=9)[0] | {"text": features["text"] * -7 + 3}, ~present["text"]
+    changed = features | {n: np.where(gone[:, None], values, features[n]) for n, values in other.items()}
+    before, after = (
+        models.predict(network, models.model_inputs(made, present)) for made in (features, changed)
+    )
+    np.testing.assert_array_equal(before, after)
+    there = present | {"text": np.ones(50, bool)}
+    seen = [models.predict(network, models.model_inputs(made, there))[gone] for made in (features, changed)]
+    assert np.abs(seen[0] - seen[1]).max() > 0.001, "else the text has no influence at all"
+
+
+@pytest.mark.parametrize("sizes", [BAG, {**BLOCKS, "audio": 2}])
+def test_a_bag_without_its_columns_is_told(sizes):
+    with pytest.raises(ValueError, match="n_ngrams is 0; expected the columns of the bag"):
+        models.build_mlp(sizes, 3)
+
+
+def test_a_network_with_a_bag_is_saved_and_read_in_safe_mode(three, tmp_path):
+    network, features, present, _ = three
+    models.save_model(network, tmp_path / "three.keras")
+    read = models.load_model(tmp_path / "three.keras")
+    layer = read.get_layer("project_text_bag")
+    assert (layer.n_ngrams, layer.units) == (N_NGRAMS, 6)
+    inputs = models.model_inputs(features, present)
+    np.testing.assert_array_equal(models.predict(read, inputs), models.predict(network, inputs))
+
+
+def test_a_trained_network_is_saved_without_the_optimisers_memory(tmp_path):
+    """Adam keeps two numbers for each weight: with them the file would be three times as long."""
+    inputs, _ = bags(20)
+    network = models.build_mlp(BAG, 3, hidden=[64], activations=["relu"], n_ngrams=2000)
+    models.save_model(network, tmp_path / "new.keras")
+    training.fit_mlp(network, inputs, np.arange(20) % 3, validation=(inputs, np.arange(20) % 3), epochs=2)
+    models.save_model(network, tmp_path / "trained.keras")
+    sizes = [(tmp_path / name).stat().st_size for name in ("new.keras", "trained.keras")]
+    assert sizes[1] < 1.1 * sizes[0]
+    read = models.load_model(tmp_path / "trained.keras")
+    np.testing.assert_array_equal(models.predict(read, inputs), models.predict(network, inputs))
 
 
 # --- Modality dropout ---------------------------------------------------------------------------------
