@@ -46,7 +46,9 @@ def subset_table(
             lines.append({"parts": " + ".join(chosen), "n_parts": len(chosen), "model": shown})
             answers[f"{chosen}, {shown}"] = models.predict(features, there, names=[name])[name]
     columns = [f"{name}{end}" for name in ("accuracy", "macro_f1") for end in ("", "_low", "_high")]
-    scores = score_table(answers, labels, groups).reindex(columns=[*columns, "n_rows"])
+    scores = (
+        score_table(answers, labels, groups).reindex(columns=[*columns, "n_rows"]).astype({"n_rows": int})
+    )
     keys = pd.DataFrame(lines, columns=["parts", "n_parts", "model"])
     return pd.concat([keys, scores.reset_index(drop=True)], axis=1)
 

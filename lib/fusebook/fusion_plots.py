@@ -6,6 +6,8 @@ import pandas as pd
 
 from fusebook.plots import COLOURS, INK, plot_parts
 
+_REFERENCE = "own network"  # drawn in ink: what ``fusion_audit.subset_table`` compares the models with
+
 
 def plot_subsets(table: pd.DataFrame, *, ax=None, title: str = ""):
     """Accuracy and its 95 % interval by set of parts, a colour a model; ``table`` is ``fusion_audit.subset_table``'s."""
@@ -59,17 +61,20 @@ def _axes(ax, height: float):
 def _dots(table: pd.DataFrame, by: str, measure: str, ax, title: str, xlabel: str):
     """A dot with its interval for each line of ``table``: groups of ``by`` from top to bottom, a colour a model."""
     groups, models = list(table[by].unique()), list(table["model"].unique())
-    ax = _axes(ax, 1.0 + (0.16 + 0.17 * len(models)) * len(groups))
+    # A model has one colour in all figures, whether or not networks of one part stand beside it.
+    colours = iter(COLOURS * len(models))
+    colours = {model: INK if model == _REFERENCE else next(colours) for model in models}
+    ax = _axes(ax, 1.0 + (0.16 + 0.17 * max(len(models), 2)) * max(len(groups), 1))
     for i, model in enumerate(models):
         lines = table[table["model"] == model]
         places = lines[by].map(groups.index) + 0.7 * ((i + 0.5) / len(models) - 0.5)
         value, low, high = (100 * lines[f"{measure}{end}"] for end in ("", "_low", "_high"))
         ax.errorbar(
             value, places, xerr=[value - low, high - value], fmt="o", capsize=3, label=model,
-            color=COLOURS[i % len(COLOURS)], markersize=5,
+            color=colours[model], markersize=5,
         )  # fmt: skip
     ax.set_yticks(range(len(groups)), groups)
-    ax.set_ylim(len(groups) - 0.5, -0.5)
+    ax.set_ylim(max(len(groups), 1) - 0.5, -0.5)
     if models:
         ax.legend(fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
     ax.grid(axis="x", alpha=0.25)
