@@ -8,7 +8,7 @@ import pytest
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
-from sklearn.model_selection import KFold
+from sklearn.model_selection import GroupKFold
 
 from fusebook.fusion import RULES, DecisionFusion, held_out
 
@@ -303,7 +303,7 @@ def test_an_unknown_rule_is_named():
 def test_held_out_answers_come_from_other_folds(rule):
     votes, present, labels, prior = case(60)
     made = held_out(rule, prior, votes, present, labels, folds=4, random_state=7)
-    for learn, answer in KFold(4, shuffle=True, random_state=7).split(labels):
+    for learn, answer in GroupKFold(4, shuffle=True, random_state=7).split(labels, groups=range(60)):
 
         def rows(arrays, chosen):
             return {name: values[chosen] for name, values in arrays.items()}
@@ -312,6 +312,21 @@ def test_held_out_answers_come_from_other_folds(rule):
         np.testing.assert_array_equal(
             made[answer], fusion.predict(rows(votes, answer), rows(present, answer))
         )
+
+
+@every_rule
+def test_copies_of_a_row_are_held_out_together(rule):
+    """The label of a copy tells nothing of the row; only other groups' labels do."""
+    votes, present, labels, prior = case(40)
+    votes, present = ({n: np.concatenate([v, v]) for n, v in arrays.items()} for arrays in (votes, present))
+    labels, groups = np.concatenate([labels, labels]), np.tile(np.arange(40), 2)
+    made = held_out(rule, prior, votes, present, labels, groups=groups)
+    np.testing.assert_array_equal(made[:40], made[40:])
+    for i in (0, 23):
+        other = np.where(groups == i, (labels + 1) % 3, labels)
+        np.testing.assert_array_equal(held_out(rule, prior, votes, present, other, groups=groups)[i], made[i])
+    one = held_out(rule, prior, votes, present, labels, groups=np.zeros(80))
+    np.testing.assert_array_equal(one, np.tile(prior, (80, 1)))
 
 
 @every_rule

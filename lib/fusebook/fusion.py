@@ -6,7 +6,7 @@ Notebook 03_train tells the story. Pure NumPy and scikit-learn; a part that a ro
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
-from sklearn.model_selection import KFold
+from sklearn.model_selection import GroupKFold
 
 RULES = ("mean", "product", "weighted", "stacked")
 _STACK_SPREAD = (
@@ -132,19 +132,31 @@ class DecisionFusion:
 
 
 def held_out(
-    rule: str, prior, votes: dict, present: dict, labels, *, folds: int = 5, random_state: int = 42
+    rule: str,
+    prior,
+    votes: dict,
+    present: dict,
+    labels,
+    *,
+    groups=None,
+    folds: int = 5,
+    random_state: int = 42,
 ) -> np.ndarray:
     """Joined probabilities of rows that the rule has not learnt from, by k-fold: what to choose a rule by.
 
-    Arguments as for ``DecisionFusion.fit``. Returns an array of shape (n_rows, n_classes). A single row, which leaves
-    none to learn from, gets the class shares.
+    Arguments as for ``DecisionFusion.fit``; ``groups``, a group a row where some belong together (copies of one text),
+    are never parted. Returns an array of shape (n_rows, n_classes). A single row or group, which leaves none to learn
+    from, gets the class shares.
     """
     labels = np.asarray(labels)
+    groups = np.arange(len(labels)) if groups is None else np.asarray(groups)
     result = np.tile(np.asarray(prior, np.float64), (len(labels), 1))
-    if len(labels) < 2:
+    folds = min(folds, len(np.unique(groups)))
+    if folds < 2:
         return result
-    parts = KFold(min(folds, len(labels)), shuffle=True, random_state=random_state)
-    for learn, answer in parts.split(labels):
+    for learn, answer in GroupKFold(folds, shuffle=True, random_state=random_state).split(
+        labels, groups=groups
+    ):
         fusion = DecisionFusion(rule, prior).fit(_rows(votes, learn), _rows(present, learn), labels[learn])
         result[answer] = fusion.predict(_rows(votes, answer), _rows(present, answer))
     return result

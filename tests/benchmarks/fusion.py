@@ -1,0 +1,212 @@
+"""Is fusion worth it on real data? Writes reports/benchmarks/fusion.json.
+
+Digit pairs: each spoken digit of FSDD with a handwritten one of MNIST of the same class, under so much noise that
+neither suffices alone. The speakers of training, validation and test rows differ. (Two sets that are not compatible
+bear the name AV-MNIST; this is neither.) Tweets: 4,000 texts with their pictures and a sentiment (a part of MVSA; Niu
+and others, 2016), split so that copies of a text or a picture stay together.
+
+All models are trained with three seeds and judged on the same test rows; scores are of the first seed, with intervals
+over rows. Gains are over the modality that is best on the test rows: with hindsight, so the hardest to beat. Needs the
+data folder beside the project (FUSEBOOK_DATA names another); what is absent is skipped with a line that says so.
+"""
+
+import os
+import sys
+import tarfile
+from itertools import product
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pandas as pd
+import rows
+from PIL import Image
+
+from fusebook import audio, evaluate, fetch, fusion, fusion_audit, fusion_seeds, image, splits, text
+from fusebook.bundle import FEATURE_LEVEL
+from fusebook.features import encode_rows, present_parts, take
+
+DATA = Path(os.environ.get("FUSEBOOK_DATA", Path(__file__).parents[3] / "shared" / "data"))
+SPEAKERS = {
+    "nicolas": "validation",
+    "theo": "test",
+    "yweweler": "test",
+}  # the last in the alphabet; others train
+NOISE = 170  # standard deviation of the noise on a handwritten digit, of 255
+SEEDS, RATE = (0, 1, 2), 0.5  # of the networks; of modality dropout
+DECISIONS = [f"decision-level {rule}" for rule in fusion.RULES]
+
+
+# --- The two sets -------------------------------------------------------------------------------------
+
+
+def read_digit_pairs(folder: Path) -> pd.DataFrame:
+    """One row a spoken digit: audio, image (a noisy one of its class, none twice), text (none), label, split."""
+    facts, read = fetch.datasets.read_facts(), {}
+    for name in ("fsdd", "mnist"):
+        table = Path(fetch.fetch_dataset(name, facts[name], folder, copy=DATA / name)["table"])
+        read[name] = pd.read_csv(table, dtype=str)
+        column = next(iter(facts[name]["columns"]))
+        read[name][column] = [str(table.parent / path) for path in read[name][column]]
+    random, pairs = np.random.default_rng(42), read["fsdd"].assign(text="", image="")
+    for label, chosen in pairs.groupby("label").groups.items():
+        pool = read["mnist"].loc[read["mnist"]["label"] == label, "image"]
+        pairs.loc[chosen, "image"] = random.choice(pool, len(chosen), replace=False)
+    for path in pairs["image"]:
+        pixels = np.asarray(Image.open(path), float)
+        noisy = np.clip(pixels + random.normal(0, NOISE, pixels.shape), 0, 255)
+        Image.fromarray(noisy.astype(np.uint8)).save(path)
+    pairs["split"] = pairs["speaker"].map(SPEAKERS).fillna("train")
+    return pairs[["text", "image", "audio", "label", "split"]].assign(group=range(len(pairs)))
+
+
+def read_tweets(folder: Path) -> pd.DataFrame:
+    """One row a tweet: text, image, audio (none), label, split by group of copies, and the group."""
+    with tarfile.open(DATA / "tweets" / "tweets.tar.gz") as archive:
+        archive.extractall(folder, filter="data")
+    table = pd.read_csv(next(folder.rglob("tweets.csv")), dtype=str, keep_default_na=False).assign(audio="")
+    table["image"] = [str(next(folder.rglob("images")).parent / path) for path in table["image"]]
+    table["group"] = image.find_duplicates(
+        table["image"].tolist(), splits.find_duplicates(list(table["text"]))
+    )
+    table["split"] = splits.split_rows(table["label"], table["group"])
+    return table
+
+
+def encode(table: pd.DataFrame, labels: np.ndarray, **options) -> tuple[dict, dict, dict]:
+    """Features, present parts, and options of the networks; everything learnt on the training rows."""
+    train, watch = ((table["split"] == name).to_numpy() for name in ("train", "validation"))
+    learn = {part: table.loc[train, part].tolist() for part in ("audio", "image", "text")}
+    watched = table.loc[watch, "image"].tolist(), labels[watch]
+    encoders, given = {"image": image.ImageEncoder(**options)}, {}
+    encoders["image"].fit(learn["image"], labels[train], validation=watched)
+    if any(learn["audio"]):
+        encoders["audio"] = audio.AudioEncoder().fit(learn["audio"])
+    if any(learn["text"]):
+        encoders["text"] = text.TextEncoder().fit(learn["text"], labels[train])
+        given["n_ngrams"] = encoders["text"].bag_.n_ngrams_
+    return encode_rows(table, encoders), present_parts(table, list(encoders)), given
+
+
+# --- What is measured ---------------------------------------------------------------------------------
+
+
+def measure(name: str, table: pd.DataFrame, **options) -> list[dict]:
+    """All models' scores, gains, what an oracle would gain, what is lost without a part or with a shuffled one."""
+    labels = pd.factorize(table["label"], sort=True)[0]
+    features, present, given = encode(table, labels, **options)
+    split = {part: (table["split"] == part).to_numpy() for part in ("train", "validation", "test")}
+    fits = [
+        {
+            rate: fusion_seeds.fit_models(
+                features, present, labels, split, modality_dropout=rate, random_state=seed, **given
+            )
+            for rate in (0.0, RATE)
+        }
+        for seed in SEEDS
+    ]
+    test = take(features, split["test"]), take(present, split["test"]), labels[split["test"]]
+    groups = table.loc[split["test"], "group"].to_numpy()
+    answers = [fit[RATE].predict(*test[:2]) for fit in fits]
+    best = max(present, key=lambda part: (answers[0][part].argmax(axis=1) == test[2]).mean())
+    prior = evaluate.majority_probabilities(labels[split["train"]], len(test[2]), int(labels.max()) + 1)
+    joined = [{"majority": prior, **answers[0]}, *answers[1:]]
+    scores = fusion_seeds.fusion_table(
+        joined, test[2], best=best, fusions=[FEATURE_LEVEL, *DECISIONS], groups=groups
+    )
+    print(name, fusion_seeds.readable(scores).to_string(), sep="\n")
+    made = score_rows(name, scores, best) + oracle_rows(name, answers[0], scores, prior[0], test[2], present)
+    return made + missing_rows(name, fits, test) + shuffle_rows(name, fits[0][RATE], test, groups)
+
+
+def score_rows(name: str, scores: pd.DataFrame, best: str) -> list[dict]:
+    made = []
+    for model, line in scores.iterrows():
+        for key in ("accuracy", "macro_f1"):
+            made.append(rows.row(name, model, key, *(line[f"{key}{end}"] for end in ("", "_low", "_high"))))
+            if line["seeds"] > 1:
+                ends = [line[f"{key}_lowest"], line[f"{key}_highest"]]
+                made.append(
+                    rows.row(
+                        name,
+                        model,
+                        f"{key}, middle of {line['seeds']:.0f} seeds",
+                        float(np.mean(ends)),
+                        *ends,
+                    )
+                )
+        if not np.isnan(line["gain"]):
+            ends = [line["gain"], line["gain_low"], line["gain_high"]]
+            made.append(rows.row(name, model, f"gain over {best}", *ends))
+            made.append(rows.row(name, model, "p, Holm", line["p_holm"]))
+            made.append(rows.row(name, model, "detectable gain", line["detectable"]))
+    return made
+
+
+def oracle_rows(name: str, answers: dict, scores: pd.DataFrame, prior, labels, present: dict) -> list[dict]:
+    """The best accuracy that any weights from 0 to 2 in the product rule reach on the test rows, less the best fusion's."""
+    ratios = [np.log(np.clip(answers[part], 1e-12, 1)) - np.log(prior) for part in sorted(present)]
+    joined = [
+        np.log(prior) + sum(weight * ratio for weight, ratio in zip(weights, ratios, strict=True))
+        for weights in product(np.linspace(0, 2, 21), repeat=len(ratios))
+    ]
+    oracle = max(float((values.argmax(axis=1) == labels).mean()) for values in joined)
+    best = scores["accuracy"].drop(["majority", *present]).max()
+    return [
+        rows.row(name, "oracle of weights on test rows", "accuracy", oracle),
+        rows.row(name, "oracle of weights on test rows", "minus best fusion", float(oracle - best)),
+    ]
+
+
+def missing_rows(name: str, fits: list[dict], test: tuple) -> list[dict]:
+    """What the feature-level network loses with one part alone against that part's own network: mean (range) over seeds."""
+    lost = {}
+    for fit in fits:
+        asked = {f"modality dropout {rate}": (models, FEATURE_LEVEL) for rate, models in fit.items()}
+        found = fusion_audit.subset_table(asked, *test).set_index(["parts", "model"])["accuracy"]
+        for part, shown in product(sorted(test[1]), asked):
+            loss = float(found[part, "own network"] - found[part, shown])
+            lost.setdefault((shown, part), []).append(loss)
+    return [
+        rows.row(
+            name,
+            f"{FEATURE_LEVEL}, {shown}",
+            f"lost with {part} alone",
+            float(np.mean(values)),
+            min(values),
+            max(values),
+        )
+        for (shown, part), values in lost.items()
+    ]
+
+
+def shuffle_rows(name: str, models, test: tuple, groups) -> list[dict]:
+    """Accuracy lost where one part is another row's."""
+    asked = {model: (models, model) for model in (FEATURE_LEVEL, "decision-level product")}
+    found = fusion_audit.shuffle_audit(asked, *test, groups=groups)
+    return [
+        rows.row(
+            name, line.model, f"lost with {line.part} shuffled", line.drop, line.drop_low, line.drop_high
+        )
+        for line in found.itertuples()
+    ]
+
+
+def main() -> None:
+    sets = {
+        "digit pairs": (("fsdd", "mnist"), read_digit_pairs, {"size": 32, "mirror": False}),
+        "tweets": (("tweets",), read_tweets, {}),
+    }
+    made = []
+    for name, (folders, read, options) in sets.items():
+        if absent := [folder for folder in folders if not (DATA / folder).is_dir()]:
+            print(f"No {' and '.join(absent)} in {DATA}: {name} left out. FUSEBOOK_DATA names the folder.")
+        elif name in (sys.argv[1:] or sets):
+            with TemporaryDirectory() as folder:
+                made += measure(name, read(Path(folder)), **options)
+    if made:
+        rows.write("fusion", "make bench-fusion", made)
+
+
+if __name__ == "__main__":
+    main()
