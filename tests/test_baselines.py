@@ -230,3 +230,14 @@ def test_fasttext_learns_words_alone():
     assert accuracy_score(labels[splits["test"]], made[FASTTEXT].test.argmax(axis=1)) > 0.7
     again, _ = fit_baselines(bag, None, labels, splits, n_classes=3, texts=texts)
     np.testing.assert_array_equal(made[FASTTEXT].test, again[FASTTEXT].test)
+
+
+def test_fasttext_learns_long_texts_too():
+    """Of hundreds of words, most of which say nothing of the label."""
+    pytest.importorskip("fasttext", reason="the optional package fasttext-community is not installed")
+    bag, _, labels, splits, texts = table(n_rows=600)
+    random = np.random.default_rng(1)
+    filler = [" ".join(f"w{number}" for number in random.integers(0, 500, 300)) for _ in texts]
+    long = [" ".join([text] * 8 + [more]) for text, more in zip(texts, filler, strict=True)]
+    made, _ = fit_baselines(bag, None, labels, splits, n_classes=3, texts=long)
+    assert accuracy_score(labels[splits["test"]], made[FASTTEXT].test.argmax(axis=1)) > 0.6
