@@ -76,18 +76,17 @@ def find_duplicates(paths: list[str], groups: np.ndarray | None = None) -> np.nd
     little. With ``groups`` (such as ``splits.find_duplicates`` gives for the texts) rows of one group stay together, so
     that a split by what comes back leaks neither texts nor pictures.
     """
-    hashes = perceptual_hashes(paths)
-    small = read_images(paths, 32).astype(np.float32).mean(axis=3).reshape(-1, 32 * 32)
-    there = np.flatnonzero([bool(path) for path in paths])
+    there = np.flatnonzero([bool(path) for path in paths])  # the others take no memory
+    own = [paths[row] for row in there]
+    hashes, small = perceptual_hashes(own), read_images(own, 32).astype(np.float32).mean(axis=3)
+    small = small.reshape(-1, 32 * 32)
     pairs = [(row, row) for row in range(len(paths))]
     for start in range(0, len(there), _CHUNK):
-        chunk = there[start : start + _CHUNK]
-        near = np.bitwise_count(hashes[chunk, None] ^ hashes[there]) <= MOST_BITS
-        left, right = (part[place] for part, place in zip((chunk, there), np.nonzero(near), strict=True))
-        once = left < right
-        left, right = left[once], right[once]
+        near = np.bitwise_count(hashes[start : start + _CHUNK, None] ^ hashes) <= MOST_BITS
+        left, right = np.nonzero(near)
+        left, right = left[left + start < right] + start, right[left + start < right]
         alike = np.sqrt(np.square(small[left] - small[right]).mean(axis=1)) <= MOST_DIFFERENCE
-        pairs += zip(left[alike], right[alike], strict=True)
+        pairs += zip(there[left[alike]], there[right[alike]], strict=True)
     if groups is not None:
         first = dict(zip(reversed(list(groups)), reversed(range(len(paths))), strict=True))
         pairs += [(first[group], row) for row, group in enumerate(groups)]
