@@ -4,9 +4,11 @@ import base64
 import re
 import shutil
 from io import BytesIO
+from types import SimpleNamespace
 
 import nbformat
 import pytest
+from bs4 import BeautifulSoup
 from fontTools.ttLib import TTFont
 
 from fusebook import pages
@@ -58,6 +60,24 @@ def test_columns_of_long_texts_keep_their_width():
         "<table>" + "".join(f"<tr><td>{cell}</td><td>ok</td></tr>" for cell in cells) + "</table>"
     )
     assert re.findall(r'<td class="left text">([^<]*)', html) == cells and html.count('class="left"') == 3
+
+
+@pytest.mark.parametrize(
+    ("pieces", "shown"),
+    [
+        (["\r 1%|", "\r 50%|", "\r        \r"], []),  # a bar that was wiped at its end
+        (["\r 1%|", "\r100%| done\n"], ["100%| done"]),
+        (["careful\n"], ["careful"]),
+    ],
+)
+def test_of_a_progress_bar_the_last_state_is_shown(tmp_path, pieces, shown):
+    outputs = [nbformat.v4.new_output("stream", name="stderr", text=piece) for piece in pieces]
+    cells = [nbformat.v4.new_markdown_cell("# Title"), nbformat.v4.new_code_cell("work()", outputs=outputs)]
+    (tmp_path / "notebooks").mkdir()
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "notebooks" / "01_explore.ipynb")
+    step = SimpleNamespace(name="01_explore", known={}, parameters={})
+    page = BeautifulSoup(pages.export_page(tmp_path, step).read_text("utf-8"), "html.parser")
+    assert [part.text.strip() for part in page.select("pre.stream")] == shown
 
 
 def test_pages_are_small_and_ask_for_nothing(finished_run):

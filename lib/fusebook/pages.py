@@ -14,6 +14,7 @@ from fontTools.ttLib import TTFont
 from jinja2 import Environment, FileSystemLoader
 from nbconvert.exporters import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
 from fusebook import cards, runs
 from fusebook.plots import CJK_FONT, INK, PAPER
@@ -59,6 +60,8 @@ def export_page(run: Path, step) -> Path:
         filters={"markdown2html": markdown_to_html},
     )
     exporter.register_filter("filter_data_type", _shown_type)
+    # A progress bar is drawn over and over: its last state counts, and once it is wiped there is nothing to show.
+    exporter.register_preprocessor(CoalesceStreamsPreprocessor, enabled=True)
     page = {"title": title, "run": run.name, "style": page_style(), "top": _top(run, step, notebook)}
     html, _ = exporter.from_notebook_node(notebook, resources={"page": page})
     path = run / f"{step.name}.html"
