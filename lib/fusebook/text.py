@@ -104,9 +104,11 @@ class TextEncoder:
         return [WORDS[self.words](text) for text in texts]
 
     def transform(self, texts: list[str]) -> dict[str, np.ndarray]:
-        """The blocks of features: "text" (n_texts, n_features), float32, centred and brought to unit spread (beside
-        n-grams, to a row length of 0.5 on average); and of the n-grams that tell most "text_ngrams" (n_texts, width_), int32, and "text_weights", their weights. Blocks
-        whose parts are not asked for are left out.
+        """The blocks of features, without those whose parts are not asked for.
+
+        "text" has shape (n_texts, n_features), float32, centred; each part is brought to about unit spread, and beside
+        n-grams to rows of about half the length of the bag's. "text_ngrams", int32, and "text_weights" have the n-grams
+        that tell most, of shape (n_texts, width_), as ``NgramBag.most_telling`` gives them.
         """
         token_lists, made = self.cut(texts), {}
         if len(self.mean_):
