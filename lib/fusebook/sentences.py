@@ -85,6 +85,29 @@ SENTENCES = {
         "Too few training rows to see how the score grows with them.",
         "训练数据太少，看不出成绩如何随数据量变化。",
     ),
+    "slice": (
+        "Wrong more often than the rest: {slice}: {error} of {rows} rows, {lift} times the error of all, {p} "
+        "after correction for {looked_at} slices.",
+        "比其余数据更常出错：{slice}：{rows} 行中出错 {error}，是总体错误率的 {lift} 倍，对 {looked_at} 个子集校正后 {p}。",
+    ),
+    "no slice": (
+        "No slice stands out: of {looked_at} looked at, none is wrong more often than chance would have it.",
+        "没有突出的子集：检查了 {looked_at} 个，没有一个的错误多于偶然。",
+    ),
+    "at most": ("{fact} at most {high}", "{fact}不超过 {high}"),
+    "above": ("{fact} above {low}", "{fact}大于 {low}"),
+    "between": ("{fact} above {low}, at most {high}", "{fact}大于 {low} 且不超过 {high}"),
+    "is": ("{fact} is “{value}”", "{fact}为“{value}”"),
+    "missing": ("{fact} is missing", "缺少{fact}"),
+    "not so": ("not ({condition})", "非（{condition}）"),
+    "and": (" and ", "，且"),
+}  # fmt: skip
+
+# Names of facts that the program knows: English to Chinese.
+FACTS = {
+    "characters": "字符数", "unknown words": "未知词比例", "script": "文字", "digits": "数字个数", "has text": "有文本",
+    "has picture": "有图片", "has sound": "有声音", "picture brightness": "图片亮度", "picture blur": "图片清晰度",
+    "sound seconds": "声音秒数", "sound loudness": "声音响度", "near-duplicate": "近似重复",
 }  # fmt: skip
 
 
@@ -104,6 +127,11 @@ def say(key: str, language: str = "en", **values) -> str:
     if language not in LANGUAGES:
         raise ValueError(f"The language is {language!r}; expected one of {', '.join(LANGUAGES)}.")
     return SENTENCES[key][LANGUAGES.index(language)].format(**values)
+
+
+def fact_name(fact: str, language: str = "en") -> str:
+    """The name of a fact in ``language``; that of a column of the person's stays what it is."""
+    return FACTS.get(fact, fact) if language == "zh" else fact
 
 
 def finding(severity: str, place: str, key: str, language: str = "en", **values) -> Finding:

@@ -1,0 +1,88 @@
+"""Facts of rows: what can be said of a text, a picture, a sound or a line of the table without a model.
+
+Notebook 04_error_analysis tells the story.
+"""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
+from functools import cache
+
+import numpy as np
+import pandas as pd
+
+from fusebook import audio_files, image_files
+from fusebook.tokens import tokenise
+
+MOST_NAMES = 20  # a column with no more different numbers holds names, such as years
+_MOST_LETTERS = 200  # of a text whose script is looked up
+
+
+def row_facts(rows: pd.DataFrame, training: np.ndarray) -> pd.DataFrame:
+    """What can be said of each row that no model was trained on, without a model; indexed by its number (``row``).
+
+    Parameters
+    ----------
+    rows : all rows, with row, text, image, audio and group (copies of each other share one)
+    training : bools of shape (n_rows,): the rows whose words count as known
+
+    Returns one column a fact: characters, unknown words (share of the text's words that no training text has), script (of most
+    letters), digits, has text, has picture, has sound, picture brightness (0 to 1) and blur (low means blurred), sound
+    seconds and loudness (dB below full scale), near-duplicate. NaN where a part is missing.
+    """
+    copied = rows["group"].duplicated(keep=False).to_numpy()
+    judged = rows[~training]
+    pictures = image_files.facts_table(judged["image"].tolist())
+    sounds = audio_files.facts_table(judged["audio"].tolist())
+    known = {word for text in rows.loc[training, "text"] for word in tokenise(text)}
+    facts = {
+        "characters": judged["text"].str.len().to_numpy(),
+        "unknown words": [_unknown_share(tokenise(text), known) for text in judged["text"]],
+        "script": [script(text) for text in judged["text"]],
+        "digits": judged["text"].str.count(r"\d").to_numpy(),
+        "has text": (judged["text"] != "").to_numpy(),
+        "has picture": (judged["image"] != "").to_numpy(),
+        "has sound": (judged["audio"] != "").to_numpy(),
+        "picture brightness": pictures["brightness"].to_numpy(), "picture blur": pictures["blur"].to_numpy(),
+        "sound seconds": sounds["seconds"].to_numpy(), "sound loudness": sounds["loudness"].to_numpy(),
+        "near-duplicate": copied[~training],
+    }  # fmt: skip
+    return pd.DataFrame(facts, index=judged["row"].to_numpy())
+
+
+def named_columns(content: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
+    """Columns of the person's table as facts, each as "column NAME"; those that hold numbers only become numbers.
+
+    Raises ValueError for a name that the table has not.
+    """
+    names = [name.strip() for name in names if name.strip()]
+    if unknown := [name for name in names if name not in content]:
+        raise ValueError(f"The table has no column {unknown}; expected some of {list(content)}.")
+    made = {}
+    for name in names:
+        column = content[name].replace("", np.nan)
+        numbers = pd.to_numeric(column, errors="coerce")
+        few = numbers.nunique() <= MOST_NAMES
+        made[f"column {name}"] = (
+            content[name] if few or numbers.isna().sum() > column.isna().sum() else numbers
+        )
+    return pd.DataFrame(made, index=content.index)
+
+
+def script(text: str) -> str:
+    """The script of most letters of ``text`` as Unicode names it, such as Latin or Han; "none" without letters."""
+    found = Counter(map(_script_of, text[:_MOST_LETTERS]))
+    del found[""]
+    return found.most_common(1)[0][0] if found else "none"
+
+
+@cache
+def _script_of(character: str) -> str:
+    if not character.isalpha():
+        return ""
+    name = unicodedata.name(character, "other").split()[0].title()
+    return {"Cjk": "Han", "Fullwidth": "Latin", "Ideographic": "Han"}.get(name, name)
+
+
+def _unknown_share(words: list[str], known: set[str]) -> float:
+    return np.mean([word not in known for word in words]) if words else np.nan
