@@ -29,7 +29,7 @@ def settings(n_rows: int, blocks: Collection[str], **given) -> tuple[dict, dict]
     """
     if any(block.endswith("_ngrams") for block in blocks):
         batch_size = 2 ** round(math.log2(np.clip(3 * n_rows / 200, 32, 512)))
-        epochs = max(3, round(200 * batch_size / max(n_rows, 1)))
+        epochs = max(3, round(200 / math.ceil(max(n_rows, 1) / batch_size)))
         build = {"hidden": [64], "dropout": 0.3, "learning_rate": 0.006}
         fit = {"epochs": epochs, "batch_size": batch_size, "label_smoothing": 0.1, "falling": True}
     else:
