@@ -1,6 +1,7 @@
 """Baselines against direct calls of scikit-learn, hand-counted sizes, and tables that lack something."""
 
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -200,6 +201,17 @@ def test_what_cannot_be_fitted_is_refused(change, said):
     values = dict(zip(("bag", "dense", "labels", "splits", "texts"), table(), strict=True))
     with pytest.raises(ValueError, match=said):
         fit_baselines(**values | change, n_classes=3)
+
+
+def test_one_long_text_does_not_make_all_texts_as_long():
+    bag, dense, labels, splits, texts = table()
+    labels[splits["train"]] = 1
+    texts[0] = "word " * 200_000
+    tracemalloc.start()
+    fit_baselines(bag, dense, labels, splits, n_classes=3, texts=texts)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 50e6  # bytes; an array of strings would take 4 * 240 * 1,000,000
 
 
 # --- fastText -----------------------------------------------------------------------------------------

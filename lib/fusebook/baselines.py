@@ -96,8 +96,9 @@ def fit_baselines(
 
 
 def _check(bag, dense, labels: np.ndarray, splits: dict, texts) -> None:
-    given = {"bag": bag, "dense": dense, "texts": texts} | splits
-    lengths = {name: np.shape(values)[0] for name, values in given.items() if values is not None}
+    given = {"bag": bag, "dense": dense} | splits
+    lengths = {name: values.shape[0] for name, values in given.items() if values is not None}
+    lengths |= {} if texts is None else {"texts": len(texts)}
     if wrong := {name: length for name, length in lengths.items() if length != len(labels)}:
         raise ValueError(
             f"There are {len(labels)} labels, but {wrong} rows; expected one row a label in each of them."
