@@ -1,16 +1,52 @@
 """What in a row moved the probability: leave a part out, predict again, compare.
 
-Notebooks 04_error_analysis and 05_inspect tell the story.
+Here for texts; ``explain_media`` does so for pictures and sounds. Notebooks 04_error_analysis and 05_inspect tell the
+story.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_array
+from scipy.stats import spearmanr
+from sklearn.svm import LinearSVC
 
+from fusebook.bundle import Bundle
 from fusebook.tokens import tokenise
 
 MOST_WORDS = 200  # in longer texts words are left out in spans, so that the work stays bounded
+
+
+def part_predictor(
+    bundle: Bundle, row: pd.DataFrame, part: str, *, model: str = ""
+) -> Callable[[list[str]], np.ndarray]:
+    """What predicts ``row`` (a DataFrame of one line) with each of some values in place of its ``part``.
+
+    The returned function takes texts (paths where ``part`` is image or audio) and returns the probabilities of
+    ``model`` (the chosen one by default), shape (n_values, n_classes). The row's other parts are read once.
+
+    Raises ValueError where the bundle does not read ``part``, or has no such model.
+    """
+    model = model or bundle.chosen
+    if part not in bundle.modalities or model not in bundle.models.names:
+        raise ValueError(
+            f"Part {part!r} and model {model!r}; expected a part among {', '.join(bundle.modalities)} and a model "
+            f"among {', '.join(bundle.models.names)}."
+        )
+    features, present = bundle.encode(row)
+    others = dict.fromkeys(("text", "image", "audio"), "")
+
+    def predict(values: list[str]) -> np.ndarray:
+        copies = pd.concat([row] * len(values), ignore_index=True).assign(**others | {part: values})
+        made, there = bundle.encode(copies)
+        for block in made:
+            if block.split("_")[0] != part:
+                made[block] = np.repeat(features[block], len(values), axis=0)
+        there |= {name: np.repeat(held, len(values)) for name, held in present.items() if name != part}
+        return bundle.models.predict(made, there, names=[model])[model]
+
+    return predict
 
 
 def leave_words_out(text: str, predict: Callable[[list[str]], np.ndarray], class_number: int) -> pd.DataFrame:
@@ -52,3 +88,48 @@ def _spans(text: str) -> list[tuple[int, int]]:
     return [
         (group[0][0], group[-1][1]) for i in range(0, len(spans), step or 1) if (group := spans[i : i + step])
     ]
+
+
+def linear_weights(bag: csr_array, labels: np.ndarray, *, random_state: int = 42) -> np.ndarray:
+    """The weights of a linear support vector machine, shape (n_classes, n_ngrams): the cross-check of words left out.
+
+    Parameters
+    ----------
+    bag : the training rows' n-grams, shape (n_rows, n_ngrams)
+    labels : class numbers of shape (n_rows,), of each class from 0 up at least one
+
+    Raises ValueError where there are fewer than two classes or one of them has no row.
+    """
+    classes = np.unique(labels)
+    if len(classes) < 2 or classes[-1] != len(classes) - 1:
+        raise ValueError(
+            f"Class numbers {classes.tolist()}; expected 0, 1, … with two or more classes and a row of each."
+        )
+    weights = LinearSVC(C=0.5, random_state=random_state).fit(bag, labels).coef_
+    return np.vstack([-weights, weights]) if len(classes) == 2 else weights
+
+
+def word_weights(
+    text: str, words: Sequence[str], transform: Callable[[list[str]], csr_array], weights: np.ndarray
+) -> np.ndarray:
+    """What each of ``words`` brings to a linear model's score of ``text``, shape (n_words,).
+
+    The sum, over the n-grams that stand in the word (words, pairs of words, characters), of the text's weight of the
+    n-gram times the model's. An n-gram that several words share counts for each of them.
+
+    Parameters
+    ----------
+    transform : texts to their bags of n-grams, such as ``TextEncoder.transform_ngrams``
+    weights : the model's weights for one class, shape (n_ngrams,), as a line of ``linear_weights``
+    """
+    if not len(words):
+        return np.zeros(0)
+    shares = transform([text]).toarray()[0] * weights  # (n_ngrams,)
+    return (transform(list(words)) > 0).astype(float) @ shares
+
+
+def rank_agreement(effects: np.ndarray, weights: np.ndarray) -> float:
+    """Spearman's rank correlation of two judgements of the same words; NaN where there is no order to compare."""
+    if len(effects) < 3 or np.ptp(effects) == 0 or np.ptp(weights) == 0:
+        return float("nan")
+    return float(spearmanr(effects, weights).statistic)
