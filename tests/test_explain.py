@@ -5,9 +5,14 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_array
 from scipy.special import expit
+from scipy.stats import pearsonr, rankdata
+from sklearn.linear_model import LogisticRegression
+from sklearn.svm import LinearSVC
 
 from fusebook import explain
+from fusebook.text import TextEncoder
 from fusebook.tokens import tokenise
 
 
@@ -142,3 +147,74 @@ def test_one_word():
     assert table.to_dict("records") == [
         {"start": 0, "end": 4, "word": "goal", "effect": pytest.approx(expit(2) - 0.5)}
     ]
+
+
+# --- The linear model as a cross-check ----------------------------------------------------------------
+
+SPORT, MONEY = "match team coach player league", "bank share profit budget tax"
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """An n-gram bag and weights learnt from made texts, where "goal" stands in every text of class 1 alone."""
+    rng = np.random.default_rng(0)
+    texts = [
+        " ".join(rng.permutation([*rng.choice(f"{SPORT} {MONEY}".split(), 6), "goal" if i % 2 else "rate"]))
+        for i in range(200)
+    ]
+    labels = np.arange(200) % 2
+    encoder = TextEncoder("ngrams").fit(texts, labels)
+    return encoder, explain.linear_weights(encoder.transform_ngrams(texts), labels), texts, labels
+
+
+def test_word_weights_and_words_left_out_name_the_planted_word(trained):
+    encoder, weights, texts, labels = trained
+    model = LogisticRegression(C=10).fit(encoder.transform_ngrams(texts), labels)
+    text = "The coach said a goal pays the player and the bank"
+    marks = explain.leave_words_out(
+        text, lambda asked: model.predict_proba(encoder.transform_ngrams(asked)), 1
+    )
+    own = explain.word_weights(text, marks["word"], encoder.transform_ngrams, weights[1])
+    assert marks["word"][marks["effect"].idxmax()] == marks["word"][own.argmax()] == "goal"
+    assert explain.rank_agreement(marks["effect"], own) > 0.5
+
+
+def test_word_weights_add_up_to_the_score_where_no_n_gram_is_shared(trained):
+    encoder, weights, texts, labels = trained
+    machine = LinearSVC(C=0.5, random_state=42).fit(encoder.transform_ngrams(texts), labels)
+    np.testing.assert_allclose(weights, [-machine.coef_[0], machine.coef_[0]])
+    score = machine.decision_function(encoder.transform_ngrams(["goal"]))[0] - machine.intercept_[0]
+    own = explain.word_weights("goal", ["goal", "unheard"], encoder.transform_ngrams, weights[1])
+    assert own[0] == pytest.approx(score)
+    rated = explain.word_weights("goal", ["goal"], encoder.transform_ngrams, weights[0])
+    assert rated[0] == pytest.approx(-score), "the other class's weights are the opposite"
+    assert explain.word_weights("", [], encoder.transform_ngrams, weights[1]).shape == (0,)
+
+
+def test_weights_of_several_classes_are_the_machine_s():
+    rng = np.random.default_rng(0)
+    bag, labels = csr_array(rng.random((60, 5))), np.arange(60) % 3
+    expected = LinearSVC(C=0.5, random_state=42).fit(bag, labels).coef_
+    np.testing.assert_allclose(explain.linear_weights(bag, labels), expected)
+
+
+@pytest.mark.parametrize("labels", [[0, 0, 0], [0, 2, 2], [1, 1, 2]], ids=str)
+def test_weights_need_a_row_of_each_class(labels):
+    with pytest.raises(ValueError, match="expected 0, 1"):
+        explain.linear_weights(csr_array(np.eye(3)), np.array(labels))
+
+
+def test_rank_agreement_is_scipys():
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(size=(2, 30))
+    expected = pearsonr(rankdata(first), rankdata(second)).statistic
+    assert explain.rank_agreement(first, second) == pytest.approx(expected)
+    assert explain.rank_agreement(first, np.exp(first)) == pytest.approx(1)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("first", "second"), [([], []), ([1, 2], [2, 1]), ([1, 1, 1], [1, 2, 3]), ([1, 2, 3], [0, 0, 0])]
+)
+def test_without_an_order_there_is_no_agreement(first, second):
+    assert np.isnan(explain.rank_agreement(np.array(first), np.array(second)))
