@@ -101,6 +101,33 @@ SENTENCES = {
     "missing": ("{fact} is missing", "缺少{fact}"),
     "not so": ("not ({condition})", "非（{condition}）"),
     "and": (" and ", "，且"),
+    "header lines": ("the header lines", "邮件头"),
+    "first tokens": ("the first five words", "开头五个词"),
+    "digits and punctuation": ("the digits and punctuation", "数字和标点"),
+    "length": ("the length", "文本长度"),
+    "shortcut": (
+        "A shortcut: a linear model that reads {part} alone ({size} % of the words) is right for {alone}, one that reads "
+        "as many words from anywhere for {anywhere} %, the majority for {base} %. Trained again without them: "
+        "{drop} points [{low}, {high}], {p}.",
+        "发现捷径：只读{part}（占词数的 {size} %）的线性模型正确率为 {alone}，随处取同样多的词为 {anywhere} %，"
+        "多数类为 {base} %。去掉后重新训练：{drop} 个百分点 [{low}, {high}]，{p}。",
+    ),
+    "shortcut unneeded": (
+        "Perhaps a shortcut: a linear model that reads {part} alone ({size} % of the words) is right for {alone}, one "
+        "that reads as many words from anywhere for {anywhere} %, the majority for {base} %. Trained again without them "
+        "it loses nothing sure: {drop} points [{low}, {high}], {p}.",
+        "可能是捷径：只读{part}（占词数的 {size} %）的线性模型正确率为 {alone}，随处取同样多的词为 {anywhere} %，"
+        "多数类为 {base} %。去掉后重新训练，没有可证实的损失：{drop} 个百分点 [{low}, {high}]，{p}。",
+    ),
+    "shortcut of length": (
+        "A shortcut: a linear model that knows {part} of a text alone is right for {alone}, the majority for {base} %.",
+        "发现捷径：只知道{part}的线性模型正确率为 {alone}，多数类为 {base} %。",
+    ),
+    "no shortcut": (
+        "No shortcut found: no small part of the texts says as much of the label as the probe asks for. A linear model "
+        "that reads all is right for {whole} of the {rows} test rows, the majority for {base} %.",
+        "未发现捷径：文本中没有哪一小部分足以透露标签。读全文的线性模型在 {rows} 行测试数据上正确率为 {whole}，多数类为 {base} %。",
+    ),
 }  # fmt: skip
 
 # Names of facts that the program knows: English to Chinese.

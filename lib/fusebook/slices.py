@@ -3,7 +3,6 @@
 Notebook 04_error_analysis tells the story.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -103,38 +102,41 @@ class SliceFinder:
 
         p is that of Fisher's exact test, one-sided: so many wrong rows or more in the slice, were the wrong rows spread
         by chance. A slice is reported where p, corrected over all slices looked at (Holm, 1979), is below 0.05 and where
-        it also stands out among the rows that the slices before it leave. Of rows that are copies of each other
-        (``groups``, one a row) only the first counts for p.
+        it also stands out among the rows that the slices before it leave. A condition that adds nothing sure to a slice
+        is left out. Of rows that are copies of each other (``groups``, one a row) only the first counts for p.
 
         Returns
         -------
-        slices : a DataFrame, smallest p first, at most ``most`` lines, none where no slice stands out: slice (in words),
+        slices : a DataFrame of at most ``most`` lines, the surest first, none where no slice stands out: slice (in words),
             rows, wrong, error (share wrong) with its 95 % interval low and high (Wilson, 1927), lift (error over that of
             all rows), p, p_holm, path, and members (bools of shape (n_rows,)). As a slice is found and measured on the
             same rows, its error is a little too high.
         looked_at : how many slices were tested
+
+        Raises ValueError where there is no row, or not one answer a line of facts.
         """
         wrong = np.asarray(wrong, bool)
         if len(facts) != len(wrong) or not len(wrong):
             raise ValueError(
-                f"{len(facts)} lines of facts for {len(wrong)} answers; expected one line a row, and rows."
+                f"{len(facts)} lines of facts for {len(wrong)} answers; expected one line a row, and at least one row."
             )
-        counts = (
-            ~pd.Series(groups).duplicated().to_numpy() if groups is not None else np.ones(len(wrong), bool)
+        counted = np.ones(len(wrong), bool) if groups is None else ~pd.Series(groups).duplicated().to_numpy()
+        candidates = _Candidates(
+            self._singles(facts), self._nodes(facts), self._paths(), counted, self.fewest
         )
-        table = _Candidates(self._singles(facts), self._nodes(facts), self.conditions_, counts, self.fewest)
-        p = table.p_values(counts, wrong)
+        p = candidates.p_values(counted, wrong)
         p_holm = multipletests(p, method="holm")[1] if len(p) else p
-        chosen = table.choose(counts, wrong, p, p_holm, most)
-        lines = [self._line(table, place, wrong, p[place], p_holm[place]) for place in chosen]
+        chosen = candidates.choose(counted, wrong, p, p_holm, most)
+        lines = [self._line(candidates, place, wrong, p[place], p_holm[place]) for place in chosen]
         return pd.DataFrame(lines, columns=_COLUMNS), len(p)
 
-    def _line(self, table: "_Candidates", place: int, wrong: np.ndarray, p: float, p_holm: float) -> dict:
-        members = table.members(place)
+    def _line(
+        self, candidates: "_Candidates", place: int, wrong: np.ndarray, p: float, p_holm: float
+    ) -> dict:
+        members = candidates.members(place)
         n_rows, n_wrong = int(members.sum()), int(wrong[members].sum())
         low, high = wilson_interval(n_wrong / n_rows, n_rows)
-        kind, where = table.origin(place)
-        path = tuple((self.conditions_[i], True) for i in where) if kind == "pair" else self._node_path(where)
+        path = tuple((self.conditions_[i], holds) for i, holds in sorted(candidates.path(place)))
         error = n_wrong / n_rows
         made = [
             path_text(path),
@@ -154,90 +156,112 @@ class SliceFinder:
         made = [condition.holds(facts) for condition in self.conditions_]
         return np.array(made, np.float32).reshape(len(made), len(facts)).T
 
-    def _node_path(self, node: int) -> Path:
-        """The conditions that lead from the root of the tree to ``node``."""
-        tree, path = self.tree_.tree_, []
-        parents = {
-            child: i
-            for i in range(tree.node_count)
-            for child in (tree.children_left[i], tree.children_right[i])
-        }
-        while node:
-            parent = parents[node]
-            path.insert(0, (self.conditions_[tree.feature[parent]], node == tree.children_right[parent]))
-            node = parent
-        return tuple(path)
+    def _paths(self) -> list[frozenset]:
+        """All slices in the order of ``_Candidates``: sets of (number of a condition, does it hold?)."""
+        facts = [condition.fact for condition in self.conditions_]
+        first, second = np.triu_indices(len(facts))
+        pairs = [
+            frozenset([(i, True), (j, True)])
+            for i, j in zip(first.tolist(), second.tolist(), strict=True)
+            if i == j or facts[i] != facts[j]
+        ]
+        return pairs + self._node_paths()
+
+    def _node_paths(self) -> list[frozenset]:
+        """What leads from the root of the tree to each node."""
+        if self.tree_ is None:
+            return []
+        tree = self.tree_.tree_
+        paths = [frozenset()] * tree.node_count
+        for node in np.flatnonzero(tree.children_left >= 0):  # a parent stands before its children
+            condition = int(tree.feature[node])
+            paths[tree.children_left[node]] = paths[node] | {(condition, False)}
+            paths[tree.children_right[node]] = paths[node] | {(condition, True)}
+        return paths
 
     def _nodes(self, facts: pd.DataFrame) -> np.ndarray:
-        """Which row is in which node, shape (n_rows, n_nodes); nodes that are no news after the pairs are empty."""
+        """Which row is in which node of the tree, shape (n_rows, n_nodes), float32."""
         if self.tree_ is None:
             return np.zeros((len(facts), 0), np.float32)
-        nodes = self.tree_.decision_path(self._singles(facts)).toarray().astype(np.float32)
-        for node in range(nodes.shape[1]):
-            path = self._node_path(node)
-            if len(path) <= 2 and all(holds for _, holds in path):
-                nodes[:, node] = 0
-        return nodes
+        return self.tree_.decision_path(self._singles(facts)).toarray().astype(np.float32)
 
 
 class _Candidates:
-    """All slices that are looked at: single conditions, pairs of them, nodes of the tree; counted by matrix products."""
+    """All slices that are looked at: single conditions, pairs of them, nodes of the tree; counted by matrix products.
 
-    def __init__(self, singles, nodes, conditions: Sequence[Condition], counts: np.ndarray, fewest: int):
-        self.singles, self.nodes, self.fewest = singles, nodes, fewest
-        facts = np.array([condition.fact for condition in conditions], object)
-        self.first, self.second = np.triu_indices(len(conditions))
-        different = (facts[self.first] != facts[self.second]) | (self.first == self.second)
-        self.first, self.second = self.first[different], self.second[different]
-        self.kept = np.arange(len(self.first) + nodes.shape[1])
-        rows, alone = self.count(counts), singles.T @ counts.astype(np.float32)
-        large = (rows >= fewest) & (rows <= counts.sum() - fewest)
-        # A pair with all rows of one of its conditions says nothing new, nor does a condition with another's rows.
-        pairs = rows[: len(self.first)]
-        large[: len(pairs)] &= (self.first == self.second) | (
-            (pairs < alone[self.first]) & (pairs < alone[self.second])
-        )
-        repeats = pd.Series([column.tobytes() for column in singles.T > 0]).duplicated().to_numpy()
-        large[: len(pairs)] &= ~(repeats[self.first] | repeats[self.second])
-        self.kept = np.flatnonzero(large)
+    Left out are those too small or too large, and those that hold the rows of a simpler one.
+    """
+
+    def __init__(self, singles, nodes, paths: list[frozenset], counted: np.ndarray, fewest: int):
+        self.singles, self.nodes, self.paths, self.fewest = singles, nodes, paths, fewest
+        ends = [sorted(i for i, _ in path) for path in paths[: len(paths) - nodes.shape[1]]]
+        self.first, self.second = (np.array([end[k] for end in ends], int) for k in (0, -1))
+        self.kept = np.arange(len(paths))
+        rows = self.count(counted)
+        large = (rows >= fewest) & (rows <= counted.sum() - fewest)
+        self.kept = np.flatnonzero(large & ~self._repeats(rows))
+        self.places = {paths[number]: place for place, number in enumerate(self.kept)}
+
+    def _repeats(self, rows: np.ndarray) -> np.ndarray:
+        """Is it a simpler slice over again? Bools of shape (n_slices,)."""
+        n_pairs = len(self.first)
+        pairs, single = rows[:n_pairs], self.first == self.second
+        alone = np.zeros(self.singles.shape[1], int)
+        alone[self.first[single]] = pairs[single]
+        idle = ~single & ((pairs == alone[self.first]) | (pairs == alone[self.second]))
+        same = pd.Series([column.tobytes() for column in self.singles.T > 0]).duplicated().to_numpy(bool)
+        idle |= same[self.first] | same[self.second]
+        known = set(self.paths[:n_pairs])
+        return np.concatenate([idle, [path in known for path in self.paths[n_pairs:]]]).astype(bool)
 
     def count(self, weights: np.ndarray) -> np.ndarray:
-        """The sum of ``weights``, shape (n_rows,), over each slice that is kept."""
-        weights = weights.astype(np.float32)
-        pairs = self.singles.T @ (self.singles * weights[:, None])
-        made = np.concatenate([pairs[self.first, self.second], self.nodes.T @ weights])
-        return np.rint(made[self.kept]).astype(int)
+        """How many of the rows where ``weights`` each slice holds that is kept."""
+        singles = self.singles[weights]
+        pairs = (singles.T @ singles)[self.first, self.second]
+        return np.rint(np.concatenate([pairs, self.nodes[weights].sum(axis=0)])[self.kept]).astype(int)
 
-    def p_values(self, among: np.ndarray, wrong: np.ndarray) -> np.ndarray:
-        """Fisher's exact p of each slice among the rows where ``among``; 1 for a slice that is too small there."""
+    def p_values(self, among: np.ndarray, wrong: np.ndarray, asked=slice(None)) -> np.ndarray:
+        """Fisher's exact p of each slice among the rows where ``among``; 1 where it is too small there or not asked."""
         rows, hits = self.count(among), self.count(among & wrong)
-        p = hypergeom.sf(hits - 1, among.sum(), (among & wrong).sum(), rows)
+        p = np.ones(len(rows))
+        p[asked] = hypergeom.sf(hits[asked] - 1, among.sum(), (among & wrong).sum(), rows[asked])
         return np.where(rows >= self.fewest, p, 1.0)
 
     def choose(self, among, wrong, p: np.ndarray, p_holm: np.ndarray, most: int) -> list[int]:
-        """Positions of the slices to report: the best, then each that stands out among the rows left."""
-        chosen, left, now = [], among.copy(), p
-        while len(p) and len(chosen) < most:
-            now = np.where(p_holm < 0.05, now, 1.0)
+        """Positions of the slices to report: the surest, then each that stands out among the rows left."""
+        chosen, left, sure = [], among.copy(), p_holm < 0.05
+        while sure.any() and len(chosen) < most:
+            now = p if not chosen else self.p_values(left, wrong, sure)
+            now = np.where(sure, now, 1.0)
             best = int(now.argmin())
             if now[best] * len(p) >= 0.05:
                 break
-            chosen.append(best)
-            left &= ~self.members(best)
-            now = self.p_values(left, wrong)
+            chosen.append(self.simplest(best, left, wrong, sure))
+            left &= ~self.members(chosen[-1])
         return chosen
 
-    def origin(self, place: int) -> tuple[str, tuple[int, ...] | int]:
-        """("pair", positions of one or two conditions) or ("node", number of the node)."""
-        number = self.kept[place]
-        if number >= len(self.first):
-            return "node", int(number - len(self.first))
-        return "pair", tuple(sorted({int(self.first[number]), int(self.second[number])}))
+    def simplest(self, place: int, among: np.ndarray, wrong: np.ndarray, sure: np.ndarray) -> int:
+        """The slice without the conditions that add nothing sure: within a wider slice it isn't wrong more often."""
+        path, found = self.path(place), {}
+        for part in path:
+            wider = self.places.get(path - {part})
+            if wider is not None and sure[wider]:
+                inside, own = among & self.members(wider), among & self.members(place)
+                hits, rows = (own & wrong).sum(), own.sum()
+                p = hypergeom.sf(hits - 1, inside.sum(), (inside & wrong).sum(), rows)
+                found[wider] = p * self.singles.shape[1]  # so many conditions might have been added
+        if not found or max(found.values()) < 0.05:
+            return place
+        return self.simplest(max(found, key=found.get), among, wrong, sure)
+
+    def path(self, place: int) -> frozenset:
+        """The conditions of a slice, as ``SliceFinder._paths`` has them."""
+        return self.paths[self.kept[place]]
 
     def members(self, place: int) -> np.ndarray:
         """The rows of a slice, bools of shape (n_rows,)."""
-        kind, where = self.origin(place)
-        return self.nodes[:, where] > 0 if kind == "node" else self.singles[:, list(where)].all(axis=1)
+        parts = [(self.singles[:, i] > 0) == holds for i, holds in self.path(place)]
+        return np.all(parts, axis=0)
 
 
 def _as_text(column: pd.Series) -> pd.Series:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import rows
+from threadpoolctl import threadpool_limits
 
 from fusebook import intervals
 from fusebook.slices import SliceFinder
@@ -106,4 +107,6 @@ def speed() -> list[dict]:
 
 
 if __name__ == "__main__":
-    rows.write("slices", "python " + " ".join(sys.argv), planted_slices() + tree_on_the_same_rows() + speed())
+    with threadpool_limits(1):  # the matrices of a draw are small: threads would only wait for each other
+        made = planted_slices() + tree_on_the_same_rows()
+    rows.write("slices", "python " + " ".join(sys.argv), made + speed())
