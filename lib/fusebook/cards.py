@@ -10,6 +10,7 @@ from IPython.display import HTML
 
 MOST_CHARACTERS = 1500  # of a text that one card shows; the rest is counted, not hidden
 MOST_BYTES = 400_000  # of a file that one card carries
+STRENGTH = 0.55  # how opaque the colour of the strongest effect is: what lies under it can still be read
 _MEDIA_TYPES = {
     ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".gif": "image/gif", ".webp": "image/webp",
     ".bmp": "image/bmp", ".wav": "audio/wav", ".flac": "audio/flac", ".ogg": "audio/ogg", ".mp3": "audio/mpeg",
@@ -47,14 +48,17 @@ def cards(table: pd.DataFrame, **options) -> HTML:
     return HTML(CARD_STYLE + f'<div class="fb-cards">{"".join(made)}</div>')
 
 
-def coloured(text: str, marks: pd.DataFrame) -> str:
-    """``text`` as HTML with each word shaded by its effect: blue speaks for the class, orange against it."""
-    most = max(float(np.abs(marks["effect"]).max()), 1e-9) if len(marks) else 1.0
+def coloured(text: str, marks: pd.DataFrame, most: float = 0.0) -> str:
+    """``text`` as HTML with each word shaded by its effect: blue speaks for the class, orange against it.
+
+    ``most`` is the effect of full strength, by default the largest of the text.
+    """
+    most = most or (max(float(np.abs(marks["effect"]).max()), 1e-9) if len(marks) else 1.0)
     made, place = [], 0
     for mark in marks.itertuples():
         if mark.start >= len(text):
             break
-        strength = round(0.55 * abs(mark.effect) / most, 2)
+        strength = round(STRENGTH * abs(mark.effect) / most, 2)
         colour = "59,125,216" if mark.effect > 0 else "224,123,57"
         made.append(escape(text[place : mark.start]))
         made.append(
