@@ -81,12 +81,7 @@ def test_without_fusions_there_are_scores_alone():
     made, labels = answers(1)
     found = fusion_seeds.fusion_table(made, labels, best="text", fusions=[])
     assert "gain" not in found and len(found) == 5
-    assert list(fusion_seeds.readable(found)) == [
-        "accuracy",
-        "accuracy over seeds",
-        "macro_f1",
-        "macro_f1 over seeds",
-    ]
+    assert list(fusion_seeds.readable(found)) == ["accuracy", "macro-F1"]
 
 
 def test_groups_widen_the_intervals():
@@ -113,14 +108,20 @@ def test_a_seed_that_lacks_a_model_is_named():
 def test_the_table_as_people_read_it(table):
     found, _, _ = table
     shown = fusion_seeds.readable(found)
-    line = found.loc[FEATURE_LEVEL]
-    low, high = (f"{100 * line[f'gain_{end}']:+.1f}" for end in ("low", "high"))
-    assert shown.loc[FEATURE_LEVEL, "gain, points"] == f"{100 * line['gain']:+.1f} [{low}, {high}]"
+    assert list(shown) == ["accuracy", "macro-F1", "gain, points", "p (Holm)", "detectable"]
+    ends = ["", "_low", "_high", "_lowest", "_highest"]
+    texts = {
+        "accuracy": "{:.1f} % [{:.1f}, {:.1f}] ({:.1f} to {:.1f})",
+        "gain": "{:+.1f} [{:+.1f}, {:+.1f}] ({:+.1f} to {:+.1f})",
+    }
+    for key, column in (("accuracy", "accuracy"), ("gain", "gain, points")):
+        expected = texts[key].format(*(100 * found.loc[FEATURE_LEVEL, f"{key}{end}"] for end in ends))
+        assert shown.loc[FEATURE_LEVEL, column] == expected
     assert shown.loc["text", "gain, points"] == shown.loc["majority", "p (Holm)"] == "–"
-    assert shown.loc["text", "accuracy"].startswith(f"{100 * found.loc['text', 'accuracy']:.1f} % [")
-    assert shown.loc["majority", "accuracy over seeds"] == "–", "one seed has no spread"
-    spread = found.loc["text", ["accuracy_lowest", "accuracy_highest"]] * 100
-    assert shown.loc["text", "accuracy over seeds"] == "{:.1f} to {:.1f}".format(*spread)
+    assert "(" not in shown.loc["majority", "accuracy"], "one seed has no range"
+    assert float(shown.loc[FEATURE_LEVEL, "detectable"]) == pytest.approx(
+        100 * found.loc[FEATURE_LEVEL, "detectable"], abs=0.05
+    )
 
 
 # --- Training -----------------------------------------------------------------------------------------

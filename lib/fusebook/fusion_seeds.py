@@ -10,13 +10,14 @@ from fusebook import features as feature_room
 from fusebook import model as model_room
 from fusebook.bundle import FEATURE_LEVEL, TrainedModels
 from fusebook.comparison import compare_pairs
-from fusebook.evaluate import interval_text, score_table
+from fusebook.evaluate import score_table
 from fusebook.fusion import RULES, DecisionFusion
 from fusebook.measures import measures_of_sums, row_columns
 from fusebook.sentences import p_text
 from fusebook.training import fit_mlp, settings
 
-SHOWN = ("accuracy", "macro_f1")
+SHOWN = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
+ENDS = ("_low", "_high", "_lowest", "_highest")  # of the interval over rows, of the range over seeds
 
 
 def fit_models(
@@ -119,31 +120,29 @@ def _points(answers: dict[str, np.ndarray], labels: np.ndarray) -> pd.DataFrame:
 
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:
-    """A ``fusion_table`` for people: scores in percent, gains in points, 95 % intervals in brackets, a dash for none."""
-    lines = table.to_dict("records")
-    made = {}
-    for name in SHOWN:
-        made[name] = [
-            interval_text(*(line[f"{name}{end}"] for end in ("", "_low", "_high"))) for line in lines
-        ]
-        made[f"{name} over seeds"] = [_range(line, name) if line["seeds"] > 1 else "–" for line in lines]
-    made = pd.DataFrame(made, index=table.index)
+    """A ``fusion_table`` for people: scores in percent, gains in points; a dash where nothing is compared.
+
+    In brackets stands the 95 % interval over rows, in parentheses the range over seeds where there are several.
+    """
+    lines = table.to_dict("index")
+    made = pd.DataFrame(
+        {SHOWN[key]: [_with_ends(line, key) for line in lines.values()] for key in SHOWN}, index=table.index
+    )
     if "gain" in table:
-        compared = table[table["gain"].notna()]
-        gains = {name: _gain_texts(line) for name, line in compared.to_dict("index").items()}
+        gains = {name: _gain_texts(line) for name, line in lines.items() if not np.isnan(line["gain"])}
         made = made.join(pd.DataFrame.from_dict(gains, orient="index")).fillna("–")
     return made
 
 
+def _with_ends(line: dict, key: str, sign: str = "", unit: str = " %") -> str:
+    value, *ends = (f"{100 * line[key + end]:{sign}.1f}" for end in ("", *ENDS))
+    over_seeds = f" ({ends[2]} to {ends[3]})" if line["seeds"] > 1 else ""
+    return f"{value}{unit} [{ends[0]}, {ends[1]}]{over_seeds}"
+
+
 def _gain_texts(line: dict) -> dict[str, str]:
-    gain, low, high = (f"{100 * line[f'gain{end}']:+.1f}" for end in ("", "_low", "_high"))
     return {
-        "gain, points": f"{gain} [{low}, {high}]",
-        "gain over seeds": _range(line, "gain", "+") if line["seeds"] > 1 else "–",
+        "gain, points": _with_ends(line, "gain", "+", ""),
         "p (Holm)": p_text(line["p_holm"]).removeprefix("p ").removeprefix("= "),
         "detectable": f"{100 * line['detectable']:.1f}",
     }
-
-
-def _range(line: dict, name: str, sign: str = "") -> str:
-    return " to ".join(f"{100 * line[f'{name}_{end}']:{sign}.1f}" for end in ("lowest", "highest"))
