@@ -186,6 +186,17 @@ def test_a_part_that_no_row_has_is_not_shuffled(trained):
     assert table["part"].tolist() == ["text"]
 
 
+@pytest.mark.parametrize("audit", [fusion_audit.subset_table, fusion_audit.shuffle_audit])
+def test_a_model_that_is_not_there_is_named(trained, audit):
+    rows = case(30)
+    with pytest.raises(
+        ValueError, match="both: there is no model 'sum'; expected one of audio, text, decision-level"
+    ):
+        audit({"both": (trained, "sum")}, *rows)
+    with pytest.raises(ValueError, match="No model is asked for"):
+        audit({}, *rows)
+
+
 # --- Gates by class -----------------------------------------------------------------------------------
 
 
@@ -310,4 +321,8 @@ def test_one_part_has_a_ledger_too():
     only = {"text": present["text"]}
     table = fusion_audit.ledger(answers, labels, only, LABELS, fusion=FUSED, rows=rows)
     counts = fusion_audit.ledger_counts(table, only)
-    assert counts["rows"].to_dict() == {"wrong": 6, "right": 3, "missing": 1}  # r2 to r4, r6, r8 and r10 say b or c
+    assert counts["rows"].to_dict() == {
+        "wrong": 6,
+        "right": 3,
+        "missing": 1,
+    }  # r2 to r4, r6, r8 and r10 say b or c

@@ -204,3 +204,21 @@ def test_one_part_has_nothing_to_join():
         {"text": features["text"]}, {"text": present["text"]}, labels, splits, epochs=1
     )
     assert made.names == ["text"]
+
+
+@pytest.mark.parametrize("parts", [("audio",), ("text",), ("audio", "text"), ()])
+def test_any_set_of_parts_is_predicted_row_by_row_as_all_at_once(trained, parts):
+    features, present, _, _ = case(12, seed=5)
+    there = {name: has & (name in parts) for name, has in present.items()}
+    together = trained.predict(features, there)
+    for i in range(12):
+        row = slice(i, i + 1)
+        alone = trained.predict(
+            {n: v[row] for n, v in features.items()}, {n: v[row] for n, v in there.items()}
+        )
+        for name, values in alone.items():
+            np.testing.assert_allclose(values[0], together[name][i], atol=1e-6)
+            assert values.sum() == pytest.approx(1)
+            own = there.get(name, there["audio"] | there["text"])
+            if not own[i]:
+                np.testing.assert_allclose(values[0], trained.prior)

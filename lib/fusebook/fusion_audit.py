@@ -22,6 +22,18 @@ def part_sets(parts) -> list[tuple[str, ...]]:
     return [chosen for size in range(1, len(parts) + 1) for chosen in combinations(parts, size)]
 
 
+def _check_asked(asked: dict[str, tuple[TrainedModels, str]]) -> None:
+    if not asked:
+        raise ValueError(
+            'No model is asked for; expected some, such as {"fusion": (trained, "feature-level fusion")}.'
+        )
+    for shown, (models, name) in asked.items():
+        if name not in models.names:
+            raise ValueError(
+                f"{shown}: there is no model {name!r}; expected one of {', '.join(models.names)}."
+            )
+
+
 def subset_table(
     asked: dict[str, tuple[TrainedModels, str]],
     features: dict[str, np.ndarray],
@@ -33,8 +45,10 @@ def subset_table(
 
     Returns a DataFrame with one line a set and model: parts (names joined by " + "), n_parts, model, accuracy and
     macro_f1 with their 95 % intervals (_low, _high), n_rows. A set of one part has a line "own network" too, of the
-    network trained on that part alone. Without a row that has every part there is no line.
+    network trained on that part alone. Without a row that has every part there is no line. Raises ValueError where a
+    model that is asked for is not there.
     """
+    _check_asked(asked)
     whole = np.all(list(present.values()), axis=0)
     features, labels = feature_room.take(features, whole), labels[whole]
     groups = None if groups is None else np.asarray(groups)[whole]
@@ -70,8 +84,10 @@ def shuffle_audit(
 
     Returns a DataFrame with one line a model and part: model, part, n_rows, accuracy, shuffled (mean accuracy over the
     permutations) with shuffled_low and shuffled_high, drop (accuracy minus shuffled) with drop_low and drop_high. The
-    intervals, 95 %, are over rows (bootstrap). A part that no row has gets no line.
+    intervals, 95 %, are over rows (bootstrap). A part that no row has gets no line. Raises ValueError where a model
+    that is asked for is not there.
     """
+    _check_asked(asked)
     lines = []
     for part in sorted(present):
         if not present[part].any():
