@@ -11,8 +11,9 @@ from scipy.stats import hypergeom
 from sklearn.tree import DecisionTreeClassifier
 from statsmodels.stats.multitest import multipletests
 
+from fusebook.evaluate import interval_text
 from fusebook.intervals import wilson_interval
-from fusebook.sentences import fact_name, say
+from fusebook.sentences import Finding, fact_name, finding, p_text, say
 
 FEWEST = 10  # rows of a slice
 _QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
@@ -55,6 +56,24 @@ def path_text(path: Path, language: str = "en") -> str:
     said = [(condition.said(language), holds) for condition, holds in path]
     parts = [text if holds else say("not so", language, condition=text) for text, holds in said]
     return say("and", language).join(parts)
+
+
+def verdict(slices: pd.DataFrame, looked_at: int, place: str, language: str = "en") -> list[Finding]:
+    """A finding for each slice that ``SliceFinder.find`` returns, or one that says there is none.
+
+    It is serious where the error is at least twice that of all rows even at the low end of its interval, else worth a
+    look.
+    """
+    if not len(slices):
+        return [finding("note", place, "no slice", language, looked_at=looked_at)]
+    made = []
+    for line in slices.to_dict("records"):
+        grade = "serious" if line["low"] * line["lift"] >= 2 * line["error"] else "look"
+        values = {"slice": path_text(line["path"], language), "rows": line["rows"], "looked_at": looked_at}
+        values |= {"lift": f"{line['lift']:.1f}", "p": p_text(line["p_holm"])}
+        values["error"] = interval_text(*(line[name] for name in ("error", "low", "high")))
+        made.append(finding(grade, place, "slice", language, **values))
+    return made
 
 
 class SliceFinder:

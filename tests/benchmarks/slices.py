@@ -6,6 +6,7 @@ slice found shares at least 70 % of the rows that it or the planted slice has (J
 draws are counted in which any slice is reported; a tree learnt on the test rows themselves stands beside, as what to avoid.
 """
 
+import gc
 import sys
 import time
 from collections.abc import Callable
@@ -79,6 +80,7 @@ def planted_slices() -> list[dict]:
         ends = intervals.wilson_interval(hits / N_DRAWS, N_DRAWS)
         made.append(rows.row(name, "SliceFinder", measure, hits / N_DRAWS, *map(float, ends), seconds))
         made.append(rows.row(name, "SliceFinder", "slices beside the first, a draw", others / N_DRAWS))
+        print(f"{name}: {hits} of {N_DRAWS} draws", flush=True)
     return made
 
 
@@ -107,6 +109,7 @@ def speed() -> list[dict]:
 
 
 if __name__ == "__main__":
+    gc.freeze()  # statsmodels collects garbage at each correction: let it not look through all modules each time
     with threadpool_limits(1):  # the matrices of a draw are small: threads would only wait for each other
         made = planted_slices() + tree_on_the_same_rows()
     rows.write("slices", "python " + " ".join(sys.argv), made + speed())

@@ -18,7 +18,7 @@ MOST_NAMES = 20  # a column with no more different numbers holds names, such as 
 _MOST_LETTERS = 200  # of a text whose script is looked up
 
 
-def row_facts(rows: pd.DataFrame, training: np.ndarray) -> pd.DataFrame:
+def facts_table(rows: pd.DataFrame, training: np.ndarray) -> pd.DataFrame:
     """What can be said of each row that no model was trained on, without a model; indexed by its number (``row``).
 
     Parameters
