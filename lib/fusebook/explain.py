@@ -13,6 +13,7 @@ from scipy.stats import spearmanr
 from sklearn.svm import LinearSVC
 
 from fusebook.bundle import Bundle
+from fusebook.features import modality_of
 from fusebook.tokens import tokenise
 
 MOST_WORDS = 200  # in longer texts words are left out in spans, so that the work stays bounded
@@ -41,7 +42,7 @@ def part_predictor(
         copies = pd.concat([row] * len(values), ignore_index=True).assign(**others | {part: values})
         made, there = bundle.encode(copies)
         for block in made:
-            if block.split("_")[0] != part:
+            if modality_of(block) != part:
                 made[block] = np.repeat(features[block], len(values), axis=0)
         there |= {name: np.repeat(held, len(values)) for name, held in present.items() if name != part}
         return bundle.models.predict(made, there, names=[model])[model]

@@ -3,10 +3,7 @@
 Notebook 05_inspect tells the story.
 """
 
-from collections.abc import Callable
-
 import ipywidgets
-import numpy as np
 import pandas as pd
 from IPython.display import HTML
 
@@ -37,28 +34,14 @@ def inspect_row(bundle: Bundle, rows: pd.DataFrame, number: int, *, model: str =
     probabilities = bundle.predict(row, model=model)[0]
     best = int(probabilities.argmax())
     text = row["text"].iloc[0]
-    marks = explain.leave_words_out(text, _text_predictor(bundle, row, model), best)
+    marks = None
+    if "text" in bundle.modalities:
+        marks = explain.leave_words_out(text, explain.part_predictor(bundle, row, "text", model=model), best)
     bars = cards.probability_bars(dict(zip(bundle.label_names, probabilities, strict=True)))
     given = f" · given {row['label'].iloc[0]}" if "label" in row else ""
     heading = f"row {number}{given} · {model}: {bundle.label_names[best]}"
     card = cards.row_card(row.iloc[0].to_dict(), heading=heading, marks=marks, below=bars)
     return HTML(cards.CARD_STYLE + card)
-
-
-def _text_predictor(bundle: Bundle, row: pd.DataFrame, model: str) -> Callable[[list[str]], np.ndarray]:
-    """Texts to probabilities of ``row`` with each text in turn; its picture and sound are read once."""
-    features, present = bundle.encode(row)
-
-    def predict(texts: list[str]) -> np.ndarray:
-        copies = pd.concat([row] * len(texts), ignore_index=True).assign(text=texts, image="", audio="")
-        made, there = bundle.encode(copies)
-        for name in set(there) - {"text"}:
-            made[name], there[name] = (
-                np.repeat(part[name], len(texts), axis=0) for part in (features, present)
-            )
-        return bundle.models.predict(made, there, names=[model])[model]
-
-    return predict
 
 
 def inspector(bundle: Bundle, rows: pd.DataFrame) -> ipywidgets.Widget:
