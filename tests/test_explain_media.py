@@ -1,6 +1,7 @@
 """Covered patches and muted parts of sounds: planted cases, on models that learnt from made pictures and sounds."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 import tiny_bundle
@@ -300,3 +301,27 @@ def test_a_part_or_model_that_the_bundle_lacks_is_refused(rows_and_bundle, asked
     rows, bundle = rows_and_bundle
     with pytest.raises(ValueError, match="expected a part among audio, text and a model among"):
         explain.part_predictor(bundle, rows.head(1), **asked)
+
+
+# --- In words -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"word": ["a", "很 \n 好"], "start": [0, 1], "end": [1, 2]}, "Leaving out “很 好”"),
+        ({"word": ["a", "b" * 50], "start": [0, 1], "end": [1, 2]}, f"Leaving out “{'b' * 39}…”"),
+        (
+            {"top": [0, 0.5], "bottom": [0.5, 1], "left": [0, 0.2], "right": [0.2, 0.4]},
+            "Covering the patch 30 % from the left and 75 % from the top",
+        ),
+        ({"low": [0, 150.4], "high": [150.4, 400]}, "Muting 150 to 400 Hz"),
+        ({"start": [0, 0.125], "end": [0.125, 0.25]}, "Muting 0.12 to 0.25 s"),
+    ],
+    ids=["word", "long word", "patch", "band", "moment"],
+)
+@pytest.mark.parametrize("effect", [0.5, -0.5])
+def test_the_strongest_is_said(columns, said, effect):
+    table = pd.DataFrame(columns).assign(effect=[0.01, effect])
+    sign = "-" if effect > 0 else "+"
+    assert explain_media.strongest_in_words(table) == f"{said} moves it by {sign}50.0 points"

@@ -204,3 +204,22 @@ def _checked(samples: np.ndarray, n_parts: int) -> tuple[np.ndarray, float]:
 def _effects(whole: np.ndarray, changed: Iterable[np.ndarray], predict: Predict, class_number: int):
     probabilities = predict([whole, *(values.astype(np.float32) for values in changed)])[:, class_number]
     return probabilities[0] - probabilities[1:]
+
+
+def strongest_in_words(table: pd.DataFrame) -> str:
+    """The line of the largest effect as a sentence's beginning: what was left out and what that did, in points.
+
+    ``table`` is that of ``explain.leave_words_out`` or of a function of this module, and not empty.
+    """
+    line = table.loc[table["effect"].abs().idxmax()]
+    if "word" in table:
+        word = " ".join(line["word"].split())
+        what = f"Leaving out “{word if len(word) <= 40 else word[:39] + '…'}”"
+    elif "top" in table:
+        across, down = (100 * (line[a] + line[b]) / 2 for a, b in (("left", "right"), ("top", "bottom")))
+        what = f"Covering the patch {across:.0f} % from the left and {down:.0f} % from the top"
+    elif "low" in table:
+        what = f"Muting {line['low']:.0f} to {line['high']:.0f} Hz"
+    else:
+        what = f"Muting {line['start']:.2f} to {line['end']:.2f} s"
+    return f"{what} moves it by {-100 * line['effect']:+.1f} points"
