@@ -16,8 +16,9 @@ from fusebook.measures import measures_of_sums, row_columns
 from fusebook.sentences import p_text
 from fusebook.training import fit_mlp, settings
 
-SHOWN = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
-ENDS = ("_low", "_high", "_lowest", "_highest")  # of the interval over rows, of the range over seeds
+MEASURED = ("accuracy", "macro_f1")
+SHOWN = {"accuracy": "accuracy", "macro_f1": "macro-F1", "gain": "gain"}
+_ENDS = ("_low", "_high", "_lowest", "_highest")  # of the interval over rows, of the range over seeds
 
 
 def fit_models(
@@ -92,10 +93,10 @@ def fusion_table(
             raise ValueError(
                 f"A seed has no {', '.join(sorted(missing))} among {', '.join(made)}; expected {best} and all fusions."
             )
-    columns = [f"{name}{end}" for name in SHOWN for end in ("", "_low", "_high")]
+    columns = [f"{name}{end}" for name in MEASURED for end in ("", "_low", "_high")]
     table = score_table(answers[0], labels, groups)[columns].astype(float)
     seeds = [_points(made, labels).reindex(table.index) for made in answers]
-    for name in SHOWN:
+    for name in MEASURED:
         by_seed = pd.concat([points[name] for points in seeds], axis=1)
         table[f"{name}_lowest"], table[f"{name}_highest"] = by_seed.min(axis=1), by_seed.max(axis=1)
     table["seeds"] = by_seed.notna().sum(axis=1)
@@ -111,38 +112,30 @@ def fusion_table(
 
 
 def _points(answers: dict[str, np.ndarray], labels: np.ndarray) -> pd.DataFrame:
-    """The measures ``SHOWN`` of each model without intervals."""
+    """The measures ``MEASURED`` of each model without intervals."""
     points = {
         name: measures_of_sums(row_columns(values, labels).sum(axis=0), values.shape[1])
         for name, values in answers.items()
     }
-    return pd.DataFrame(points).T[list(SHOWN)].astype(float)
+    return pd.DataFrame(points).T[list(MEASURED)].astype(float)
 
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:
-    """A ``fusion_table`` for people: scores in percent, gains in points; a dash where nothing is compared.
+    """A ``fusion_table`` for people: scores in percent, gains in points, with 95 % intervals; a dash where there is none."""
+    texts = {name: _texts(line) for name, line in table.to_dict("index").items()}
+    return pd.DataFrame.from_dict(texts, orient="index").rename_axis("model").fillna("–")
 
-    In brackets stands the 95 % interval over rows, in parentheses the range over seeds where there are several.
-    """
-    lines = table.to_dict("index")
-    made = pd.DataFrame(
-        {SHOWN[key]: [_with_ends(line, key) for line in lines.values()] for key in SHOWN}, index=table.index
-    )
-    if "gain" in table:
-        gains = {name: _gain_texts(line) for name, line in lines.items() if not np.isnan(line["gain"])}
-        made = made.join(pd.DataFrame.from_dict(gains, orient="index")).fillna("–")
+
+def _texts(line: dict) -> dict[str, str]:
+    made = {}
+    for key, name in SHOWN.items():
+        if np.isnan(line.get(key, np.nan)):
+            continue
+        sign, unit = ("+", "points") if key == "gain" else ("", "%")
+        value, *ends = (f"{100 * line[key + end]:{sign}.1f}" for end in ("", *_ENDS))
+        made[f"{name}, {unit}"] = f"{value} [{ends[0]}, {ends[1]}]"
+        made[f"{name} by seed"] = f"{ends[2]} to {ends[3]}" if line["seeds"] > 1 else "–"
+    if "gain, points" in made:
+        made["p (Holm)"] = p_text(line["p_holm"]).removeprefix("p ").removeprefix("= ")
+        made["least gain found"] = f"{100 * line['detectable']:.1f}"
     return made
-
-
-def _with_ends(line: dict, key: str, sign: str = "", unit: str = " %") -> str:
-    value, *ends = (f"{100 * line[key + end]:{sign}.1f}" for end in ("", *ENDS))
-    over_seeds = f" ({ends[2]} to {ends[3]})" if line["seeds"] > 1 else ""
-    return f"{value}{unit} [{ends[0]}, {ends[1]}]{over_seeds}"
-
-
-def _gain_texts(line: dict) -> dict[str, str]:
-    return {
-        "gain, points": _with_ends(line, "gain", "+", ""),
-        "p (Holm)": p_text(line["p_holm"]).removeprefix("p ").removeprefix("= "),
-        "detectable": f"{100 * line['detectable']:.1f}",
-    }
