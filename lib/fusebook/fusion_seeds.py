@@ -123,7 +123,9 @@ def _points(answers: dict[str, np.ndarray], labels: np.ndarray) -> pd.DataFrame:
 def readable(table: pd.DataFrame) -> pd.DataFrame:
     """A ``fusion_table`` for people: scores in percent, gains in points, with 95 % intervals; a dash where there is none."""
     texts = {name: _texts(line) for name, line in table.to_dict("index").items()}
-    return pd.DataFrame.from_dict(texts, orient="index").rename_axis("model").fillna("–")
+    made = pd.DataFrame.from_dict(texts, orient="index").rename_axis("model").fillna("–")
+    # What answers the question stands first, as a wide table may not fit its page.
+    return made[sorted(made, key=lambda name: name.startswith("macro-F1"))]
 
 
 def _texts(line: dict) -> dict[str, str]:
