@@ -89,6 +89,10 @@ def measure(name: str, table: pd.DataFrame) -> list[dict]:
             start = time.perf_counter()
             right[key][test] = predict(list(texts[test])) == labels[test]
             spent[key] += time.perf_counter() - start
+            print(
+                f"{name}, {key}: {right[key][tested].mean():.4f} so far, {seconds[key]:.0f} s to fit",
+                flush=True,
+            )
     for key in fitting:
         count, n_rows = right[key][tested].sum(), tested.sum()
         ends = map(float, intervals.wilson_interval(count / n_rows, n_rows))
