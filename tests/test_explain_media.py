@@ -324,4 +324,4 @@ def test_a_part_or_model_that_the_bundle_lacks_is_refused(rows_and_bundle, asked
 def test_the_strongest_is_said(columns, said, effect):
     table = pd.DataFrame(columns).assign(effect=[0.01, effect])
     sign = "-" if effect > 0 else "+"
-    assert explain_media.strongest_in_words(table) == f"{said} moves it by {sign}50.0 points"
+    assert explain_media.strongest_in_words(table) == f"{said} moves the probability by {sign}50 points"

@@ -207,7 +207,7 @@ def _effects(whole: np.ndarray, changed: Iterable[np.ndarray], predict: Predict,
 
 
 def strongest_in_words(table: pd.DataFrame) -> str:
-    """The line of the largest effect as a sentence's beginning: what was left out and what that did, in points.
+    """The largest effect as a sentence's beginning: what was left out and what that did, in points of probability.
 
     ``table`` is that of ``explain.leave_words_out`` or of a function of this module, and not empty.
     """
@@ -222,4 +222,4 @@ def strongest_in_words(table: pd.DataFrame) -> str:
         what = f"Muting {line['low']:.0f} to {line['high']:.0f} Hz"
     else:
         what = f"Muting {line['start']:.2f} to {line['end']:.2f} s"
-    return f"{what} moves it by {-100 * line['effect']:+.1f} points"
+    return f"{what} moves the probability by {0 - 100 * line['effect']:+.2g} points"
