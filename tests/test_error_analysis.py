@@ -132,3 +132,33 @@ def test_planted_wrong_labels_are_scored(tmp_path):
     shown = str(execute(run).cells)
     assert "Of the 4 wrong labels planted in the rows judged" in shown
     assert "Against the corrected labels text is right for" in shown
+
+
+def test_a_slice_of_a_named_column_and_a_shortcut_are_told(tmp_path):
+    """Rows of one source are wrong more often, and header lines give the label away."""
+    run = write_run(tmp_path / "run", ["a", "b", "c"], n_rows=1500)
+    rows = pd.read_parquet(run / "artifacts" / "rows.parquet")
+    source = np.array(["s_1", "s<2>", "s3", "s4", "s5"])[rows["row"] % 5]
+    pd.DataFrame({"source": source}).to_csv(run / "table.csv", index=False)
+    head = "From: someone\nOrganization: " + rows["label"] + " labs\n\n"
+    random = np.random.default_rng(1)
+    words = [" ".join(map("".join, random.choice(list("efghij"), (40, 2)))) for _ in rows["row"]]
+    runs.write_table(run, "rows.parquet", rows.assign(text=head + words))
+    predictions = pd.read_parquet(run / "artifacts" / "predictions.parquet")
+    wrong = (predictions["row"] % 5 == 1) & (predictions["model"] == "text")
+    columns = ["p0", "p1", "p2"]
+    predictions.loc[wrong, columns] = predictions.loc[wrong, ["p1", "p2", "p0"]].to_numpy()
+    runs.write_table(run, "predictions.parquet", predictions)
+    notebook = execute(run, fact_columns="source")
+    findings = runs.read_json(run / "artifacts" / "findings" / "04_error_analysis.json")
+    assert any(
+        line.startswith("serious: Wrong more often than the rest: column source is “s<2>”")
+        for line in findings
+    )
+    assert any(
+        line.startswith("serious: A shortcut: a linear model that reads the header lines")
+        for line in findings
+    )
+    assert "<2>" not in "".join(html_of(notebook))
+    with pytest.raises(papermill.PapermillExecutionError, match=r"The table has no column \['colour'\]"):
+        execute(run, fact_columns="colour")
