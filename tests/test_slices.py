@@ -110,6 +110,17 @@ def test_copies_are_no_evidence_twice():
     assert "source is “f”" not in finder.find(facts, wrong, groups)[0]["slice"].tolist()
 
 
+def test_a_sure_slice_that_is_hardly_worse_is_not_told():
+    facts = pd.DataFrame({"yes": np.arange(40_000) % 4 > 0})
+    random = np.random.default_rng(3)
+    for error, told in ((0.12, 0), (0.3, 1)):
+        wrong = random.random(40_000) < np.where(facts["yes"], error, 0.08)
+        table = [[(facts["yes"] & wrong).sum(), (facts["yes"] & ~wrong).sum()],
+                 [(~facts["yes"] & wrong).sum(), (~facts["yes"] & ~wrong).sum()]]  # fmt: skip
+        assert fisher_exact(table, alternative="greater").pvalue < 1e-9
+        assert len(SliceFinder().fit(facts).find(facts, wrong)[0]) == told
+
+
 @pytest.mark.parametrize("wrong", [np.zeros(300, bool), np.ones(300, bool)], ids=["all right", "all wrong"])
 def test_nothing_to_find_is_said(wrong):
     facts, _ = draw(300, 9)

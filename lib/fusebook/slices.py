@@ -16,6 +16,7 @@ from fusebook.intervals import wilson_interval
 from fusebook.sentences import Finding, fact_name, finding, p_text, say
 
 FEWEST = 10  # rows of a slice
+LEAST_LIFT = 1.2  # of a slice that is told: less is of no use, however sure
 _QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 _MOST_VALUES = 20  # of a fact that is no number: the most frequent ones
 _COLUMNS = ["slice", "rows", "wrong", "error", "low", "high", "lift", "p", "p_holm", "path", "members"]
@@ -120,9 +121,9 @@ class SliceFinder:
         """Test every slice on these rows, which ``fit`` has not seen.
 
         p is that of Fisher's exact test, one-sided: so many wrong rows or more in the slice, were the wrong rows spread
-        by chance. A slice is reported where p, corrected over all slices looked at (Holm, 1979), is below 0.05 and where
-        it also stands out among the rows that the slices before it leave. A condition that adds nothing sure to a slice
-        is left out. Of rows that are copies of each other (``groups``, one a row) only the first counts for p.
+        by chance. A slice is reported where p, corrected over all slices looked at (Holm, 1979), is below 0.05, where
+        its error is at least 1.2 times that of all rows, and where it also stands out among the rows that the slices
+        before it leave. A condition that adds nothing sure to a slice is left out. Of rows that are copies of each other (``groups``, one a row) only the first counts for p.
 
         Returns
         -------
@@ -248,7 +249,8 @@ class _Candidates:
 
     def choose(self, among, wrong, p: np.ndarray, p_holm: np.ndarray, most: int) -> list[int]:
         """Positions of the slices to report: the surest, then each that stands out among the rows left."""
-        chosen, left, sure = [], among.copy(), p_holm < 0.05
+        lift = self.count(among & wrong) / np.maximum(self.count(among), 1) / max(wrong[among].mean(), 1e-12)
+        chosen, left, sure = [], among.copy(), (p_holm < 0.05) & (lift >= LEAST_LIFT)
         while sure.any() and len(chosen) < most:
             now = p if not chosen else self.p_values(left, wrong, sure)
             now = np.where(sure, now, 1.0)
