@@ -10,6 +10,7 @@ import pytest
 import soundfile
 import tiny_bundle
 
+from fusebook import features as modalities
 from fusebook import widgets
 from fusebook.bundle import Bundle
 
@@ -154,3 +155,14 @@ def test_another_choice_changes_the_card(bundle, rows):
 def test_rows_without_labels_can_be_chosen(bundle, rows):
     which, _, card = widgets.inspector(bundle, rows.drop(columns="label")).children
     assert len(which.options) == 24 and card.value
+
+
+def test_a_bundle_without_text_has_a_card_without_marks(tmp_path):
+    rows, labels = tiny_bundle.make_rows(tmp_path)
+    models, encoders = tiny_bundle.make_models(rows, labels)
+    models.networks, models.fusions = {"audio": models.networks["audio"]}, {}
+    modalities.save_encoders(tmp_path / "encoders", {"audio": encoders["audio"]})
+    facts = {"label_names": tiny_bundle.LABEL_NAMES, "chosen": "audio", "modalities": ["audio"]}
+    models.save_bundle(tmp_path / "bundle", facts, encoders=tmp_path / "encoders")
+    card = widgets.inspect_row(Bundle(tmp_path / "bundle"), rows.assign(text=""), 17)
+    assert not marked(card) and "row 17 · given sport · audio: " in card.data

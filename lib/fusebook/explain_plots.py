@@ -74,7 +74,7 @@ def plot_sound(
         axes[name].set_ylim(0, edges[-1])
     axes["sound"].set(xlabel="seconds", ylabel="Hz")
     axes["windows"].set(
-        title=title, xlim=(start, end), ylim=(-100 * most, 100 * most), xticks=[], ylabel="effect, points"
+        title=title, xlim=(start, end), ylim=(-100 * most, 100 * most), xticks=[], ylabel="points"
     )
     axes["bands"].set(xlim=(-100 * most, 100 * most), xlabel="effect, points")
     axes["windows"].axhline(0, color=INK, linewidth=0.8)

@@ -128,4 +128,5 @@ if __name__ == "__main__":
             for seed in range(n_seeds):
                 made += measure(name, content.reset_index(drop=True), seed)
                 print(f"{name}, draw {seed + 1} of {n_seeds} measured", flush=True)
-    rows.write("suspects", "python " + " ".join(sys.argv), made + mean_lines(made))
+    means = mean_lines(made) if n_seeds > 1 else []
+    rows.write("suspects", "python " + " ".join(sys.argv), made + means)
