@@ -26,8 +26,8 @@ def facts_table(rows: pd.DataFrame, training: np.ndarray) -> pd.DataFrame:
     rows : all rows, with row, text, image, audio and group (copies of each other share one)
     training : bools of shape (n_rows,): the rows whose words count as known
 
-    Returns one column a fact: characters, unknown words (share of the text's words that no training text has), script (of most
-    letters), digits, has text, has picture, has sound, picture brightness (0 to 1) and blur (low means blurred), sound
+    Returns one column a fact: characters, unknown words (share of the text's words that no training text has), script
+    (of most letters), digits, has text, has picture, has sound, picture brightness (0 to 1) and blur (low means blurred), sound
     seconds and loudness (dB below full scale), near-duplicate. NaN where a part is missing.
     """
     copied = rows["group"].duplicated(keep=False).to_numpy()

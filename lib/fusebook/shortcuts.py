@@ -98,8 +98,8 @@ def probe(
 
     The parts: header lines, the first five tokens, digits and punctuation (tokens without a letter), and length (tokens,
     characters and lines, each in 20 bins). Each is read by a linear support vector machine over TF-IDF of its tokens,
-    which learns from at most ``most_rows`` training rows and 400 tokens a text. "Without" is the same kind of model, trained again and
-    tested on texts that lack the part; length can't be taken out. "Anywhere" reads as many tokens of each text, drawn
+    which learns from at most ``most_rows`` training rows and 400 tokens a text. "Without" is the same kind of model,
+    trained again and tested on texts that lack the part; length can't be taken out. "Anywhere" reads as many tokens of each text, drawn
     from all of it: a part that says more than these is worth more than its size.
 
     Parameters
@@ -111,9 +111,9 @@ def probe(
     Returns
     -------
     One line a part that any text has, indexed by its name; the first two are "whole text" and "majority". Columns: size
-    (share of the tokens of the test rows), alone, low, high (accuracy and its 95 % interval), anywhere, surplus (alone minus anywhere,
-    share of rows) with surplus_p, without, drop (whole text minus without) with its 95 % paired bootstrap interval drop_low and drop_high,
-    and drop_p. Both p are McNemar's exact ones (1947), corrected over the parts (Holm, 1979). NaN where there is none.
+    (share of the tokens of the test rows), alone, low, high (accuracy and its 95 % interval), anywhere, surplus (alone
+    minus anywhere, share of rows) with surplus_p, without, drop (whole text minus without) with its 95 % paired
+    bootstrap interval drop_low and drop_high, and drop_p. Both p are McNemar's exact ones (1947), corrected over the parts (Holm, 1979). NaN where there is none.
     """
     train = np.asarray(train)[nested_order(labels[train], random_state)[:most_rows]]
     tokens, truth = _Tokens(texts), labels[test]

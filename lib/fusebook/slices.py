@@ -123,7 +123,8 @@ class SliceFinder:
         p is that of Fisher's exact test, one-sided: so many wrong rows or more in the slice, were the wrong rows spread
         by chance. A slice is reported where p, corrected over all slices looked at (Holm, 1979), is below 0.05, where
         its error is at least 1.2 times that of all rows, and where it also stands out among the rows that the slices
-        before it leave. A condition that adds nothing sure to a slice is left out. Of rows that are copies of each other (``groups``, one a row) only the first counts for p.
+        before it leave. A condition that adds nothing sure to a slice is left out. Of rows that are copies of each other
+        (``groups``, one a row) only the first counts for p.
 
         Returns
         -------
