@@ -360,7 +360,8 @@ def test_settings_over_dense_features_are_the_classic_ones(n_rows, blocks):
 )
 def test_settings_over_ngrams_by_hand(n_rows, batch_size, epochs, blocks):
     build, fit = training.settings(n_rows, blocks)
-    assert build == {"hidden": [64], "activations": ["relu"], "dropout": 0.3, "learning_rate": 0.006}
+    assert build.pop("learning_rate") == pytest.approx(0.006 * (batch_size / 512) ** 0.5)
+    assert build == {"hidden": [64], "activations": ["relu"], "dropout": 0.3}
     assert fit == {"epochs": epochs, "batch_size": batch_size, "label_smoothing": 0.1, "falling": True}
 
 

@@ -22,7 +22,8 @@ def settings(n_rows: int, blocks: Collection[str], **given) -> tuple[dict, dict]
 
     Over dense features it is the classic recipe: hidden layers of 100 and 50, batches of 32, 10 epochs. A network that
     reads n-grams has one hidden layer of 64 and learns fast and briefly, as it would soon know its rows by heart: about
-    200 steps and at least 3 epochs, a rate of 0.006 that falls to 0, dropout and label smoothing. Options of either
+    200 steps and at least 3 epochs, a rate of 0.006 for batches of 512 (less by the root for smaller ones) that falls to 0,
+    dropout and label smoothing. Options of either
     function in ``given`` go before, but for those that are 0 or empty.
 
     Returns options of ``model.build_mlp`` and of ``fit_mlp``.
@@ -30,7 +31,7 @@ def settings(n_rows: int, blocks: Collection[str], **given) -> tuple[dict, dict]
     if any(block.endswith("_ngrams") for block in blocks):
         batch_size = 2 ** round(math.log2(np.clip(3 * n_rows / 200, 32, 512)))
         epochs = max(3, round(200 / math.ceil(max(n_rows, 1) / batch_size)))
-        build = {"hidden": [64], "dropout": 0.3, "learning_rate": 0.006}
+        build = {"hidden": [64], "dropout": 0.3, "learning_rate": 0.006 * math.sqrt(batch_size / 512)}
         fit = {"epochs": epochs, "batch_size": batch_size, "label_smoothing": 0.1, "falling": True}
     else:
         build = {"hidden": [100, 50], "dropout": 0.0, "learning_rate": 0.001}
