@@ -16,7 +16,9 @@ from fusebook.syntax import SyntaxEncoder
 from fusebook.vectors import VectorEncoder, train_vectors
 
 PARTS = ("ngrams", "syntax", "tags", "vectors")
-BESIDE_NGRAMS = 0.5  # about the length of a dense row beside a bag whose rows have length 1: louder, it drowns the bag
+BESIDE_NGRAMS = (
+    0.5  # about the length of a dense row beside a bag whose rows have length 1: louder, it drowns the bag
+)
 WORDS: dict[str, Callable[[str], list[str]]] = {
     "all": tokens.tokenise,
     "no stop words": partial(tokens.tokenise, drop_stop_words=True),
