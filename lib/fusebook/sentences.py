@@ -164,7 +164,8 @@ def fact_name(fact: str, language: str = "en") -> str:
 def finding(severity: str, place: str, key: str, language: str = "en", **values) -> Finding:
     """A ``Finding`` from a template; numbers of 1,000 and more get a separator."""
     shown = {name: f"{value:,}" if isinstance(value, int) else value for name, value in values.items()}
-    return Finding(severity, say(key, language, **shown), place)
+    text = say(key, language, **shown)
+    return Finding(severity, text[:1].upper() + text[1:], place)  # it may begin with a model's name
 
 
 def ranked(findings: list[Finding], most: int = 8) -> list[Finding]:
