@@ -284,8 +284,9 @@ def test_media_paths_are_those_that_the_rows_have(tmp_path):
 
 
 def test_every_reason_that_is_given_has_a_meaning():
-    """And none is explained that nothing gives."""
-    source = "".join(path.read_text("utf-8") for path in (PROJECT / "lib/fusebook").glob("*.py"))
+    """And none is explained that nothing gives. Lists of corrections have reasons of their own."""
+    paths = [path for path in (PROJECT / "lib/fusebook").glob("*.py") if path.stem != "corrections"]
+    source = "".join(path.read_text("utf-8") for path in paths)
     given = set(re.findall(r'"((?:FIELD|LINE|LABEL|NO|TEXT|FILE|OUTSIDE|IMAGE|AUDIO)_[A-Z_]+)"(?!:)', source))
     assert given == set(tables.REASONS)
 

@@ -201,3 +201,11 @@ def test_nothing_corrected_is_no_gain():
         values, corrections.apply_corrections(rows, lines())[0], np.arange(90) // 2
     )
     assert (made["difference"], made["low"], made["high"], made["p"]) == (0, 0, 0, 1)
+
+
+@pytest.mark.parametrize("earlier", ["", "\ufeffrow,split,label,suggested,label_probability,action,text\n"])
+def test_an_earlier_list_without_lines_changes_nothing(tmp_path, earlier):
+    path = tmp_path / "label_suspects.csv"
+    path.write_text(earlier, encoding="utf-8")
+    listed = pd.DataFrame({"row": [3], "label": ["a"], "suggested": ["b"], "action": ["keep"]})
+    pd.testing.assert_frame_equal(corrections.with_edits(listed, path), listed)

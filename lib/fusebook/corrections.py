@@ -33,7 +33,9 @@ def with_edits(listed: pd.DataFrame, path: str | Path) -> pd.DataFrame:
     Lines whose action was edited stand first, as they were. Where there is no list, or it has no such line, the table
     comes back as it is.
     """
-    if not Path(path).is_file():
+    if (
+        not Path(path).is_file() or len(Path(path).read_bytes().strip().splitlines()) < 2
+    ):  # no line below the header
         return listed
     earlier = tables.read_table(path)[0]
     if not {"row", "action"} <= set(earlier):
