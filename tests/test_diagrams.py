@@ -2,7 +2,6 @@
 
 import random
 import re
-import shutil
 import xml.etree.ElementTree as ET
 from itertools import combinations, pairwise
 from types import SimpleNamespace
@@ -17,9 +16,6 @@ from PIL import ImageFont
 from fusebook import diagrams, pages
 from fusebook.diagrams import flow_chart
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]  # fmt: skip
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = "</text></svg><script>alert(1)</script><img src=x onerror=alert(1)> \" ' & ]]> <table><td>"
 
@@ -276,18 +272,6 @@ def test_our_template_leaves_charts_as_they_are(page_with_charts):
     for (name, paths), svg in zip(CHARTS.items(), shown, strict=True):
         assert svg == BeautifulSoup(flow_chart(paths, title=name, description="d"), "html.parser").svg
         assert svg.parent["class"] == ["html"]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if not CHROMIUM:
-        pytest.skip("no Chromium on this machine: install Debian's package chromium to run the browser test")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield opened
-        opened.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

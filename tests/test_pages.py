@@ -2,7 +2,6 @@
 
 import base64
 import re
-import shutil
 from io import BytesIO
 from types import SimpleNamespace
 
@@ -12,10 +11,6 @@ from bs4 import BeautifulSoup
 from fontTools.ttLib import TTFont
 
 from fusebook import pages
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]  # fmt: skip
 
 
 def test_formulas_become_mathml():
@@ -106,18 +101,6 @@ def test_figures_take_the_readers_colours(finished_run):
     for svg in figures:
         inline = pages._inline_svg(svg)
         assert pages.INK not in inline and "currentColor" in inline and inline.startswith("<svg")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if not CHROMIUM:
-        pytest.skip("no Chromium on this machine: install Debian's package chromium to run the browser test")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield opened
-        opened.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

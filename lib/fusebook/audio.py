@@ -60,12 +60,7 @@ class AudioEncoder:
 
     def transform(self, paths: list[str]) -> np.ndarray:
         """Features of shape (n_paths, n_features), float32; zeros (the training mean) where the sound is missing."""
-        there = np.array([bool(path) for path in paths], dtype=bool)
-        result = np.zeros((len(paths), len(self.mean_)), np.float32)
-        if there.any():
-            numbers = self._numbers([path for path in paths if path])
-            result[there] = (numbers - self.mean_) / self.scale_
-        return result
+        return media.standardised(self._numbers, paths, self.mean_, self.scale_)
 
     def _there(self, paths, labels) -> tuple[np.ndarray, np.ndarray]:
         there = np.array([bool(path) for path in paths], dtype=bool)

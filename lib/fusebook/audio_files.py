@@ -38,9 +38,8 @@ def audio_facts(path: str | Path) -> dict[str, float]:
 
 def facts_table(paths: list[str]) -> pd.DataFrame:
     """``audio_facts`` of each of ``paths``, one line each, read on all cores; NaN where a path is ""."""
-    made = iter(media.on_all_cores(audio_facts, [path for path in paths if path], doing="reading sounds"))
     columns = ["rate", "seconds", "loudness", "clipped", "silent"]
-    return pd.DataFrame([next(made) if path else {} for path in paths], columns=columns, dtype=float)
+    return media.facts_table(audio_facts, paths, columns, doing="reading sounds")
 
 
 def read_audio(path: str | Path) -> np.ndarray:

@@ -80,7 +80,9 @@ def fit_baselines(
     train = splits["train"]
     networks = [f"{name} ({dense_name})" for name in ("MLPClassifier", "classic recipe")]
     read = dense if bag is None else bag
-    models = [(name, partial(_fit_estimator, model, read)) for name, model in _linear(random_state).items()]
+    models = [
+        (name, partial(_fit_estimator, model, read)) for name, model in linear_models(random_state).items()
+    ]
     models += [
         (networks[0], partial(_fit_estimator, _mlp_classifier(train.sum(), random_state), dense)),
         (networks[1], partial(_fit_recipe, dense, random_state=random_state)),
@@ -125,7 +127,7 @@ def _reasons(names: list[str], networks: list[str], read, dense, labels: np.ndar
     return made
 
 
-def _linear(random_state: int) -> dict[str, ClassifierMixin]:
+def linear_models(random_state: int) -> dict[str, ClassifierMixin]:
     """One default for all tables. The solver lbfgs takes six times as long here, and at this tolerance it stops before it begins."""
     return {
         NAIVE_BAYES: MultinomialNB(alpha=0.1),

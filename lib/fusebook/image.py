@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fusebook import runs
+from fusebook import media, runs
 from fusebook.image_features import colour_histograms, find_duplicates, gradient_histograms
 from fusebook.image_files import check_image, facts_table, image_facts, read_image, read_images
 
@@ -72,12 +72,7 @@ class ImageEncoder:
 
     def transform(self, paths: list[str]) -> np.ndarray:
         """Features of shape (n_paths, n_features), float32; zeros (the training mean) where the picture is missing."""
-        there = np.array([bool(path) for path in paths], dtype=bool)
-        result = np.zeros((len(paths), len(self.mean_)), np.float32)
-        if there.any():
-            numbers = self._numbers([path for path in paths if path])
-            result[there] = (numbers - self.mean_) / self.scale_
-        return result
+        return media.standardised(self._numbers, paths, self.mean_, self.scale_)
 
     def _network(self, paths, labels, validation) -> tuple:
         """The network, None where the features need none, and the history of its training."""

@@ -36,9 +36,8 @@ def image_facts(path: str | Path) -> dict[str, float]:
 
 def facts_table(paths: list[str]) -> pd.DataFrame:
     """``image_facts`` of each of ``paths``, one line each, read on all cores; NaN where a path is ""."""
-    made = iter(media.on_all_cores(image_facts, [path for path in paths if path], doing="reading pictures"))
     columns = ["width", "height", "brightness", "blur"]
-    return pd.DataFrame([next(made) if path else {} for path in paths], columns=columns, dtype=float)
+    return media.facts_table(image_facts, paths, columns, doing="reading pictures")
 
 
 def read_image(path: str | Path, size: int = 48) -> np.ndarray:

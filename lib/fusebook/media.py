@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import joblib
+import numpy as np
+import pandas as pd
 from tqdm import tqdm
 
 SECONDS_WITHOUT_BAR = 5  # work that ends sooner shows no bar
@@ -24,6 +26,25 @@ def on_all_cores(function: Callable[[str], T], paths: Sequence[str], *, doing: s
     work = joblib.Parallel(n_jobs=-1, prefer="threads", return_as="generator")
     made = work(joblib.delayed(function)(path) for path in paths)
     return list(tqdm(made, doing, len(paths), leave=False, delay=SECONDS_WITHOUT_BAR, mininterval=0.5))
+
+
+def facts_table(
+    facts: Callable[[str], dict], paths: Sequence[str], columns: list[str], *, doing: str
+) -> pd.DataFrame:
+    """``facts`` of each of ``paths``, one line each, read on all cores; NaN where a path is ""."""
+    made = iter(on_all_cores(facts, [path for path in paths if path], doing=doing))
+    return pd.DataFrame([next(made) if path else {} for path in paths], columns=columns, dtype=float)
+
+
+def standardised(
+    numbers: Callable[[list[str]], np.ndarray], paths: Sequence[str], mean: np.ndarray, scale: np.ndarray
+) -> np.ndarray:
+    """``numbers`` of the files, less ``mean`` and by ``scale``: shape (n_paths, n_features), float32; 0 where a path is ""."""
+    there = np.array([bool(path) for path in paths], dtype=bool)
+    result = np.zeros((len(paths), len(mean)), np.float32)
+    if there.any():
+        result[there] = (numbers([path for path in paths if path]) - mean) / scale
+    return result
 
 
 def stamp(path: str | Path) -> tuple[int, ...] | None:

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from cleanlab.dataset import find_overlapping_classes
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
+from fusebook.baselines import LOGISTIC, linear_models
 from fusebook.errors import label_suspects
 from fusebook.intervals import group_numbers
 
@@ -66,7 +66,7 @@ def _folds(labels: np.ndarray, units: np.ndarray, n_folds: int, random_state: in
 def _answers(known, labels: np.ndarray, asked, random_state: int) -> np.ndarray:
     if len(np.unique(labels)) == 1:
         return np.ones((asked.shape[0], 1))
-    model = LogisticRegression(C=10, solver="saga", tol=0.01, random_state=random_state)
+    model = linear_models(random_state)[LOGISTIC]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return model.fit(known, labels).predict_proba(asked)

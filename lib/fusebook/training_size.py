@@ -54,9 +54,8 @@ def mlp_answers(
     """
     inputs = model_room.model_inputs(features, present)
     sizes = {name: values.shape[1] for name, values in features.items()}
-    numbers = features.get(
-        "text_ngrams", np.array([-1])
-    )  # no other rows are read: the highest number is enough
+    # No other rows are read: the highest number is enough.
+    numbers = features.get("text_ngrams", np.array([-1]))
     build, fit = settings(len(rows), sizes, n_ngrams=int(numbers.max()) + 1)
     network = model_room.build_mlp(sizes, int(labels.max()) + 1, **build)
     watched = feature_room.take(inputs, splits["validation"]), labels[splits["validation"]]
