@@ -1,5 +1,9 @@
 """The n-gram bag against scikit-learn's TfidfVectorizer and chi-squared, and the n-grams that tell most against a loop."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_array, hstack
@@ -334,3 +338,24 @@ def test_saved_it_holds_no_pickle(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"ngrams.json", "ngrams.npz"}
     with np.load(tmp_path / "ngrams.npz", allow_pickle=False) as arrays:
         assert all(arrays[name].dtype != object for name in arrays.files)
+
+
+def test_every_process_numbers_the_ngrams_alike():
+    """Python shuffles its sets anew in each process; columns, and with them the networks' first weights, must not."""
+    code = """
+from fusebook.ngrams import NgramBag
+texts = [f"goal team {i % 7} coach match bank share {i % 5}" for i in range(60)]
+bag = NgramBag()
+bag.fit_transform(texts, [text.split() for text in texts], [i % 2 for i in range(60)])
+print(bag.names(range(bag.n_ngrams_)))
+"""
+    made = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in "123"
+    }
+    assert len(made) == 1 and len(made.pop()) > 1000

@@ -52,7 +52,9 @@ class NgramBag:
         ``labels`` are class numbers, shape (n_texts,). With more than 50 texts an n-gram must stand in two of them to
         be learnt, where any does. Returns the texts' bag, as ``transform`` does.
         """
-        seen = Counter(chain.from_iterable(map(set, token_lists)))
+        seen = Counter(
+            chain.from_iterable(map(dict.fromkeys, token_lists))
+        )  # in order: sets have another each run
         fewest = 2 if len(texts) > 50 and max(seen.values(), default=0) > 1 else 1
         self.words_ = pd.Index([word for word, count in seen.items() if count >= fewest], dtype=object)
         self.pairs_, words = _learn(self._word_codes(token_lists), fewest)
