@@ -183,3 +183,12 @@ def test_a_slice_with_twice_the_error_for_sure_is_serious(low, severity):
         f"Wrong more often than the rest: digits above 3: 30.0 % [{100 * low:.1f}, 40.0] of 1,200 rows, 3.0 times"
     )
     assert "p < 0.0001 after correction for 3,596 slices" in made[0].text
+
+
+def test_the_rows_of_each_slice_are_listed():
+    found = pd.DataFrame(
+        {"slice": ["dark", "short"], "members": [np.array([1, 0, 1], bool), np.array([0, 0, 1], bool)]}
+    )
+    made = slices.members_table(found, pd.Series([7, 8, 9]))
+    assert made.values.tolist() == [[7, "dark"], [9, "dark"], [9, "short"]]
+    assert list(slices.members_table(found.head(0), pd.Series([7, 8, 9]))) == ["row", "slice"]

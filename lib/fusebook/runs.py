@@ -20,6 +20,7 @@ WRITTEN_BY = {
     "metrics.json": "03_train",
     "bundle": "03_train",
     "errors.parquet": "04_error_analysis",
+    "slices.parquet": "04_error_analysis",
     "label_suspects.csv": "04_error_analysis",
     "predictions.csv": "06_predict",
 }

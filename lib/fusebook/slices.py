@@ -77,6 +77,15 @@ def verdict(slices: pd.DataFrame, looked_at: int, place: str, language: str = "e
     return made
 
 
+def members_table(slices: pd.DataFrame, rows: pd.Series) -> pd.DataFrame:
+    """Which row is in which slice: row and slice (in words), one line for each row of each of ``slices``.
+
+    ``slices`` is what ``SliceFinder.find`` returns, ``rows`` the numbers of the rows that it was given.
+    """
+    lines = [(row, line.slice) for line in slices.itertuples() for row in rows.to_numpy()[line.members]]
+    return pd.DataFrame(lines, columns=["row", "slice"]).astype({"row": int, "slice": str})
+
+
 class SliceFinder:
     """Finds the slices of the test rows that are wrong more often than the rest, or none.
 

@@ -1,0 +1,200 @@
+"""The table of rows to inspect: filters, orders, pages and thresholds, against pandas' own queries and hand-made cases."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fusebook import evaluate, inspection, reliability
+
+LABELS = ["a", "b", "c"]
+NASTY = [
+    "</script><img src=x onerror=alert(1)>",
+    "a.b (c) [d] *",
+    "STRASSE groß",
+    "\u202eright to left\u202c",
+    "🎈 ballon",
+]
+
+
+def draw(n_rows=300, n_classes=3, seed=0):
+    """Rows of three splits, predictions of two models for those that are not training rows, suspects, slices."""
+    random = np.random.default_rng(seed)
+    labels = [chr(97 + i) if n_classes == 3 else f"class {i:02}" for i in range(n_classes)]
+    class_ids = random.integers(n_classes, size=n_rows)
+    rows = pd.DataFrame({"row": np.arange(1, n_rows + 1), "label": np.array(labels)[class_ids]})
+    rows = rows.assign(text=[NASTY[i % 5] + f" {i}" for i in range(n_rows)], image="", audio="")
+    split = np.array(["train", "test", "validation"])[np.arange(n_rows) % 3]
+    asked = split != "train"
+    ids = rows[["row", "label"]].assign(split=split, class_id=class_ids)[asked]
+    votes = {name: random.dirichlet(np.full(n_classes, 0.5), asked.sum()) for name in ("text", "fused")}
+    suspects = pd.DataFrame({"row": [1, 2, 4], "split": ["train", "test", "train"],
+                             "label_probability": [0.1, 0.05, 0.3]})  # fmt: skip
+    slices = pd.DataFrame({"row": [2, 3, 3], "slice": ["short; dark", "short; dark", "old"]})
+    return rows, evaluate.prediction_table(votes, ids), votes, labels, suspects, slices
+
+
+@pytest.fixture
+def table():
+    rows, predictions, _, labels, suspects, slices = draw()
+    return inspection.inspection_table(rows, predictions, "fused", labels, suspects=suspects, slices=slices)
+
+
+# --- The table ----------------------------------------------------------------------------------------
+
+
+def test_each_line_says_what_the_model_said(table):
+    rows, predictions, votes, labels, *_ = draw()
+    assert list(table) == inspection.COLUMNS and table["row"].is_monotonic_increasing
+    asked = predictions[predictions["model"] == "fused"].sort_values("row")
+    lines = table.set_index("row").loc[asked["row"]]
+    values = votes["fused"]
+    assert lines["predicted"].tolist() == [labels[i] for i in values.argmax(axis=1)]
+    np.testing.assert_allclose(lines["confidence"].astype(float), values.max(axis=1))
+    given = values[np.arange(len(values)), asked["class_id"]]
+    np.testing.assert_allclose(lines["loss"].astype(float), -np.log(given), rtol=1e-6)
+    assert lines["right"].tolist() == (values.argmax(axis=1) == asked["class_id"].to_numpy()).tolist()
+    assert lines["text"].tolist() == rows.set_index("row").loc[asked["row"], "text"].tolist()
+
+
+def test_of_the_training_rows_the_suspects_are_there_without_a_prediction(table):
+    train = table[table["split"] == "train"]
+    assert train["row"].tolist() == [1, 4] and (train["predicted"] == "").all()
+    assert train["right"].isna().all() and train[["confidence", "loss"]].isna().all(axis=None)
+    np.testing.assert_allclose(train["suspicion"], [0.9, 0.7])
+    assert table.set_index("row")["suspicion"][[2, 3]].tolist() == [0.95, 0.0]
+
+
+def test_slices_stand_by_their_names(table):
+    assert table.set_index("row")["slices"][[2, 3, 5]].tolist() == [
+        ("short; dark",),
+        ("short; dark", "old"),
+        (),
+    ]
+
+
+def test_without_suspects_and_slices_nothing_is_suspect():
+    rows, predictions, _, labels, *_ = draw()
+    table = inspection.inspection_table(rows, predictions, "text", labels)
+    assert table["suspicion"].isna().all() and set(table["split"]) == {"test", "validation"}
+    empty = pd.DataFrame(columns=["row", "slice"])
+    made = inspection.inspection_table(rows, predictions, "text", labels, slices=empty)
+    pd.testing.assert_frame_equal(made, table)
+
+
+def test_a_list_of_suspects_that_a_person_spoilt_does_no_harm():
+    rows, predictions, _, labels, *_ = draw()
+    spoilt = pd.DataFrame(
+        {"row": ["2", "2", "999", "x", ""], "label_probability": ["0.2", "0.9", "0.1", "1", ""]}
+    )
+    table = inspection.inspection_table(rows, predictions, "text", labels, suspects=spoilt)
+    assert (
+        table.set_index("row")["suspicion"][2] == pytest.approx(0.8) and (table["suspicion"] > 0).sum() == 1
+    )
+
+
+def test_an_unknown_model_is_named():
+    rows, predictions, _, labels, *_ = draw()
+    with pytest.raises(
+        ValueError, match="No model 'texts' among the predictions; expected one of text, fused"
+    ):
+        inspection.inspection_table(rows, predictions, "texts", labels)
+
+
+def test_sixty_classes():
+    rows, predictions, votes, labels, *_ = draw(n_rows=600, n_classes=60)
+    table = inspection.inspection_table(rows, predictions, "fused", labels)
+    assert set(table["predicted"]) == {labels[i] for i in votes["fused"].argmax(axis=1)}
+    assert (
+        len(inspection.filter_rows(table, predicted="class 59"))
+        == (votes["fused"].argmax(axis=1) == 59).sum()
+    )
+
+
+# --- Filters ------------------------------------------------------------------------------------------
+
+ASKED = [
+    ({"split": "test"}, "split == 'test'"),
+    ({"label": "b", "predicted": "c"}, "label == 'b' and predicted == 'c'"),
+    ({"right": True}, "right == True"),
+    ({"right": False, "split": "validation"}, "right == False and split == 'validation'"),
+    ({"confidence": (0.5, 0.75)}, "0.5 <= confidence <= 0.75"),
+    ({"confidence": (0, 1)}, "row > 0"),
+    ({"confidence": (0, 0.9999999)}, "confidence <= 0.9999999"),
+]
+
+
+@pytest.mark.parametrize(("given", "query"), ASKED)
+def test_filters_are_those_of_a_query(table, given, query):
+    expected = table.query(query)
+    assert len(expected) > 0
+    pd.testing.assert_frame_equal(inspection.filter_rows(table, **given), expected)
+
+
+@pytest.mark.parametrize("name", ["short; dark", "old", "short"])
+def test_a_slice_is_found_by_its_whole_name(table, name):
+    found = inspection.filter_rows(table, slice_name=name)
+    assert found["row"].tolist() == {"short; dark": [2, 3], "old": [3], "short": []}[name]
+
+
+@pytest.mark.parametrize(
+    "search", ["(c) [d] *", "a.b", "strasse GROSS", "<IMG SRC", "\u202e", "🎈", "no such", ""]
+)
+def test_what_is_searched_for_means_itself(table, search):
+    found = inspection.filter_rows(table, search=search)
+    pattern = re.compile(re.escape(search.casefold()))
+    expected = [
+        row for row, text in zip(table["row"], table["text"], strict=True) if pattern.search(text.casefold())
+    ]
+    assert found["row"].tolist() == expected and bool(expected) == (search != "no such")
+
+
+# --- Order and pages ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rising", [True, False])
+@pytest.mark.parametrize("by", inspection.ORDERS)
+def test_rows_without_a_value_come_last(table, by, rising):
+    values = inspection.sort_rows(table, by, rising=rising)[by].astype(float).tolist()
+    known = [value for value in values if value == value]
+    assert values[: len(known)] == sorted(known, reverse=not rising) and len(values) == len(table)
+
+
+def test_rows_of_equal_suspicion_stay_in_order(table):
+    rows = inspection.sort_rows(table, "suspicion")["row"].tolist()
+    assert rows[:3] == [2, 1, 4] and rows[3:] == sorted(rows[3:])
+
+
+def test_an_unknown_order_is_named(table):
+    with pytest.raises(ValueError, match="can't be sorted by 'text'; expected one of row, confidence"):
+        inspection.sort_rows(table, "text")
+
+
+@pytest.mark.parametrize(("n_rows", "size"), [(0, 20), (1, 20), (40, 20), (41, 20), (7, 3)])
+def test_pages_hold_every_row_once(table, n_rows, size):
+    lines = table.head(n_rows)
+    pages = [inspection.page_of(lines, i, size) for i in range(1, inspection.page_count(n_rows, size) + 1)]
+    pd.testing.assert_frame_equal(pd.concat(pages), lines)
+    assert all(len(page) == size for page in pages[:-1]) and (n_rows == 0 or len(pages[-1]))
+    for number, page in ((-3, pages[0]), (99, pages[-1])):
+        pd.testing.assert_frame_equal(inspection.page_of(lines, number, size), page)
+
+
+# --- Threshold ----------------------------------------------------------------------------------------
+
+
+def test_coverage_is_that_of_the_coverage_table(table):
+    _, predictions, votes, *_ = draw()
+    class_ids = predictions.loc[predictions["model"] == "fused", "class_id"].to_numpy()
+    for line in reliability.coverage_table(votes["fused"], class_ids).itertuples():
+        made = inspection.coverage_and_accuracy(table, line.threshold)
+        asked = [made[name] for name in ("coverage", "accuracy", "low", "high")]
+        np.testing.assert_allclose(asked, [line.coverage, line.accuracy, line.low, line.high])
+
+
+def test_a_threshold_that_no_row_reaches_answers_nothing(table):
+    made = inspection.coverage_and_accuracy(table, 1.1)
+    assert (made["answered"], made["coverage"]) == (0, 0) and np.isnan([made["accuracy"], made["low"]]).all()
+    none = inspection.coverage_and_accuracy(table[table["split"] == "train"], 0.5)
+    assert none["rows"] == 0 and np.isnan(none["coverage"])
