@@ -55,7 +55,7 @@ def small_table(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def finished_run(small_table, tmp_path_factory) -> Path:
     """The run folder of all notebooks over the small table, with hostile text in one row."""
-    from fusebook import pages, runner
+    from fusebook import index_page, pages, runner
 
     folder = small_table.parent / "hostile"
     shutil.copytree(small_table.parent / "media", folder / "media")
@@ -70,7 +70,7 @@ def finished_run(small_table, tmp_path_factory) -> Path:
     columns = {"text": "title", "label": "topic", "image": "picture", "audio": "sound"}
     values = {"table": str(folder / "small.csv"), "new_table": "", **columns, **SMALL}
     steps = runner.run_notebooks(run, values, export=pages.export_page)
-    pages.write_index(run, steps)
+    index_page.write_index(run, steps)
     return run
 
 

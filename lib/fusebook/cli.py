@@ -94,9 +94,9 @@ def _report(folder: Path, values: dict, force: bool, jobs: int) -> None:
     except KeyboardInterrupt:
         click.echo("Stopped. What is done stays; the same command goes on from there.", err=True)
         os._exit(130)  # the thread that waits for a kernel just killed can't be joined
-    from fusebook import pages
+    from fusebook import index_page
 
-    index = pages.write_index(folder, steps)
+    index = index_page.write_index(folder, steps)
     if failure:
         raise click.ClickException(f"{failure}\nThe pages done so far: {index}")
     progress.print_times(steps, time.monotonic() - start)

@@ -1,4 +1,4 @@
-"""The pages of a run: executed notebooks as self-contained HTML, and the run's first page."""
+"""The pages of a run: executed notebooks as self-contained HTML."""
 
 import base64
 import re
@@ -11,7 +11,6 @@ import nbformat
 from bs4 import BeautifulSoup
 from fontTools import subset
 from fontTools.ttLib import TTFont
-from jinja2 import Environment, FileSystemLoader
 from nbconvert.exporters import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbconvert.preprocessors import CoalesceStreamsPreprocessor
@@ -134,10 +133,10 @@ def _inline_svg(svg: str) -> str:
 
 def _top(run: Path, step, notebook) -> str:
     """Title, introduction, findings and parameters: what a reader wants before the story."""
-    findings = _findings(run, step.name)
+    findings = runs.read_findings(run, step.name)
     made = [markdown_to_html(notebook.cells[0].source)]
     if findings:
-        lines = "".join(f"<li>{escape(line)}</li>" for line in findings)
+        lines = "".join(f"<li>{escape(found['text'])}</li>" for found in findings)
         made.append(f'<section class="findings"><h2>What we found</h2><ul>{lines}</ul></section>')
     rows = "".join(
         _parameter_row(name, facts, step.parameters) for name, facts in step.known.items() if name != "run"
@@ -156,11 +155,6 @@ def _parameter_row(name: str, facts: dict, given: dict) -> str:
     return (
         f"<tr{changed}>" + "".join(f'<td class="left">{escape(str(cell))}</td>' for cell in cells) + "</tr>"
     )
-
-
-def _findings(run: Path, name: str) -> list[str]:
-    path = run / "artifacts" / "findings" / f"{name}.json"
-    return runs.read_json(path) if path.exists() else []
 
 
 def page_style() -> str:
@@ -187,31 +181,3 @@ def with_font(html: str) -> str:
     data = base64.b64encode(stream.getvalue()).decode()
     face = f'@font-face{{font-family:"Fusebook CJK";src:url(data:font/woff2;base64,{data}) format("woff2")}}'
     return html.replace("<style>", f"<style>{face}", 1)
-
-
-def write_index(run: Path, steps: dict) -> Path:
-    """Write the run's first page: headline, findings, links, times. Returns its path."""
-    record = runs.read_json(run / "run.json")
-    pages = []
-    for name, step in steps.items():
-        page = run / f"{name}.html"
-        if page.exists():
-            notebook = nbformat.read(step.path, as_version=4)
-            lines = [line for line in notebook.cells[0].source.split("\n")[1:] if line.strip()]
-            facts = record["steps"].get(name, {})
-            pages.append({
-                "name": name, "title": page_title(notebook), "question": lines[0] if lines else "",
-                "findings": _findings(run, name), "seconds": facts.get("seconds", {}),
-                "peak_memory_mb": facts.get("peak_memory_mb", 0), "kilobytes": round(page.stat().st_size / 1000),
-            })  # fmt: skip
-    # The theory comes after what was found in the person's table.
-    pages.sort(key=lambda page: page["name"].startswith("00"))
-    metrics = run / "artifacts" / "metrics.json"
-    headline = runs.read_json(metrics)["headline"] if metrics.exists() else None
-    failed = next((step.error for step in steps.values() if step.status == "failed"), "")
-    template = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True).get_template("run.html.j2")
-    html = template.render(run=run.name, style=page_style(), headline=headline and {"text": headline}, pages=pages,
-                           record=record, failed=failed)  # fmt: skip
-    with runs.replacing(run / "index.html") as beside:
-        beside.write_text(with_font(html), encoding="utf-8")
-    return run / "index.html"

@@ -111,10 +111,31 @@ def write_table(run: str | Path, name: str, table) -> None:
             table.to_csv(beside, index=False, encoding="utf-8-sig")
 
 
-def write_findings(run: str | Path, notebook: str, findings: list[str]) -> str:
-    """Keep the sentences of a notebook's "What we found" for the run's first page; returns them as a numbered list."""
-    write_json(artifacts(run) / "findings" / f"{notebook}.json", findings)
-    return "\n".join(f"{i}. {line}" for i, line in enumerate(findings, 1))
+def write_findings(run: str | Path, notebook: str, findings: list) -> str:
+    """Keep the findings of a notebook's "What we found" for the pages; returns their texts as a numbered list.
+
+    Each finding is a ``sentences.Finding`` or, where nothing grades it, a plain text. The file holds a list of objects
+    with severity, text and place (the heading on the page that shows it).
+    """
+    made = [_finding(found) for found in findings]
+    write_json(artifacts(run) / "findings" / f"{notebook}.json", made)
+    return "\n".join(f"{i}. {found['text']}" for i, found in enumerate(made, 1))
+
+
+def read_findings(run: str | Path, notebook: str) -> list[dict[str, str]]:
+    """What ``write_findings`` kept for ``notebook``: severity, text and place each; [] where nothing was kept.
+
+    Runs made before findings were graded hold plain texts: their severity and place are "".
+    """
+    path = resolve(run) / "artifacts" / "findings" / f"{notebook}.json"
+    return [_finding(found) for found in read_json(path)] if path.exists() else []
+
+
+def _finding(found) -> dict[str, str]:
+    if isinstance(found, dict):
+        return found
+    severity, text, place = ("", found, "") if isinstance(found, str) else found
+    return {"severity": severity, "text": text, "place": place}
 
 
 def fingerprint(path: str | Path) -> str:
