@@ -141,6 +141,34 @@ def predict(bundle, table, output, text, image, audio, model) -> None:
 
 
 @main.command()
+@click.argument("compared", nargs=-1, metavar="RUN RUN ...")
+@click.option(
+    "--output", type=click.Path(), default="", help="The page. Default: compare.html beside the first RUN."
+)
+@click.option(
+    "--cards",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    help="Rows fixed, and as many broken, to show.",
+)
+def compare(compared, output, cards) -> None:
+    """Compare finished runs on one page: the first against each other one, on the test rows that all have."""
+    from fusebook import compare_page
+
+    if len(compared) < 2:
+        raise click.UsageError(
+            f"{len(compared)} RUN given; name two or more: fusebook compare reports/a reports/b"
+        )
+    try:
+        path, verdicts, replaced = compare_page.write_comparison(compared, output, cards)
+    except (ValueError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo("\n".join(verdicts))
+    click.echo(f"{path}{' (an earlier page of comparison was replaced)' if replaced else ''}")
+
+
+@main.command()
 def parameters() -> None:
     """List every notebook's parameters with default and meaning."""
     from fusebook import steps as step_room
