@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from fusebook.plots import COLOURS, INK, plot_parts
+from fusebook.plots import COLOURS, INK, on_colour, plot_parts
 
 _REFERENCE = "own network"  # drawn in ink: what ``fusion_audit.subset_table`` compares the models with
 
@@ -39,7 +39,7 @@ def plot_ledger(counts: pd.DataFrame, *, ax=None, title: str = ""):
         bars = ax.barh(places, counts[name], left=start, color=colour, label=name.replace("_", " "))
         wide = counts[name] > 0.04 * counts["rows"].max()
         texts = [f"{count}" if shown else "" for count, shown in zip(counts[name], wide, strict=True)]
-        ax.bar_label(bars, texts, label_type="center", color="#ffffff", fontsize=9)
+        ax.bar_label(bars, texts, label_type="center", color=on_colour(colour), fontsize=9)
         start = start + counts[name].to_numpy()
     ax.set_yticks(places, [_pattern(counts.index.names, key) for key in counts.index])
     ax.set_ylim(len(counts) - 0.4, -0.6)

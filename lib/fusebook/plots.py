@@ -7,17 +7,21 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from IPython.core.interactiveshell import InteractiveShell
 from matplotlib import font_manager
+from matplotlib.figure import Figure
 from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+from fusebook import figure_text
 
 # The page template swaps these two for the reader's own colours, light or dark.
 INK, PAPER = "#1b1b1f", "#fefefe"
-COLOURS = ["#3b7dd8", "#e07b39", "#2f9e73", "#b65fb5", "#c9a227", "#d1495b", "#5c8a9e", "#8a6d4f"]
+COLOURS = ["#3b7dd8", "#e07b39", "#2f9e73", "#b65fb5", "#ad8a18", "#d1495b", "#5c8a9e", "#8a6d4f"]
 CJK_FONT = Path(__file__).parent / "assets" / "DroidSansFallbackFull.ttf"
 
 
 def use_style() -> None:
-    """Set the look of all figures: SVG, our palette, and a font that has Chinese on every machine."""
+    """Set the look of all figures: SVG with the figure in words, our palette, and a font that has Chinese on every machine."""
     font_manager.fontManager.addfont(CJK_FONT)
     sns.set_theme(style="ticks", palette=COLOURS)
     mpl.rcParams.update(
@@ -33,6 +37,9 @@ def use_style() -> None:
         }
     )  # fmt: skip
     set_matplotlib_formats("svg")
+    # The same format again, with the figure in words for those who can't see it.
+    shown = InteractiveShell.instance().display_formatter.formatters["image/svg+xml"]
+    shown.for_type(Figure, figure_text.print_svg)
 
 
 def _axes(ax, width: float = 7, height: float = 3.6):
@@ -71,8 +78,10 @@ def plot_parts(shares: pd.DataFrame, *, ax=None, title: str = ""):
     """The share of rows that have each part, by label: ``shares`` has labels as rows, parts as columns, from 0 to 1."""
     ax = _axes(ax, height=0.9 + 0.36 * len(shares))
     sns.heatmap(
-        shares * 100, annot=True, fmt=".0f", vmin=0, vmax=100, cmap="crest", cbar=False, ax=ax, linewidths=1
-    )
+        shares * 100, annot=True, fmt=".0f", vmin=0, vmax=100, cmap="crest", cbar=False, ax=ax, linewidths=1,
+        linecolor=PAPER,
+    )  # fmt: skip
+    _colour_texts(ax)
     ax.set(title=title, xlabel="", ylabel="")
     ax.tick_params(axis="y", rotation=0)
     return ax
@@ -158,10 +167,11 @@ def plot_confusion(confusion: np.ndarray, label_names: list[str], *, ax=None, ti
     shown = confusion if len(label_names) <= 12 else False
     step = -(-len(label_names) // 80)
     sns.heatmap(
-        shares, annot=shown, fmt="d", vmin=0, vmax=1, cmap="crest", square=True, ax=ax,
+        shares, annot=shown, fmt="d", vmin=0, vmax=1, cmap="crest", square=True, ax=ax, linecolor=PAPER,
         linewidths=0.5 if len(label_names) <= 50 else 0, rasterized=len(label_names) > 50,
         cbar_kws={"label": "share of the true class", "shrink": 0.8}, xticklabels=False, yticklabels=False,
     )  # fmt: skip
+    _colour_texts(ax)
     written = [_cut(name) for name in label_names[::step]]
     places = np.arange(0, len(label_names), step) + 0.5
     ax.set_xticks(places, written)
@@ -174,6 +184,21 @@ def plot_confusion(confusion: np.ndarray, label_names: list[str], *, ax=None, ti
     ax.tick_params(axis="y", rotation=0)
     ax.tick_params(axis="x", rotation=0 if len(label_names) <= 6 and widest <= 6 else 60)
     return ax
+
+
+def on_colour(colour) -> str:
+    """Black or white, whichever is read more easily on ``colour`` (WCAG 2's contrast: at least 4.5 to 1)."""
+    red, green, blue = ((c + 0.055) / 1.055 if c > 0.04045 else 0 for c in mpl.colors.to_rgb(colour))
+    luminance = 0.2126 * red**2.4 + 0.7152 * green**2.4 + 0.0722 * blue**2.4
+    return "#000000" if luminance > 0.179 else "#ffffff"
+
+
+def _colour_texts(ax) -> None:
+    """The numbers in the cells of a heat map, each in black or white; seaborn's own choice is hard to read in the middle."""
+    cells = ax.collections[0].cmap(ax.collections[0].norm(ax.collections[0].get_array()))
+    for text in ax.texts:
+        column, row = (int(place) for place in text.get_position())
+        text.set_color(on_colour(cells[row, column]))
 
 
 def _cut(name: str, most: int = 24) -> str:
