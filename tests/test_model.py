@@ -102,6 +102,22 @@ def test_a_missing_part_has_no_influence(joint):
     assert np.abs(models.predict(network, models.model_inputs(other, everything)) - before).max() > 0.01
 
 
+def test_few_programs_are_compiled_however_many_rows_are_asked(joint, monkeypatch):
+    network, features, present = joint
+    layer, traced = network.layers[-1], []
+    call = layer.call
+    monkeypatch.setattr(layer, "call", lambda *given, **options: traced.append(1) or call(*given, **options))
+    inputs = models.model_inputs(features, present)
+    many = {name: np.tile(values, (600, 1))[:1500] for name, values in inputs.items()}
+    network.predict_function = None  # what was compiled before this test does not count
+    whole = np.asarray(network(many, training=False))
+    for n_rows in range(1, 70, 3):
+        made = models.predict(network, {name: values[:n_rows] for name, values in many.items()})
+        np.testing.assert_allclose(made, whole[:n_rows], atol=1e-6)
+    assert 1 < len(traced) <= 10, "1 here; 1, 2, 4, … 128 there, and what Keras asks of itself"
+    np.testing.assert_allclose(models.predict(network, many), whole, atol=1e-6)
+
+
 def test_no_rows_give_no_predictions(joint):
     network, features, present = joint
     inputs = models.model_inputs(

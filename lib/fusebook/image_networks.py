@@ -113,13 +113,17 @@ class _MovedPictures(keras.utils.PyDataset):
         return moved, self.labels[chosen]
 
 
+def padded_size(n_rows: int, most: int) -> int:
+    """A number of rows from ``n_rows`` up, one of few, as JAX compiles anew for each: powers of two, then whole ``most``."""
+    return -(-n_rows // most) * most if n_rows > most else 1 << (n_rows - 1).bit_length()
+
+
 def hidden_units(network: keras.Model, pictures: np.ndarray) -> np.ndarray:
     """The output of the layer "hidden", of the network itself where it has none, shape (n_pictures, n_units)."""
     inner, n_pictures = _up_to_hidden(network), len(pictures)
     if not n_pictures:
         return np.empty((0, inner.output_shape[-1]), np.float32)
-    # JAX compiles anew for each number of pictures, so there are few numbers: powers of two, then whole batches.
-    size = -(-n_pictures // _ASKED) * _ASKED if n_pictures > _ASKED else 1 << (n_pictures - 1).bit_length()
+    size = padded_size(n_pictures, _ASKED)
     filled = np.concatenate([pictures, np.zeros((size - n_pictures, *pictures.shape[1:]), pictures.dtype)])
     return inner.predict(filled, batch_size=_ASKED, verbose=0)[:n_pictures]
 

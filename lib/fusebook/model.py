@@ -12,6 +12,9 @@ import numpy as np
 from fusebook import runs
 from fusebook.calibration import clean_probabilities
 from fusebook.features import blocks_of, modality_of
+from fusebook.image_networks import padded_size
+
+_ASKED = 1024  # rows that go through a network at a time
 
 
 @keras.saving.register_keras_serializable("fusebook")
@@ -209,9 +212,12 @@ def model_inputs(features: dict[str, np.ndarray], present: dict[str, np.ndarray]
 
 def predict(model: keras.Model, inputs: dict[str, np.ndarray]) -> np.ndarray:
     """Class probabilities of shape (n_rows, n_classes); rows sum to 1."""
-    if not len(next(iter(inputs.values()))):
+    n_rows = len(next(iter(inputs.values())))
+    if not n_rows:
         return np.empty((0, model.output_shape[-1]))
-    return clean_probabilities(model.predict(inputs, batch_size=1024, verbose=0))
+    empty = padded_size(n_rows, _ASKED) - n_rows
+    filled = {name: np.pad(values, ((0, empty), (0, 0))) for name, values in inputs.items()}
+    return clean_probabilities(model.predict(filled, batch_size=_ASKED, verbose=0)[:n_rows])
 
 
 def save_model(model: keras.Model, path: Path) -> None:
