@@ -23,7 +23,11 @@ def known_parameters(run: FinishedRun) -> dict[tuple[str, str], dict]:
 
     made: dict[tuple[str, str], dict] = {}
     for path in sorted((run.path / "notebooks").glob("[0-9][0-9]_*.ipynb")):
-        for name, facts in papermill.inspect_notebook(str(path)).items():
+        try:
+            defaults = papermill.inspect_notebook(str(path))
+        except ValueError:  # cut off or edited by hand; what was given still stands in run.json
+            continue
+        for name, facts in defaults.items():
             made[path.stem, name] = {"value": _literal(facts["default"]), "help": facts["help"]}
     for notebook, step in run.record.get("steps", {}).items():
         for name, value in step.get("parameters", {}).items():
