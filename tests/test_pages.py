@@ -1,6 +1,7 @@
 """The pages: formulas, fonts, escaping, and what a real browser says with the network blocked."""
 
 import base64
+import hashlib
 import re
 from io import BytesIO
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ import pytest
 from bs4 import BeautifulSoup
 from fontTools.ttLib import TTFont
 
-from fusebook import pages
+from fusebook import pages, twin
 
 
 def test_formulas_become_mathml():
@@ -81,8 +82,21 @@ def test_pages_are_small_and_ask_for_nothing(finished_run):
     for page in made:
         text = page.read_text(encoding="utf-8")
         assert page.stat().st_size < 3_000_000
-        assert not re.search(r'(src|href)="(https?:)?//', text) and "<script" not in text
+        assert not re.search(r'(src|href)="(https?:)?//', text)
         assert "<img src=x" not in text
+        assert_only_our_script(text)
+
+
+def assert_only_our_script(text):
+    """What runs is the twin's script, once, allowed by its hash; all other scripts are data, which no browser runs."""
+    found = BeautifulSoup(text, "html.parser").find_all("script")
+    assert len(found) == text.lower().count("<script")
+    ours = [script.string for script in found if not script.attrs]
+    assert all(script.attrs == {"type": "application/json"} for script in found if script.attrs)
+    assert ours == ([twin.script()] if len(found) > 0 else [])
+    digest = base64.b64encode(hashlib.sha256("".join(ours).encode()).digest()).decode()
+    allowed = re.findall(r"script-src ([^;\"]*)", text.split("</head>")[0])
+    assert allowed == ([f"'sha256-{digest}'"] if ours else [])
 
 
 def test_a_page_has_its_parts(finished_run):

@@ -15,7 +15,7 @@ from nbconvert.exporters import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
-from fusebook import cards, runs
+from fusebook import cards, runs, twin
 from fusebook.plots import CJK_FONT, INK, PAPER
 
 TEMPLATES = Path(__file__).parent / "assets" / "template"
@@ -62,11 +62,18 @@ def export_page(run: Path, step) -> Path:
     # A progress bar is drawn over and over: its last state counts, and once it is wiped there is nothing to show.
     exporter.register_preprocessor(CoalesceStreamsPreprocessor, enabled=True)
     page = {"title": title, "run": run.name, "style": page_style(), "top": _top(run, step, notebook)}
+    if _has_twin(notebook):
+        page |= {"script": twin.script(), "script_hash": twin.script_hash()}
     html, _ = exporter.from_notebook_node(notebook, resources={"page": page})
     path = run / f"{step.name}.html"
     with runs.replacing(path) as beside:
         beside.write_text(with_font(html), encoding="utf-8")
     return path
+
+
+def _has_twin(notebook) -> bool:
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    return any(twin.MARK in output.get("data", {}).get("text/html", "") for output in outputs)
 
 
 def _shown_type(data: dict) -> list[str]:
@@ -160,7 +167,8 @@ def _parameter_row(name: str, facts: dict, given: dict) -> str:
 def page_style() -> str:
     """The one stylesheet of all pages."""
     card = cards.CARD_STYLE.removeprefix("<style>").removesuffix("</style>")
-    return (TEMPLATES / "page.css").read_text(encoding="utf-8") + card
+    own = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "twin.css"))
+    return own + card
 
 
 def with_font(html: str) -> str:
