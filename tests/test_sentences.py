@@ -35,10 +35,14 @@ def test_the_severe_come_first_and_eight_at_most():
     assert [found.text for found in kept] == ["2", "5", "8", "11", "1", "4", "7", "10"]
 
 
-def test_lines_for_the_first_page_are_plain():
-    found = sentences.Finding("look", "Most confused: <b> for *c*.", "Which classes?")
-    assert sentences.as_text([found]) == ["worth a look: Most confused: <b> for *c*."]
-    assert sentences.as_text([found], "zh") == ["值得一看：Most confused: <b> for *c*."]
+def test_those_without_a_severity_come_last():
+    made = [sentences.Finding(severity, severity, "") for severity in ("", "note", "serious")]
+    assert [found.text for found in sentences.ranked(made)] == ["serious", "note", ""]
+
+
+def test_what_a_finding_lacks_is_not_shown():
+    made = [sentences.Finding("", "Plain.", ""), sentences.Finding("look", "Graded.", "")]
+    assert sentences.as_markdown(made, "zh") == "1. Plain.\n2. **值得一看**: Graded."
 
 
 @pytest.mark.parametrize(

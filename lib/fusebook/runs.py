@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from fusebook import sentences
+
 # What a run's artifacts folder holds, and the notebook that writes it.
 WRITTEN_BY = {
     "table.json": "01_explore",
@@ -111,31 +113,30 @@ def write_table(run: str | Path, name: str, table) -> None:
             table.to_csv(beside, index=False, encoding="utf-8-sig")
 
 
-def write_findings(run: str | Path, notebook: str, findings: list) -> str:
-    """Keep the findings of a notebook's "What we found" for the pages; returns their texts as a numbered list.
+def write_findings(run: str | Path, notebook: str, findings: list, language: str = "en") -> str:
+    """Keep the findings of a notebook's "What we found" for the pages; returns them as a numbered list in Markdown.
 
-    Each finding is a ``sentences.Finding`` or, where nothing grades it, a plain text. The file holds a list of objects
-    with severity, text and place (the heading on the page that shows it).
+    Each is a ``sentences.Finding`` (or severity, text and place as a tuple) or a plain text, which has neither severity
+    nor place. The file holds a list of objects with these three names.
     """
     made = [_finding(found) for found in findings]
-    write_json(artifacts(run) / "findings" / f"{notebook}.json", made)
-    return "\n".join(f"{i}. {found['text']}" for i, found in enumerate(made, 1))
+    write_json(artifacts(run) / "findings" / f"{notebook}.json", [found._asdict() for found in made])
+    return sentences.as_markdown(made, language)
 
 
 def read_findings(run: str | Path, notebook: str) -> list[dict[str, str]]:
-    """What ``write_findings`` kept for ``notebook``: severity, text and place each; [] where nothing was kept.
+    """What ``write_findings`` kept for ``notebook``: severity, text and place of each; [] where nothing was kept.
 
     Runs made before findings were graded hold plain texts: their severity and place are "".
     """
     path = resolve(run) / "artifacts" / "findings" / f"{notebook}.json"
-    return [_finding(found) for found in read_json(path)] if path.exists() else []
+    return [_finding(found)._asdict() for found in read_json(path)] if path.exists() else []
 
 
-def _finding(found) -> dict[str, str]:
+def _finding(found: str | tuple | dict) -> sentences.Finding:
     if isinstance(found, dict):
-        return found
-    severity, text, place = ("", found, "") if isinstance(found, str) else found
-    return {"severity": severity, "text": text, "place": place}
+        return sentences.Finding(**found)
+    return sentences.Finding(*(("", found, "") if isinstance(found, str) else found))
 
 
 def fingerprint(path: str | Path) -> str:

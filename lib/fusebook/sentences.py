@@ -169,23 +169,26 @@ def finding(severity: str, place: str, key: str, language: str = "en", **values)
 
 
 def ranked(findings: list[Finding], most: int = 8) -> list[Finding]:
-    """The ``most`` severe findings, the severest first, else in the order given."""
-    return sorted(findings, key=lambda found: SEVERITIES.index(found.severity))[:most]
-
-
-def as_text(findings: list[Finding], language: str = "en") -> list[str]:
-    """Each finding as a line of plain text with its severity before it, for the run's first page."""
-    colon = "：" if language == "zh" else ": "
-    return [f"{say(found.severity, language)}{colon}{found.text}" for found in findings]
+    """The ``most`` severe findings, the severest first, else in the order given; those without a severity come last."""
+    return sorted(findings, key=lambda found: (*SEVERITIES, "").index(found.severity))[:most]
 
 
 def as_markdown(findings: list[Finding], language: str = "en") -> str:
-    """The findings as a numbered list in Markdown, each with a link to its place; names in them can't become markup."""
-    return "\n".join(
-        f"{i}. **{say(found.severity, language)}**: {markdown_safe(found.text)} "
-        f"([{say('see', language)} “{found.place}”](#{found.place.replace(' ', '-')}))"
-        for i, found in enumerate(findings, 1)
-    )
+    """The findings as a numbered list in Markdown, each with its severity and a link to its place, where it has them.
+
+    Names in the findings can't become markup.
+    """
+    lines = []
+    for found in findings:
+        grade = f"**{say(found.severity, language)}**: " if found.severity else ""
+        link = f" ([{say('see', language)} “{found.place}”](#{anchor(found.place)}))" if found.place else ""
+        lines.append(f"{grade}{markdown_safe(found.text)}{link}")
+    return "\n".join(f"{i}. {line}" for i, line in enumerate(lines, 1))
+
+
+def anchor(heading: str) -> str:
+    """The anchor that a page gives to ``heading``, without the # before it."""
+    return heading.replace(" ", "-")
 
 
 def markdown_safe(text: str) -> str:
