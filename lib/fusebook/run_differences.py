@@ -43,7 +43,7 @@ def _literal(source: str) -> object:
 
 
 def parameter_differences(compared: Sequence[FinishedRun]) -> pd.DataFrame:
-    """The parameters that differ, values as text: one column a run, indexed by notebooks, parameter and help.
+    """The parameters that differ, values as text: one column a run, indexed by notebooks, parameter and meaning.
 
     A parameter that several notebooks have with the same values is one line. ``ABSENT`` stands where a run's notebook
     does not know the parameter, or nothing was recorded.
@@ -63,7 +63,7 @@ def parameter_differences(compared: Sequence[FinishedRun]) -> pd.DataFrame:
         line["notebooks"].append(notebook)
     made = pd.DataFrame([shown for _, shown in lines], columns=[run.name for run in compared])
     told = [(", ".join(line["notebooks"]), line["parameter"], line["help"]) for line in lines.values()]
-    made.index = pd.MultiIndex.from_tuples(told, names=["notebooks", "parameter", "help"])
+    made.index = pd.MultiIndex.from_tuples(told, names=["notebooks", "parameter", "meaning"])
     return made
 
 

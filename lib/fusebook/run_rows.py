@@ -145,9 +145,7 @@ def match_rows(first: FinishedRun, other: FinishedRun) -> tuple[pd.DataFrame, di
         for table, side in ((left, "row_first"), (right, "row_other"))
     ]
     matched = pd.concat([matched, _pair_up(*rest, ["content"])])
-    learnt = set(left.loc[left["split"] == "train", "content"]) | set(
-        right.loc[right["split"] == "train", "content"]
-    )
+    learnt = {content for side in (left, right) for content in side.loc[side["split"] == "train", "content"]}
     leaked = set(left.loc[left["content"].isin(learnt), "row"])
     pairs = matched.rename(columns={"row_first": "first", "row_other": "other"})[["first", "other"]]
     return pairs.reset_index(drop=True), {"how": "content", "parts": parts, "leaked": leaked}
@@ -186,7 +184,7 @@ def common_rows(compared: Sequence[FinishedRun]) -> CommonRows:
     ValueError where fewer than two runs are given, no label is common, or no row.
     """
     if len(compared) < 2:
-        raise ValueError(f"{len(compared)} run(s) given; expected two or more, the first to compare against.")
+        raise ValueError(f"{len(compared)} run(s) given; expected two or more.")
     first, matches = compared[0], []
     rows = pd.DataFrame({0: first.test_rows}, index=first.test_rows)
     for i, other in enumerate(compared[1:], 1):
@@ -217,15 +215,15 @@ def _few(names: list[str]) -> str:
 
 
 def _no_common_row(compared: Sequence[FinishedRun], matches: list[dict]) -> str:
-    lines = [f"No row is a test row of all {len(compared)} runs."]
+    lines, words = [], ("as test rows", "as training rows", "as validation rows", "not at all")
     for other, match in zip(compared[1:], matches, strict=True):
-        counts = match["fates"]["first"]
-        lines.append(
-            f"Of the {len(compared[0].test_rows):,} test rows of {compared[0].name}, {other.name} has "
-            + ", ".join(f"{counts.get(fate, 0):,} {word}" for fate, word in zip(FATES, (
-                "as test rows", "as training rows", "as validation rows", "not at all"), strict=True)) + "."
-        )  # fmt: skip
-    return " ".join(lines) + " Compare runs of one table with the same random_state and test_share."
+        counts = [match["fates"]["first"].get(fate, 0) for fate in FATES]
+        said = ", ".join(f"{count:,} {word}" for count, word in zip(counts, words, strict=True))
+        lines.append(f"Of the {sum(counts):,} test rows of {compared[0].name}, {other.name} has {said}.")
+    return (
+        f"No row is a test row of all {len(compared)} runs. {' '.join(lines)} "
+        "Compare runs of one table with the same random_state and test_share."
+    )
 
 
 def _aligned(compared: Sequence[FinishedRun], rows: pd.DataFrame, matches: list[dict]) -> CommonRows:
