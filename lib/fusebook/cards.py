@@ -79,7 +79,8 @@ def probability_bars(probabilities: dict[str, float], most: int = 3) -> str:
     return f'<table class="fb-bars">{"".join(lines)}</table>'
 
 
-def _data_url(path: str) -> str:
+def data_url(path: str) -> str:
+    """A picture or sound as a data URL; "" where the file is none, is not there, or is too large for a card."""
     file = Path(path)
     media_type = _MEDIA_TYPES.get(file.suffix.lower())
     if not media_type or not file.is_file() or file.stat().st_size > MOST_BYTES:
@@ -88,12 +89,12 @@ def _data_url(path: str) -> str:
 
 
 def _picture(path: str) -> str:
-    url = _data_url(path) if path else ""
+    url = data_url(path) if path else ""
     return f'<img src="{url}" alt="picture of the row">' if url else ""
 
 
 def _player(path: str) -> str:
-    url = _data_url(path) if path else ""
+    url = data_url(path) if path else ""
     return f'<audio controls preload="metadata" src="{url}"></audio>' if url else ""
 
 

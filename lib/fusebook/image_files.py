@@ -45,6 +45,13 @@ def read_image(path: str | Path, size: int = 48) -> np.ndarray:
     return np.asarray(ImageOps.fit(_open(path, size), (size, size), Image.Resampling.BILINEAR))
 
 
+def thumbnail(path: str | Path, size: int) -> Image.Image:
+    """The whole picture as RGB, upright, its longer side at most ``size`` pixels."""
+    small = _open(path, size)
+    small.thumbnail((size, size), Image.Resampling.BILINEAR)
+    return small
+
+
 def read_images(paths: list[str], size: int = 48) -> np.ndarray:
     """Pictures of shape (n_paths, size, size, 3), uint8, read on all cores; black where the path is ""."""
     there = [path for path in paths if path]

@@ -1,14 +1,27 @@
 """The widgets' twin on a page: rows to ask without a kernel, as data that a browser reads and one small script.
 
-Notebooks 04_error_analysis and 05_inspect tell the story.
+Notebooks 04_error_analysis and 05_inspect tell the story. User text is always escaped.
 """
 
 import base64
 import hashlib
+from html import escape
 from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from IPython.display import HTML
+
+from fusebook import cards, twin_data
+from fusebook.errors import short_names
 
 TEMPLATES = Path(__file__).parent / "assets" / "template"
 MARK = '<section class="fb-twin"'  # where a page has this, it gets the script
+MOST_BYTES = 2_000_000
+N_CARDS = 6  # rows that stand as cards where no script runs
+MARKUP = 3_000  # bytes kept free for what stands around the data
+TEXT_SHARE = 0.45  # of the bytes left after the numbers, at most
+ANSWER_SHARE = 0.5  # of the bytes left after the texts, at most; pictures and sounds take the rest
 
 
 def script() -> str:
@@ -19,3 +32,181 @@ def script() -> str:
 def script_hash() -> str:
     """How a Content-Security-Policy names the script: it then lets this one run, and no other."""
     return "sha256-" + base64.b64encode(hashlib.sha256(script().encode()).digest()).decode()
+
+
+def first_rows(table: pd.DataFrame, most: int) -> list[int]:
+    """The numbers of the ``most`` rows of an ``inspection_table`` that the twin serves first."""
+    return table["row"].iloc[twin_data.order_of_interest(table)[:most]].tolist()
+
+
+def page_twin(
+    table: pd.DataFrame,
+    predictions: pd.DataFrame,
+    models: list[str],
+    label_names: list[str],
+    *,
+    effects: dict[int, pd.DataFrame] | None = None,
+    most_bytes: int = MOST_BYTES,
+) -> HTML:
+    """The rows of ``table`` as a few cards, with data for the script of an exported page; JupyterLab shows the cards.
+
+    Parameters
+    ----------
+    table : as ``inspection.inspection_table`` returns it
+    predictions : as ``evaluate.prediction_table`` returns it
+    models : whose answers a card tells; first the one that ``table`` is about
+    effects : row number to the start, end, effect of its words, as ``explain.leave_words_out`` returns them
+    most_bytes : that all of it takes. The numbers of each row are there in any case; texts, answers, pictures and sounds
+        as far as they fit, mistakes and label suspects first. What was left out is counted in the HTML
+
+    Raises ValueError where ``table`` has no test row or a model did not predict.
+    """
+    _check(table, predictions, models)
+    names, order = short_names(label_names), twin_data.order_of_interest(table)
+    data = {"models": models, "labels": names, "fold": twin_data.case_folds()}
+    data |= twin_data.numbers(table, label_names) | twin_data.totals(table, label_names)
+    room = most_bytes - twin_data.size_of(data) - MARKUP
+    told = twin_data.answers(table, predictions, models)
+    texts = table["text"].tolist()
+    marks = {place: (effects or {}).get(row) for place, row in enumerate(table["row"])}
+
+    def entry(place: int, cut: int) -> dict:
+        """All but picture and sound of a card; the text only where the list has less of it."""
+        text = texts[place][: cards.MOST_CHARACTERS]
+        made = {"votes": told.get(place, [])} | ({"text": text} if len(text) > cut else {})
+        return made if marks[place] is None else made | {"words": _words(marks[place], len(text))}
+
+    first = [int(place) for place in order[:N_CARDS]]
+    media = _media(table, first, max(room // 4, 0))
+    static = [_card(table.iloc[i], texts[i], names, entry(i, 0), media.get(i, {})) for i in first]
+    room -= len("".join(static).encode())
+    data["text"] = twin_data.fit_texts(texts, order, int(TEXT_SHARE * room))
+    room -= twin_data.size_of(data["text"])
+    made = _entries(entry, order, data["text"], int(ANSWER_SHARE * room))
+    room -= twin_data.size_of(made)
+    later = _media(table, [place for place in made if place not in first], room)
+    data["cards"] = {place: one | later.get(place, {}) for place, one in made.items()}
+    note = _note(table, data, media | later, bool(effects))
+    return HTML(cards.CARD_STYLE + _section(note, static, data))
+
+
+def _check(table: pd.DataFrame, predictions: pd.DataFrame, models: list[str]) -> None:
+    unknown = set(models) - set(predictions["model"])
+    if not (table["split"] == "test").any() or unknown or not models:
+        known = ", ".join(predictions["model"].unique())
+        raise ValueError(
+            f"{(table['split'] == 'test').sum()} test rows and models {', '.join(models) or '(none)'}; expected a table "
+            f"with test rows, as inspection_table makes it, and one or more models of {known}."
+        )
+
+
+def _words(marks: pd.DataFrame, length: int) -> list[list]:
+    """Start, end and effect of each word within the first ``length`` characters."""
+    return [
+        [int(mark.start), min(int(mark.end), length), round(float(mark.effect), 4)]
+        for mark in marks.itertuples()
+        if mark.start < length
+    ]
+
+
+def _entries(entry, order: np.ndarray, kept: list, room: int) -> dict[int, dict]:
+    """The cards of the rows that come first, as many as ``room`` bytes hold."""
+    made = {}
+    for place in map(int, order):
+        one = entry(place, -1 if kept[place] is None else len(kept[place]))
+        room -= twin_data.size_of(one) + len(str(place)) + 3
+        if room < 0:
+            break
+        made[place] = one
+    return made
+
+
+def _media(table: pd.DataFrame, places: list[int], room: int) -> dict[int, dict]:
+    """Pictures and sounds of the rows at ``places``, in their order, as many as ``room`` bytes hold, as data URLs."""
+    made: dict[int, dict] = {}
+    for place in places:
+        for name, part in (("picture", "image"), ("sound", "audio")):
+            path = table[part].iloc[place]
+            if not path or room < 1000:  # too little for any file
+                continue
+            url = twin_data.picture_url(path) if part == "image" else twin_data.sound_url(path, room)
+            if url and len(url) + 20 <= room:
+                made.setdefault(place, {})[name] = url
+                room -= len(url) + 20
+    return made
+
+
+def _card(row: pd.Series, text: str, names: list[str], entry: dict, media: dict) -> str:
+    """A row as it stands where no script runs; the script takes picture and sound from here."""
+    shown = text[: cards.MOST_CHARACTERS]
+    more = (
+        f" <small>… and {len(text) - len(shown):,} characters more</small>" if len(text) > len(shown) else ""
+    )
+    said = ["start", "end", "effect"]
+    marked = cards.coloured(shown, pd.DataFrame(entry.get("words", []), columns=said)) + more
+    asked = (
+        f"predicted {row['predicted']} ({100 * row['confidence']:.0f} %)"
+        if row["predicted"]
+        else "training row"
+    )
+    picture = f'<img src="{media["picture"]}" alt="picture of the row">' if "picture" in media else ""
+    player = f'<audio controls preload="metadata" src="{media["sound"]}"></audio>' if "sound" in media else ""
+    bars = ""
+    if entry["votes"]:
+        best = entry["votes"][0]
+        bars = cards.probability_bars(
+            {names[i]: p / 1000 for i, p in zip(best[::2], best[1::2], strict=True)}
+        )
+    head = escape(f"row {row['row']}: {row['label']}, {asked}")
+    return (
+        f'<article class="fb-card" data-row="{row["row"]}"><p class="fb-head">{head}</p>'
+        f'<div class="fb-body">{picture}<p class="fb-text" dir="auto">{marked}'
+        f"</p></div>{player}{bars}</article>"
+    )
+
+
+def _note(table: pd.DataFrame, data: dict, media: dict, coloured: bool) -> str:
+    """What the data hold and what was left out, in sentences."""
+    splits = {
+        "test": "test rows",
+        "validation": "validation rows",
+        "train": "training rows with a suspect label",
+    }
+    counts = table["split"].value_counts()
+    held = [f"{counts[name]:,} {splits[name]}" for name in data["splits"]]
+    lengths = [0 if text is None else len(text) for text in data["text"]]
+    for place, one in data["cards"].items():
+        lengths[place] = len(one.get("text", "")) or lengths[place]
+    gone = sum(text is None and place not in data["cards"] for place, text in enumerate(data["text"]))
+    short = sum(0 < kept < len(text) for kept, text in zip(lengths, table["text"], strict=True))
+    silent = int((table["predicted"] != "").sum()) - sum(bool(one["votes"]) for one in data["cards"].values())
+    missing = [
+        f"{count:,} {what}"
+        for count, what in (
+            (gone, "texts"),
+            (short, "ends of long texts"),
+            (silent, "rows' answers of each model"),
+            (int((table["image"] != "").sum()) - sum("picture" in one for one in media.values()), "pictures"),
+            (int((table["audio"] != "").sum()) - sum("sound" in one for one in media.values()), "sounds"),
+        )
+        if count
+    ]
+    made = f"Here are {_listed(held)}, with their numbers."
+    if missing:
+        made += f" To keep the page small, {_listed(missing)} were left out; mistakes and suspects were served first."
+    if coloured:
+        count = sum("words" in one for one in data["cards"].values())
+        made += f" In {count:,} rows words are coloured: blue holds the predicted class up, orange speaks against it."
+    return made
+
+
+def _listed(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _section(note: str, static: list[str], data: dict) -> str:
+    return (
+        f'{MARK} aria-label="Rows to ask"><p class="note">{escape(note)}</p>'
+        f'<p class="fb-first">The first {len(static)} of them:</p><div class="fb-cards">{"".join(static)}</div>'
+        f'<script type="application/json">{twin_data.as_json(data)}</script></section>'
+    )
