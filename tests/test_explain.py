@@ -218,3 +218,12 @@ def test_rank_agreement_is_scipys():
 )
 def test_without_an_order_there_is_no_agreement(first, second):
     assert np.isnan(explain.rank_agreement(np.array(first), np.array(second)))
+
+
+def test_a_long_text_is_asked_in_as_few_spans_as_are_allowed():
+    text, asked = "bank share profit tax goal", []
+    made = explain.leave_words_out(
+        text, lambda texts: asked.extend(texts) or np.ones((len(texts), 2)), 0, most=2
+    )
+    assert made["word"].tolist() == ["bank share profit", "tax goal"]
+    assert asked == [text, " tax goal", "bank share profit "]

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fusebook import evaluate, inspection, reliability
+from fusebook import corrections, evaluate, inspection, reliability, runs
 
 LABELS = ["a", "b", "c"]
 NASTY = [
@@ -198,3 +198,134 @@ def test_a_threshold_that_no_row_reaches_answers_nothing(table):
     assert (made["answered"], made["coverage"]) == (0, 0) and np.isnan([made["accuracy"], made["low"]]).all()
     none = inspection.coverage_and_accuracy(table[table["split"] == "train"], 0.5)
     assert none["rows"] == 0 and np.isnan(none["coverage"])
+
+
+def test_a_threshold_is_told_in_a_sentence(table):
+    told = inspection.threshold_text(inspection.coverage_and_accuracy(table, 0.5), 0.5)
+    asked = table[table["confidence"] >= 0.5]
+    assert f"of 0.50 or more, {len(asked)} of 200 rows are answered ({len(asked) / 2:.1f} %)" in told
+    assert f"{100 * asked['right'].mean():.1f} % [" in told
+    assert inspection.threshold_text(inspection.coverage_and_accuracy(table, 1), 1).endswith(
+        ", 0 of 200 rows are answered."
+    )
+    none = inspection.coverage_and_accuracy(table.head(0), 0.5)
+    assert inspection.threshold_text(none, 0.5).startswith("None of these rows has a prediction")
+
+
+# --- What a person decides ----------------------------------------------------------------------------
+
+LISTED = pd.DataFrame(
+    {
+        "row": [12, 7, 16], "split": ["train", "train", "test"], "label": ["sport", "money", "money"],
+        "suggested": ["money", "技术", "sport"], "label_probability": [0.012345678901234, 0.1, 1e-7], "action": "keep",
+        "text": ['a "quoted", text', "two\nlines; </script><img src=x onerror=alert(1)>", "\u202eright to left 🎈"],
+    }
+)  # fmt: skip
+ROWS = pd.DataFrame({"row": [7, 8, 9, 12, 13, 16], "split": [*["train"] * 5, "test"],
+                     "label": ["money", "技术", "money", "sport", "sport", "money"]})  # fmt: skip
+
+
+@pytest.fixture
+def listed(tmp_path):
+    runs.write_table(tmp_path, "label_suspects.csv", LISTED)
+    return tmp_path / "artifacts" / "label_suspects.csv"
+
+
+def test_the_action_it_has_already_leaves_every_byte(listed):
+    before = listed.read_bytes()
+    inspection.set_action(listed, 12, "keep")
+    assert listed.read_bytes() == before and [path.name for path in listed.parent.iterdir()] == [listed.name]
+
+
+def test_a_decision_is_written_at_once_and_nothing_else(listed):
+    inspection.set_action(listed, 7, "drop")
+    made = inspection.set_action(listed, 12, "change", "技术 ")
+    read = pd.read_csv(listed, encoding="utf-8-sig")
+    expected = LISTED.assign(action=["change", "drop", "keep"], suggested=["技术", "技术", "sport"])
+    pd.testing.assert_frame_equal(read, expected)
+    assert made["action"].tolist() == expected["action"].tolist()
+    inspection.set_action(listed, 7, "change")
+    assert pd.read_csv(listed)["suggested"].tolist()[1] == "技术", "the suggested label where none is named"
+
+
+def test_what_was_decided_is_what_corrections_apply(listed):
+    inspection.set_action(listed, 7, "drop")
+    inspection.set_action(listed, 12, "change", "技术")
+    inspection.set_action(listed, 16, "change")
+    corrected, rejected = corrections.apply_corrections(ROWS, corrections.read_corrections(listed))
+    assert corrected.set_index("row")["label"][12] == "技术"
+    assert corrected.set_index("row")["split"][7] == corrections.DROPPED
+    assert rejected[["row", "reason"]].to_numpy().tolist() == [["16", "ROW_NOT_TRAINING"]]
+
+
+def test_what_was_decided_stays_when_notebook_04_writes_the_list_again(listed):
+    inspection.set_action(listed, 7, "change", "sport")
+    again = corrections.with_edits(LISTED, listed)
+    assert again.loc[again["row"].astype(str) == "7", ["suggested", "action"]].to_numpy().tolist() == [
+        ["sport", "change"]
+    ]
+    assert len(again) == 3
+
+
+def test_a_list_that_a_spreadsheet_saved_keeps_columns_and_line_ends(listed):
+    own = LISTED.assign(remark=["lone \r return", "", "ok"])
+    own.to_csv(listed, index=False, encoding="gb18030", lineterminator="\r\n", sep=";")
+    inspection.set_action(listed, 7, "drop")
+    read = pd.read_csv(listed, encoding="utf-8-sig", keep_default_na=False, lineterminator=None)
+    assert read["remark"].tolist() == own["remark"].tolist() and read["action"].tolist() == [
+        "keep",
+        "drop",
+        "keep",
+    ]
+    assert read["text"].tolist()[0] == LISTED["text"][0] and listed.read_bytes().count(b"\r\n") == 4
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "told"),
+    [
+        ((12, "delete"), ValueError, "The action is 'delete'; expected one of keep, change, drop"),
+        ((99, "drop"), KeyError, "Row 99 is not among the 3 rows of label_suspects.csv: nothing was written"),
+        ((8, "change"), KeyError, "Row 8 is not among"),
+    ],
+)
+def test_an_unknown_row_or_action_changes_nothing(listed, given, error, told):
+    before = listed.read_bytes()
+    with pytest.raises(error, match=told):
+        inspection.set_action(listed, *given)
+    assert listed.read_bytes() == before
+
+
+def test_a_change_to_no_label_is_refused(listed):
+    LISTED.assign(suggested="").to_csv(listed, index=False)
+    with pytest.raises(ValueError, match="Row 12 is to change to no label"):
+        inspection.set_action(listed, 12, "change", "  ")
+    inspection.set_action(listed, 12, "drop")
+
+
+def test_a_list_with_a_broken_line_is_not_written_anew(listed):
+    with listed.open("a", encoding="utf-8") as file:
+        file.write("a line of another kind\n")
+    before = listed.read_bytes()
+    with pytest.raises(ValueError, match="can't be read"):
+        inspection.set_action(listed, 12, "drop")
+    assert listed.read_bytes() == before
+    listed.write_text("row,label\n1,a\n")
+    with pytest.raises(ValueError, match="has no column split, suggested, label_probability, action"):
+        inspection.read_suspects(listed)
+
+
+def test_where_the_disk_fails_the_list_stays_whole(listed, monkeypatch):
+    before = listed.read_bytes()
+    monkeypatch.setattr(pd.DataFrame, "to_csv", lambda self, path, **_: path.write_text("half") and 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        inspection.set_action(listed, 12, "drop")
+    assert listed.read_bytes() == before and len(list(listed.parent.iterdir())) == 1
+
+
+def test_a_list_of_no_suspects_has_no_lines(listed):
+    runs.write_table(listed.parents[1], "label_suspects.csv", LISTED.head(0))
+    assert len(inspection.read_suspects(listed)) == 0
+    with pytest.raises(KeyError, match="not among the 0 rows"):
+        inspection.set_action(listed, 12, "drop")
+    with pytest.raises(FileNotFoundError):
+        inspection.read_suspects(listed.with_name("none.csv"))

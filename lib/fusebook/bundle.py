@@ -128,14 +128,18 @@ class Bundle:
 
         Raises ValueError where ``without`` names a part that the bundle does not read.
         """
+        self.check_parts(without)
+        present = feature_room.present_parts(rows, self.modalities)
+        present = {name: there & (name not in without) for name, there in present.items()}
+        return feature_room.mask(feature_room.encode_rows(rows, self.encoders), present), present
+
+    def check_parts(self, without: tuple[str, ...]) -> None:
+        """Raise ValueError where ``without`` names a part that the bundle does not read."""
         if unknown := set(without) - set(self.modalities):
             raise ValueError(
                 f"The bundle reads no {', '.join(sorted(unknown))}; expected a tuple of parts among "
                 f"{', '.join(self.modalities)}, such as without=({self.modalities[0]!r},)."
             )
-        present = feature_room.present_parts(rows, self.modalities)
-        present = {name: there & (name not in without) for name, there in present.items()}
-        return feature_room.mask(feature_room.encode_rows(rows, self.encoders), present), present
 
     def predict_all(self, rows: pd.DataFrame, *, without: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
         """Every model's probabilities for ``rows`` (as ``checks.check_rows`` returns them), by model name."""

@@ -50,10 +50,16 @@ def part_predictor(
     return predict
 
 
-def leave_words_out(text: str, predict: Callable[[list[str]], np.ndarray], class_number: int) -> pd.DataFrame:
+def leave_words_out(
+    text: str,
+    predict: Callable[[list[str]], np.ndarray],
+    class_number: int,
+    *,
+    most: int = MOST_WORDS,
+) -> pd.DataFrame:
     """How much each word holds up the probability of one class (occlusion; Zeiler and Fergus, 2014).
 
-    Each span of text (one word; several in a text of more than ``MOST_WORDS``) is taken out and the rest predicted.
+    Each span of text (one word; several in a text of more than ``most``) is taken out and the rest predicted.
 
     Parameters
     ----------
@@ -62,7 +68,7 @@ def leave_words_out(text: str, predict: Callable[[list[str]], np.ndarray], class
     Returns a DataFrame with start, end (characters of ``text``), word, effect (probability with the word minus
     probability without it), in text order.
     """
-    spans = _spans(text)
+    spans = _spans(text, most)
     if not spans:
         return pd.DataFrame(columns=["start", "end", "word", "effect"])
     probabilities = predict([text, *(text[:start] + text[end:] for start, end in spans)])[:, class_number]
@@ -76,7 +82,7 @@ def leave_words_out(text: str, predict: Callable[[list[str]], np.ndarray], class
     )
 
 
-def _spans(text: str) -> list[tuple[int, int]]:
+def _spans(text: str, most: int) -> list[tuple[int, int]]:
     folded = text.casefold()
     owner = [i for i, character in enumerate(text) for _ in character.casefold()]  # ß folds to two characters
     spans, place = [], 0
@@ -85,7 +91,7 @@ def _spans(text: str) -> list[tuple[int, int]]:
         if start >= 0:
             place = start + len(token)
             spans.append((owner[start], owner[place - 1] + 1))
-    step = -(-len(spans) // MOST_WORDS)
+    step = -(-len(spans) // most)
     return [
         (group[0][0], group[-1][1]) for i in range(0, len(spans), step or 1) if (group := spans[i : i + step])
     ]

@@ -3,11 +3,16 @@
 Notebook 05_inspect tells the story.
 """
 
+import unicodedata
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
+from fusebook import runs, tables
+from fusebook.corrections import ACTIONS
 from fusebook.errors import row_table
-from fusebook.evaluate import known_model
+from fusebook.evaluate import count_text, known_model
 from fusebook.intervals import wilson_interval
 
 ORDERS = ("row", "confidence", "loss", "suspicion")
@@ -135,3 +140,67 @@ def coverage_and_accuracy(table: pd.DataFrame, threshold: float) -> dict:
     made["accuracy"] = right / answered if answered else np.nan
     low, high = wilson_interval(made["accuracy"], answered) if answered else (np.nan, np.nan)
     return made | {"low": float(low), "high": float(high)}
+
+
+def threshold_text(made: dict, threshold: float) -> str:
+    """``coverage_and_accuracy`` as a sentence."""
+    if not made["rows"]:
+        return "None of these rows has a prediction, so there is nothing to answer."
+    start = f"At a confidence of {threshold:.2f} or more, {made['answered']:,} of {made['rows']:,} rows are answered"
+    if not made["answered"]:
+        return f"{start}."
+    right = count_text(made["right"], made["answered"])
+    return f"{start} ({100 * made['coverage']:.1f} %), and {right} of the answers are right."
+
+
+def read_suspects(path: str | Path) -> pd.DataFrame:
+    """The list of suspects at ``path``, all as text: row, split, label, suggested, label_probability, action, text.
+
+    Without a line where the file holds none. Raises FileNotFoundError where there is no file, ValueError where a line
+    can't be read or a column is missing: such a list is not to be written anew, or something of it would be lost.
+    """
+    columns = ["row", "split", "label", "suggested", "label_probability", "action", "text"]
+    path = Path(path)
+    if path.is_file() and len(path.read_bytes().strip().splitlines()) < 2:
+        return pd.DataFrame(columns=columns, dtype=str)
+    listed, rejected = tables.read_table(path)
+    if missing := [name for name in columns[:-1] if name not in listed]:
+        raise ValueError(f"{path} has no column {', '.join(missing)}; expected {', '.join(columns)}.")
+    if len(rejected):
+        lines = ", ".join(map(str, rejected["row"].head(5)))
+        raise ValueError(
+            f"{path}: line {lines} can't be read ({rejected['reason'].iloc[0]}). Mend it by hand."
+        )
+    return listed
+
+
+def set_action(path: str | Path, row: int, action: str, label: str = "") -> pd.DataFrame:
+    """Write to the list at ``path`` what a person decided on one suspect: keep, change or drop.
+
+    Parameters
+    ----------
+    label : the new label where the action is "change"; the suggested one by default
+
+    All other lines stay as they are, and the file is written whole or not at all. Returns the list as it is now. Raises
+    ValueError for another action or a change to nothing, KeyError where ``row`` is not on the list, and what
+    ``read_suspects`` does.
+    """
+    if action not in ACTIONS:
+        raise ValueError(f"The action is {action!r}; expected one of {', '.join(ACTIONS)}.")
+    listed = read_suspects(path)
+    own = listed["row"].str.strip() == str(row)
+    if not own.any():
+        raise KeyError(
+            f"Row {row} is not among the {len(listed)} rows of {Path(path).name}: nothing was written."
+        )
+    label = unicodedata.normalize("NFKC", label).strip()
+    if action == "change" and not label and not listed.loc[own, "suggested"].str.strip().all():
+        raise ValueError(f"Row {row} is to change to no label; expected one, such as label='sport'.")
+    listed.loc[own, "action"] = action
+    if action == "change" and label:
+        listed.loc[own, "suggested"] = label
+    # The file's own line ends stay; beside plain ones a lone carriage return in a field would not be quoted.
+    line_end = "\r\n" if b"\r" in Path(path).read_bytes() else "\n"
+    with runs.replacing(path) as beside:
+        listed.to_csv(beside, index=False, encoding="utf-8-sig", lineterminator=line_end)
+    return listed
