@@ -16,7 +16,7 @@ from fusebook import cards, twin_data
 from fusebook.errors import short_names
 
 TEMPLATES = Path(__file__).parent / "assets" / "template"
-MARK = '<section class="fb-twin"'  # where a page has this, it gets the script
+MARK = '<section aria-label="Rows to ask" class="fb-twin">'  # where a page has this, it gets the script
 MOST_BYTES = 2_000_000
 N_CARDS = 6  # rows that stand as cards where no script runs
 MARKUP = 3_000  # bytes kept free for what stands around the data
@@ -80,6 +80,7 @@ def page_twin(
     media = _media(table, first, max(room // 4, 0))
     static = [_card(table.iloc[i], texts[i], names, entry(i, 0), media.get(i, {})) for i in first]
     room -= len("".join(static).encode())
+    data["length"] = [len(text) for text in texts]
     data["text"] = twin_data.fit_texts(texts, order, int(TEXT_SHARE * room))
     room -= twin_data.size_of(data["text"])
     made = _entries(entry, order, data["text"], int(ANSWER_SHARE * room))
@@ -206,7 +207,7 @@ def _listed(parts: list[str]) -> str:
 
 def _section(note: str, static: list[str], data: dict) -> str:
     return (
-        f'{MARK} aria-label="Rows to ask"><p class="note">{escape(note)}</p>'
+        f'{MARK}<p class="note">{escape(note)}</p>'
         f'<p class="fb-first">The first {len(static)} of them:</p><div class="fb-cards">{"".join(static)}</div>'
         f'<script type="application/json">{twin_data.as_json(data)}</script></section>'
     )
