@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML
 
-from fusebook import cards, twin_data
+from fusebook import cards, explain, twin_data
+from fusebook.bundle import Bundle
 from fusebook.errors import short_names
 
 TEMPLATES = Path(__file__).parent / "assets" / "template"
@@ -34,9 +35,23 @@ def script_hash() -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(script().encode()).digest()).decode()
 
 
-def first_rows(table: pd.DataFrame, most: int) -> list[int]:
-    """The numbers of the ``most`` rows of an ``inspection_table`` that the twin serves first."""
-    return table["row"].iloc[twin_data.order_of_interest(table)[:most]].tolist()
+def word_effects(
+    bundle: Bundle, table: pd.DataFrame, rows: pd.DataFrame, most: int
+) -> dict[int, pd.DataFrame]:
+    """What each word does to the predicted class, in the ``most`` predicted rows with a text that the twin serves first.
+
+    Returns row number to the table of ``explain.leave_words_out``; nothing where the bundle reads no text. ``table`` is an
+    ``inspection_table`` about the bundle's chosen model, ``rows`` the rows with all their parts.
+    """
+    if "text" not in bundle.modalities:
+        return {}
+    first = table.iloc[twin_data.order_of_interest(table)]
+    first = first[(first["predicted"] != "") & (first["text"] != "")].head(most)
+    made = {}
+    for number, predicted, text in zip(first["row"], first["predicted"], first["text"], strict=True):
+        ask = explain.part_predictor(bundle, rows[rows["row"] == number], "text")
+        made[number] = explain.leave_words_out(text, ask, bundle.label_names.index(predicted))
+    return made
 
 
 def page_twin(
@@ -80,13 +95,13 @@ def page_twin(
     media = _media(table, first, max(room // 4, 0))
     static = [_card(table.iloc[i], texts[i], names, entry(i, 0), media.get(i, {})) for i in first]
     room -= len("".join(static).encode())
-    data["length"] = [len(text) for text in texts]
     data["text"] = twin_data.fit_texts(texts, order, int(TEXT_SHARE * room))
     room -= twin_data.size_of(data["text"])
     made = _entries(entry, order, data["text"], int(ANSWER_SHARE * room))
     room -= twin_data.size_of(made)
     later = _media(table, [place for place in made if place not in first], room)
     data["cards"] = {place: one | later.get(place, {}) for place, one in made.items()}
+    data["length"] = _lengths(texts, data)
     note = _note(table, data, media | later, bool(effects))
     return HTML(cards.CARD_STYLE + _section(note, static, data))
 
@@ -108,6 +123,16 @@ def _words(marks: pd.DataFrame, length: int) -> list[list]:
         for mark in marks.itertuples()
         if mark.start < length
     ]
+
+
+def _lengths(texts: list[str], data: dict) -> dict[int, int]:
+    """Place of each text that the page has only the beginning of, to the characters it has as a whole."""
+    held = {place: one["text"] for place, one in data["cards"].items() if "text" in one}
+    kept = [held.get(place, text) for place, text in enumerate(data["text"])]
+    pairs = zip(texts, kept, strict=True)
+    return {
+        i: len(text) for i, (text, kept) in enumerate(pairs) if kept is not None and len(kept) < len(text)
+    }
 
 
 def _entries(entry, order: np.ndarray, kept: list, room: int) -> dict[int, dict]:
@@ -175,17 +200,13 @@ def _note(table: pd.DataFrame, data: dict, media: dict, coloured: bool) -> str:
     }
     counts = table["split"].value_counts()
     held = [f"{counts[name]:,} {splits[name]}" for name in data["splits"]]
-    lengths = [0 if text is None else len(text) for text in data["text"]]
-    for place, one in data["cards"].items():
-        lengths[place] = len(one.get("text", "")) or lengths[place]
     gone = sum(text is None and place not in data["cards"] for place, text in enumerate(data["text"]))
-    short = sum(0 < kept < len(text) for kept, text in zip(lengths, table["text"], strict=True))
     silent = int((table["predicted"] != "").sum()) - sum(bool(one["votes"]) for one in data["cards"].values())
     missing = [
         f"{count:,} {what}"
         for count, what in (
             (gone, "texts"),
-            (short, "ends of long texts"),
+            (len(data["length"]), "ends of long texts"),
             (silent, "rows' answers of each model"),
             (int((table["image"] != "").sum()) - sum("picture" in one for one in media.values()), "pictures"),
             (int((table["audio"] != "").sum()) - sum("sound" in one for one in media.values()), "sounds"),

@@ -110,7 +110,7 @@
       return make("tr", {}, make("th", { scope: "row" }, data.models[k]), ...cells);
     });
     const caption = make("caption", {}, "What each model says, the likeliest first; the row's label is bold");
-    return make("div", { class: "fb-scroll" }, make("table", { class: "fb-votes" }, caption, make("tbody", {}, ...lines)));
+    return make("table", { class: "fb-votes" }, caption, make("tbody", {}, ...lines));
   }
 
   /** The card of one row: all that the page has of it. */
@@ -132,7 +132,7 @@
     if (text === null) words.append(make("small", {}, "The text was left out of this page."));
     else if (text === "") words.append(make("small", {}, "(no text)"));
     else words.append(...colouredText(text, held.words || []));
-    const more = text === null ? 0 : data.length[i] - Array.from(text).length;
+    const more = i in data.length ? data.length[i] - Array.from(text).length : 0;
     if (more > 0) words.append(make("small", {}, ` … and ${number(more)} characters more`));
     body.append(words);
     card.append(body);
@@ -179,7 +179,7 @@
           Object.assign(button.dataset, { label: t, predicted: p });
           buttons[row][column] = button;
           cell.append(button);
-        } else cell.append(make("span", { class: "fb-zero", "aria-label": "no row" }, "·"));
+        } else cell.append(make("span", { class: "fb-zero" }, "0"));
         line.append(cell);
       });
       return line;
@@ -202,9 +202,10 @@
       if (buttons[row]?.[column]) focusOn(buttons[row][column]);
     }
     const some = data.order.length < data.labels.length ? ` Shown are the ${data.order.length} of ${data.labels.length} classes with the most mistakes.` : "";
-    const caption = make("caption", {}, `Confusion matrix of ${data.models[0]}, test rows: choose a number to list its rows (arrow keys move).${some}`);
+    const title = make("p", {}, `What ${data.models[0]} made of the test rows. Choose a number to list its rows; arrow keys go to the next.${some}`);
+    const caption = make("caption", { class: "fb-hidden" }, "Confusion matrix of the test rows");
     const table = make("table", { class: "fb-matrix", keydown: move }, caption, make("thead", {}, head), make("tbody", {}, ...lines));
-    return { box: make("div", { class: "fb-scroll fb-tall", role: "group", "aria-label": "confusion matrix" }, table), buttons: all };
+    return { box: make("div", {}, title, make("div", { class: "fb-scroll fb-tall" }, table)), buttons: all };
   }
 
   /** The slider: coverage and accuracy of the test rows at or above a confidence, as the library counted them. */
@@ -249,7 +250,7 @@
     const body = make("tbody");
     const columns = ["row", "text", "label", "predicted", "confidence"];
     const table = make("table", { class: "fb-rows" }, make("caption", { class: "fb-hidden" }, "The rows found"),
-      make("thead", {}, make("tr", {}, ...columns.map((name) => make("th", { scope: "col" }, name)))), body);
+      make("thead", {}, make("tr", {}, ...columns.map((name, k) => make("th", { scope: "col", class: k < 4 ? "left" : "" }, name)))), body);
     const turn = (step) => () => { page += step; open = -1; render(); };
     const before = make("button", { type: "button", click: turn(-1) }, "← previous");
     const after = make("button", { type: "button", click: turn(1) }, "next →");
@@ -271,20 +272,20 @@
 
     function line(i) {
       const text = data.cards[i]?.text ?? data.text[i], wrong = data.predicted[i] !== data.label[i];
-      const start = text === null ? "(left out)" : Array.from(text.slice(0, 200)).slice(0, 90).join("") || "(no text)";
+      const start = text === null ? "(left out)" : Array.from(text.slice(0, 300)).slice(0, 120).join("") || "(no text)";
       const known = data.predicted[i] >= 0;
       const button = make("button", { type: "button", "aria-expanded": String(open === i), "aria-label": `row ${data.row[i]}, show its card` }, data.row[i]);
       const sign = known ? make("span", { class: wrong ? "fb-wrong" : "fb-right" }, wrong ? "✗ wrong " : "✓ ") : "–";
       const made = make("tr", { "data-row": data.row[i] }, make("td", {}, button),
-        make("td", { class: "left text", dir: "auto" }, text?.length > start.length ? `${start}…` : start),
-        make("td", { class: "left", dir: "auto" }, data.labels[data.label[i]]),
+        make("td", { class: "left text" }, make("span", { dir: "auto" }, text?.length > start.length ? `${start}…` : start)),
+        make("td", { class: "left" }, make("bdi", {}, data.labels[data.label[i]])),
         make("td", { class: "left" }, sign, known ? make("bdi", {}, data.labels[data.predicted[i]]) : ""),
         make("td", {}, known ? percent(data.confidence[i]) : "–"));
       made.addEventListener("click", (event) => {
         if (event.target !== button && String(getSelection())) return; // who marks text doesn't want to open a card
         open = open === i ? -1 : i;
         render();
-        body.querySelector(`tr[data-row="${data.row[i]}"] button`).focus();
+        body.querySelector(`tr[data-row="${data.row[i]}"] button`).focus({ preventScroll: true });
       });
       return made;
     }
@@ -293,7 +294,7 @@
       found = sortRows(data, filterRows(data, asked), order);
       const pages = Math.max(1, Math.ceil(found.length / PAGE));
       page = Math.min(Math.max(page, 1), pages);
-      const said = `${number(found.length)} of ${number(data.row.length)} rows`;
+      const said = `${number(found.length)} of ${number(data.row.length)} rows found`;
       if (status.textContent !== said) status.textContent = said;
       place.textContent = `page ${number(page)} of ${number(pages)}`;
       before.disabled = page === 1;
