@@ -2,25 +2,24 @@
 
 import base64
 import re
-from html import escape
+from html import escape, unescape
 from io import BytesIO
+from itertools import count
 from pathlib import Path
 
 import latex2mathml.converter
 import nbformat
-from bs4 import BeautifulSoup
 from fontTools import subset
 from fontTools.ttLib import TTFont
 from nbconvert.exporters import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
-from fusebook import cards, runs, twin
-from fusebook.plots import CJK_FONT, INK, PAPER
+from fusebook import cards, html_tables, page_parts, runs, sentences, twin
+from fusebook.plots import CJK_FONT
 
 TEMPLATES = Path(__file__).parent / "assets" / "template"
-LONG_CELL = 24  # characters from which a cell counts as running text
-_NUMBER = re.compile(r"|–|[-+]?[\d.,]+(e[-+]?\d+)?\s*%?(\s*\[[-+–\d.,\s]+\])?|nan|inf", re.IGNORECASE)
+CONTENTS = "<!--contents-->"  # where the template wants them; known only when the page is whole
 SHOWN_TYPES = [
     "application/vnd.jupyter.widget-view+json", "text/html", "text/markdown", "image/svg+xml", "image/png", "text/plain",
 ]  # fmt: skip
@@ -35,13 +34,20 @@ class _MathMLRenderer(IPythonRenderer):
     def inline_math(self, body: str) -> str:
         return latex2mathml.converter.convert(body.strip())
 
+    def heading(self, text: str, level: int, **attrs) -> str:
+        name = escape(sentences.anchor(unescape(re.sub(r"<[^>]*>", "", text)).strip()))
+        # Below the title, a heading is a link to itself, whose address a reader can copy.
+        linked = level > 1 and "<a " not in text
+        inside = f'<a class="anchor" href="#{name}">{text}</a>' if linked else text
+        return f'<h{level} id="{name}">{inside}</h{level}>\n'
+
     def latex_environment(self, name: str, body: str) -> str:
         return self.block_math(rf"\begin{{{name}}}{body}\end{{{name}}}")
 
 
 def markdown_to_html(source: str) -> str:
     """Markdown with formulas as HTML with MathML; headings carry anchors."""
-    renderer = _MathMLRenderer(escape=False, exclude_anchor_links=False, anchor_link_text="")
+    renderer = _MathMLRenderer(escape=False)
     return MarkdownWithMath(renderer=renderer).render(source)
 
 
@@ -65,6 +71,7 @@ def export_page(run: Path, step) -> Path:
     if _has_twin(notebook):
         page |= {"script": twin.script(), "script_hash": twin.script_hash()}
     html, _ = exporter.from_notebook_node(notebook, resources={"page": page})
+    html = html.replace(CONTENTS, page_parts.contents(html))
     path = run / f"{step.name}.html"
     with runs.replacing(path) as beside:
         beside.write_text(with_font(html), encoding="utf-8")
@@ -90,78 +97,31 @@ def page_title(notebook) -> str:
 
 
 def _prepare(notebook) -> None:
-    """Drop cells that only papermill needs, give figures the reader's colours and a text for those who can't see."""
+    """Drop cells that only papermill needs, and make figures and tables fit for a page and for those who can't see."""
     tags = {"injected-parameters", "parameters", "papermill-error-cell-tag"}
-    kept = [cell for cell in notebook.cells if not tags & set(cell.metadata.get("tags", []))]
-    notebook.cells = kept
-    said = ""
-    for cell in kept:
+    notebook.cells = [cell for cell in notebook.cells if not tags & set(cell.metadata.get("tags", []))]
+    said, number = "", count(1)
+    for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            said = cell.source.strip().split("\n")[-1]
+            said = re.sub(r"[*`_#]", "", cell.source.strip().split("\n")[-1]).rstrip(":：")
             continue
         for output in cell.get("outputs", []):
-            if svg := output.get("data", {}).get("image/svg+xml"):
-                output.data["image/svg+xml"] = _inline_svg(svg)
-                output.metadata["alt"] = re.sub(r"[*`_#]", "", said)
-            if html := output.get("data", {}).get("text/html"):
-                output.data["text/html"] = _align_words(html)
-
-
-def _align_words(html: str) -> str:
-    """Columns of words stand on the left with their header, columns of numbers on the right.
-
-    A column of long texts also gets the class that keeps it from shrinking to a letter a line on a phone.
-    """
-    if "<table" not in html:
-        return html
-    soup = BeautifulSoup(html, "html.parser")
-    for table in soup.find_all("table"):
-        lines = [line.find_all("td") for line in table.find_all("tr")]
-        width = max(map(len, lines), default=0)
-        heads = (
-            [line.find_all("th")[-width:] for line in table.find_all("tr") if not line.find("td")][:1]
-            if width
-            else []
-        )
-        for column in range(width):
-            cells = [line[column] for line in lines if column < len(line)]
-            if not all(_NUMBER.fullmatch(cell.get_text(strip=True)) for cell in cells):
-                long = any(len(cell.get_text(strip=True)) > LONG_CELL for cell in cells)
-                for cell in [*cells, *(head[column] for head in heads if column < len(head))]:
-                    cell["class"] = [*cell.get("class", []), "left", *["text"] * long]
-    return str(soup)
-
-
-def _inline_svg(svg: str) -> str:
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    return svg.replace(INK, "currentColor").replace(PAPER, "none")
+            data = output.get("data", {})
+            if "text/html" in data:
+                data["text/html"] = html_tables.dressed(data["text/html"], said)
+            elif "image/svg+xml" in data:
+                output.metadata["figure"] = page_parts.figure(data["image/svg+xml"], said, next(number))
+            elif "image/png" in data:
+                output.metadata["figure"] = page_parts.picture(data["image/png"], said, next(number))
 
 
 def _top(run: Path, step, notebook) -> str:
     """Title, introduction, findings and parameters: what a reader wants before the story."""
-    findings = runs.read_findings(run, step.name)
-    made = [markdown_to_html(notebook.cells[0].source)]
-    if findings:
-        lines = "".join(f"<li>{escape(found['text'])}</li>" for found in findings)
-        made.append(f'<section class="findings"><h2>What we found</h2><ul>{lines}</ul></section>')
-    rows = "".join(
-        _parameter_row(name, facts, step.parameters) for name, facts in step.known.items() if name != "run"
-    )
-    made.append(
-        '<details class="parameters"><summary>parameters</summary><div class="html"><table><thead><tr><th>name</th>'
-        f"<th>value</th><th>default</th><th>meaning</th></tr></thead><tbody>{rows}</tbody></table></div></details>"
-    )
-    return "\n".join(made)
-
-
-def _parameter_row(name: str, facts: dict, given: dict) -> str:
-    value = given.get(name, facts["default"].strip("\"'"))
-    changed = ' class="changed"' if name in given else ""
-    cells = (name, value, facts["default"], facts["help"])
-    return (
-        f"<tr{changed}>" + "".join(f'<td class="left">{escape(str(cell))}</td>' for cell in cells) + "</tr>"
-    )
+    told = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    headings = set(re.findall(r"^#+ (.*?)\s*$", told, re.MULTILINE))
+    found = page_parts.findings(runs.read_findings(run, step.name), headings)
+    introduction = f'<div class="prose">{markdown_to_html(notebook.cells[0].source)}</div>'
+    return "\n".join([introduction, found, page_parts.parameters(step.known, step.parameters)])
 
 
 def page_style() -> str:
@@ -187,5 +147,10 @@ def with_font(html: str) -> str:
     stream = BytesIO()
     font.save(stream)
     data = base64.b64encode(stream.getvalue()).decode()
-    face = f'@font-face{{font-family:"Fusebook CJK";src:url(data:font/woff2;base64,{data}) format("woff2")}}'
+    # It comes first in the stylesheet, as Chromium may keep the boxes that it drew from a later font of the list; the
+    # range leaves Latin letters, and the height of a line, to the reader's own fonts.
+    face = (
+        '@font-face{font-family:"Fusebook CJK";unicode-range:U+2e80-10ffff;'
+        f'src:url(data:font/woff2;base64,{data}) format("woff2")}}'
+    )
     return html.replace("<style>", f"<style>{face}", 1)

@@ -1,0 +1,160 @@
+"""The parts of a page beside the notebook's own: its contents, findings and parameters, its figures and their words."""
+
+import ast
+import base64
+import re
+from html import escape, unescape
+from io import BytesIO
+
+from PIL import Image
+
+from fusebook import html_tables, sentences
+from fusebook.plots import INK, PAPER
+
+SMALLEST = 0.65  # of its size: how far a figure may shrink on a narrow page; then it scrolls in its box
+_PIXELS_A_POINT = 4 / 3
+EMPTY = '""'  # how an empty text shows as a parameter's value
+
+
+def contents(html: str) -> str:
+    """The headings of second level in the page ``html`` as a list of links to them; "" where there are none."""
+    seen: dict[str, str] = {}
+    for name, text in re.findall(r'<h2[^>]*\bid="([^"]*)"[^>]*>(.*?)</h2>', html, re.DOTALL):
+        seen.setdefault(re.sub(r"<[^>]*>", "", text).strip(), name)  # "What we found" stands first and last
+    lines = "".join(f'<li><a href="#{name}">{text}</a></li>' for text, name in seen.items())
+    return f"<ol>{lines}</ol>" if lines else ""
+
+
+def findings(found: list[dict[str, str]], headings: set[str]) -> str:
+    """The findings as a section: each with an anchor, its severity as a word, and a link to its place.
+
+    ``found`` is ``runs.read_findings``'s. The link is left out where no heading of the page (``headings``) is the place.
+    """
+    if not found:
+        return ""
+    lines = "".join(_finding(number, one, headings) for number, one in enumerate(found, 1))
+    return (
+        '<section class="findings" aria-labelledby="findings"><h2 id="findings">What we found</h2>'
+        f"<ol>{lines}</ol></section>"
+    )
+
+
+def _finding(number: int, found: dict[str, str], headings: set[str]) -> str:
+    language = html_tables.language_of(found["text"])
+    spoken = language if language in sentences.LANGUAGES else "en"
+    severity, place = found["severity"], found["place"]
+    mark = (
+        f'<strong class="severity {escape(severity)}">{escape(sentences.say(severity, spoken))}</strong> '
+        if severity
+        else ""
+    )
+    link = ""
+    if place in headings:
+        quoted = f'<span lang="en">“{escape(place)}”</span>' if language else f"“{escape(place)}”"
+        link = f' <a href="#{escape(sentences.anchor(place))}">{sentences.say("see", spoken)} {quoted}</a>'
+    said = f' lang="{language}"' if language else ""
+    return f'<li id="finding-{number}"{said}>{mark}{escape(found["text"])}{link}</li>'
+
+
+def parameters(known: dict[str, dict], given: dict) -> str:
+    """The parameters of a notebook, folded: what each is set to, what it is by default, and a word at those changed.
+
+    ``known`` has default (Python source) and help of each, as papermill reads them; ``given`` the values of this run.
+    """
+    shown = {name: facts for name, facts in known.items() if name != "run"}
+    if not shown:
+        return ""
+    defaults = {name: _value(facts["default"]) for name, facts in shown.items()}
+    changed = [name for name in shown if given.get(name, defaults[name]) != defaults[name]]
+    rows = "".join(
+        _parameter(name, given.get(name, defaults[name]), defaults[name], facts["help"])
+        for name, facts in shown.items()
+    )
+    head = "".join(
+        f'<th scope="col" class="left">{name}</th>' for name in ("name", "value", "default", "meaning")
+    )
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    told = f"{len(changed)} of {len(shown)} changed" + (": " if changed else "") + escape(", ".join(changed))
+    return (
+        f'<details class="parameters"><summary>Parameters <span class="note">{told}</span></summary>'
+        f"{html_tables.box(table, 'Parameters')}</details>"
+    )
+
+
+def _parameter(name: str, value: object, default: object, meaning: str) -> str:
+    changed = value != default
+    mark = ' <span class="mark">changed</span>' if changed else ""
+    cells = "".join(f'<td class="left">{escape(str(cell)) or EMPTY}</td>' for cell in (value, default))
+    return (
+        f'<tr{" class=changed" if changed else ""}><th scope="row">{escape(name)}{mark}</th>{cells}'
+        f'<td class="left text">{escape(str(meaning))}</td></tr>'
+    )
+
+
+def _value(source: str) -> object:
+    try:
+        return ast.literal_eval(source)
+    except (ValueError, SyntaxError):
+        return source
+
+
+def figure(svg: str, said: str, number: int) -> str:
+    """An SVG of matplotlib's as part of a page: in the reader's colours, with its own words as alternative text.
+
+    ``said`` stands in for the title of a figure that has none; ``number`` keeps its ids apart from those of the others.
+    """
+    title, description = _words(svg)
+    title = title or said
+    svg = re.sub(
+        r"<metadata>.*?</metadata>|<title>.*?</title>|<!--.*?-->",
+        "",
+        svg[svg.index("<svg") :],
+        flags=re.DOTALL,
+    )
+    svg = _own_ids(svg, f"figure{number}-").replace(INK, "currentColor").replace(PAPER, "var(--paper)")
+    width = float(re.search(r'<svg[^>]*?\bwidth="([\d.]+)pt"', svg)[1]) * _PIXELS_A_POINT
+    words = escape(" ".join(f"{_ended(title)} {description}".split()))
+    look = f"width:{width:.0f}px;max-width:max(100%,{SMALLEST * width:.0f}px);height:auto"
+    svg = svg.replace("<svg", f'<svg role="img" aria-label="{words}" style="{look}"', 1)
+    return _framed(svg, title, number, wide=width * SMALLEST > html_tables.PHONE)
+
+
+def picture(png: str, said: str, number: int) -> str:
+    """A PNG (base64) as part of a page; its words are those that its maker wrote into it, else ``said`` and its size."""
+    data = base64.b64decode(png)
+    opened = Image.open(BytesIO(data))
+    title, description = (str(opened.info.get(name, "")) for name in ("Title", "Description"))
+    title = title or said
+    description = description or f"Picture of {opened.width} by {opened.height} points."
+    words = escape(" ".join(f"{_ended(title)} {description}".split()))
+    image = f'<img alt="{words}" src="data:image/png;base64,{base64.b64encode(data).decode()}">'
+    return _framed(image, title, number, wide=False)
+
+
+def _framed(inside: str, title: str, number: int, *, wide: bool) -> str:
+    name = escape(f"Figure {number}: {title}".rstrip(": "))
+    scrolls = (
+        f' class="figure-box" role="region" tabindex="0" aria-label="{name}"'
+        if wide
+        else ' class="figure-box"'
+    )
+    return f"<figure><div{scrolls}>{inside}</div></figure>"
+
+
+def _words(svg: str) -> tuple[str, str]:
+    """Title and description that ``figure_text`` wrote into the SVG's metadata; "" each where there are none."""
+    svg = re.sub(r"<dc:creator>.*?</dc:creator>", "", svg, flags=re.DOTALL)  # it has a title of its own
+    found = (re.search(rf"<dc:{name}>(.*?)</dc:{name}>", svg, re.DOTALL) for name in ("title", "description"))
+    title, description = (unescape(match[1]).strip() if match else "" for match in found)
+    return title, description
+
+
+def _ended(sentence: str) -> str:
+    return sentence if not sentence or sentence.endswith((".", "!", "?", "。")) else f"{sentence}."
+
+
+def _own_ids(svg: str, prefix: str) -> str:
+    """``svg`` with ids that no other figure has, and without those that nothing in it refers to."""
+    used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', svg))
+    svg = re.sub(r' id="([^"]*)"', lambda found: f' id="{prefix}{found[1]}"' if found[1] in used else "", svg)
+    return re.sub(r'(href="#|url\(#)([^")]+)', rf"\g<1>{prefix}\g<2>", svg)
