@@ -10,6 +10,8 @@ from markupsafe import Markup
 
 from fusebook import cards
 
+LEFT_OUT = "picture and sound left out: the page is full"
+
 
 def change_cards(rows: pd.DataFrame, names: tuple[str, str], shown: dict, most: int, room: int) -> dict:
     """At most ``most`` cards and ``room`` bytes of them; pictures and sounds are the first to be left out.
@@ -23,27 +25,32 @@ def change_cards(rows: pd.DataFrame, names: tuple[str, str], shown: dict, most: 
     Returns html (escaped), and how many rows: shown, all, without_media (those whose picture or sound was left out).
     """
     made: list[str] = []
-    without_media = 0
-    for line in rows.head(most).to_dict("records"):
-        card = _card(line, names, shown)
-        if len(card) > room and (line["image"] or line["audio"]):
-            without_media += 1
-            card = _card(
-                {**line, "image": "", "audio": ""},
-                names,
-                shown,
-                note="picture and sound left out: the page is full",
-            )
-        if len(card.encode()) > room:
+    lines = rows.head(most).to_dict("records")
+    for line in lines:  # texts first: no picture takes the room of another row
+        bare = {**line, "image": "", "audio": ""}
+        made.append(_card(bare, names, shown, note=LEFT_OUT if line["image"] or line["audio"] else ""))
+        if _n_bytes(made[-1]) > room:
+            made.pop()
             break
-        room -= len(card.encode())
-        made.append(card)
+        room -= _n_bytes(made[-1])
+    without_media = 0
+    for i, line in enumerate(lines[: len(made)]):
+        if line["image"] or line["audio"]:
+            card = _card(line, names, shown)
+            more = _n_bytes(card) - _n_bytes(made[i])
+            without_media += more > room
+            if more <= room:
+                made[i], room = card, room - more
     return {
         "html": Markup("".join(made)),
         "shown": len(made),
         "all": len(rows),
         "without_media": without_media,
     }
+
+
+def _n_bytes(text: str) -> int:
+    return len(text.encode())
 
 
 def _card(line: dict, names: tuple[str, str], shown: dict, note: str = "") -> str:

@@ -67,7 +67,7 @@ def comparison_html(
         n_rows=len(common.rows), notes=_notes(compared, common), fates=compare_tables.fate_tables(compared, common),
         scores=compare_tables.score_table(run_comparison.run_scores(compared, common)), pairs=compare_tables.pair_table(pairs),
         models=compare_tables.model_table(run_comparison.model_scores(compared, common)), others=others,
-        parameters=compare_tables.word_table(run_differences.parameter_differences(compared)),
+        parameters=compare_tables.parameter_table(run_differences.parameter_differences(compared)),
         versions=compare_tables.word_table(run_differences.version_differences(compared)),
         facts=compare_tables.word_table(run_differences.run_facts(compared)),
     )  # fmt: skip
@@ -87,7 +87,7 @@ def _notes(compared: Sequence[FinishedRun], common: CommonRows) -> list[str]:
         notes.append(f"Rows of {run.name} and {first} were matched {how}.")
         if moved := int((common.labels[:, 0] != common.labels[:, i]).sum()):
             notes.append(
-                f"{moved:,} of the rows compared have another label in {run.name}; the label in {first} counts."
+                f"Rows compared whose label is another in {run.name}: {moved:,}. The label in {first} counts."
             )
     for run, names in run_comparison.labels_apart(compared).items():
         shown = ", ".join(short_names(names[:10])) + (", …" if len(names) > 10 else "")

@@ -39,11 +39,19 @@ def _unbroken(cell: str) -> str:
 
 def word_table(table: pd.DataFrame) -> dict:
     """A table whose index and columns are all words."""
-    columns = [*("" if name is None else name for name in table.index.names), *table.columns]
+    lines = [[index, *values] for index, values in zip(table.index, table.to_numpy().tolist(), strict=True)]
+    return _table(["", *table.columns], lines, set(range(1 + len(table.columns))))
+
+
+def parameter_table(differences: pd.DataFrame) -> dict:
+    """``run_differences.parameter_differences``, values before what explains them: a phone shows the left of a table."""
     lines = [
-        [*(index if isinstance(index, tuple) else (index,)), *values]
-        for index, values in zip(table.index, table.to_numpy().tolist(), strict=True)
+        [parameter, *values, notebooks, meaning]
+        for (notebooks, parameter, meaning), values in zip(
+            differences.index, differences.to_numpy().tolist(), strict=True
+        )
     ]
+    columns = ["parameter", *differences.columns, "notebooks", "meaning"]
     return _table(columns, lines, set(range(len(columns))))
 
 
