@@ -72,7 +72,6 @@ def report(table, text, label, image, audio, new_table, run, parameters, force, 
 
 def _report(folder: Path, values: dict, force: bool, jobs: int) -> None:
     from fusebook import progress, runner
-    from fusebook import steps as step_room
 
     start = time.monotonic()
 
@@ -88,7 +87,7 @@ def _report(folder: Path, values: dict, force: bool, jobs: int) -> None:
             )
         failure = None
     except runner.NotebookFailed as error:
-        failure, steps = str(error), step_room.read_steps(step_room.find_notebooks())
+        failure, steps = str(error), error.steps
     except (ValueError, FileNotFoundError) as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:

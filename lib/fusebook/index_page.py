@@ -1,38 +1,176 @@
-"""The first page of a run: index.html."""
+"""The first page of a run, index.html: its score, its main findings, its pages, and how it was made."""
 
+import ast
+import base64
+import hashlib
+import re
 from pathlib import Path
 
 import nbformat
 from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup
 
-from fusebook import pages, runs
+from fusebook import command_line, main_findings, pages, runs, sentences, thumbnails
+from fusebook.row_facts import script
+
+HOLDS = {"done", "fresh", "waiting"}  # states of a step whose page and artifacts belong to this run
+SECONDS = ("start", "imports", "work", "export")
 
 
 def write_index(run: Path, steps: dict) -> Path:
-    """Write the run's first page: headline, findings, links, times. Returns its path."""
+    """Write the first page of ``run`` and return its path.
+
+    ``steps`` are those of ``runner.run_notebooks``, by name. What a step that failed or was skipped left in the folder
+    earlier is not told.
+    """
     record = runs.read_json(run / "run.json")
-    shown = []
-    for name, step in steps.items():
-        page = run / f"{name}.html"
-        if page.exists():
-            notebook = nbformat.read(step.path, as_version=4)
-            lines = [line for line in notebook.cells[0].source.split("\n")[1:] if line.strip()]
-            facts = record["steps"].get(name, {})
-            shown.append({
-                "name": name, "title": pages.page_title(notebook), "question": lines[0] if lines else "",
-                "findings": [found["text"] for found in runs.read_findings(run, name)], "seconds": facts.get("seconds", {}),
-                "peak_memory_mb": facts.get("peak_memory_mb", 0), "kilobytes": round(page.stat().st_size / 1000),
-            })  # fmt: skip
-    # The theory comes after what was found in the person's table.
-    shown.sort(key=lambda page: page["name"].startswith("00"))
-    metrics = run / "artifacts" / "metrics.json"
-    headline = runs.read_json(metrics)["headline"] if metrics.exists() else None
-    failed = next((step.error for step in steps.values() if step.status == "failed"), "")
-    template = Environment(loader=FileSystemLoader(pages.TEMPLATES), autoescape=True).get_template(
-        "run.html.j2"
-    )
-    html = template.render(run=run.name, style=pages.page_style(), headline=headline and {"text": headline}, pages=shown,
-                           record=record, failed=failed)  # fmt: skip
+    holding = [
+        name for name, step in steps.items() if step.status in HOLDS and (run / f"{name}.html").exists()
+    ]
+    score = headline(run / "artifacts" / "metrics.json") if "03_train" in holding else None
+    cards = [_card(run, step, name in holding, record) for name, step in steps.items()]
+    cards.sort(key=lambda card: card["name"] == main_findings.METHOD)  # the theory after what was found
+    titles = {card["name"]: card["title"] for card in cards}
+    told = score["told"] if score else ()
+    changed, defaults = parameter_rows(steps)
+    code = (pages.TEMPLATES / "copy.js").read_text(encoding="utf-8")
+    values = record.get("values", _given(steps))
+    html = _template().render(
+        run=run.name, style=Markup(pages.page_style()), script=Markup(code), script_hash=_hash(code),
+        score=score, findings=_findings(run, holding, told, titles), cards=cards, table=_table(run, holding),
+        failed=[step.error for step in steps.values() if step.status == "failed"], changed=changed, defaults=defaults,
+        record=record, seconds=SECONDS, command=command_line.command_line(run, values, _project(steps)),
+    )  # fmt: skip
     with runs.replacing(run / "index.html") as beside:
         beside.write_text(pages.with_font(html), encoding="utf-8")
     return run / "index.html"
+
+
+def _template():
+    room = Environment(loader=FileSystemLoader(pages.TEMPLATES), autoescape=True, trim_blocks=True)
+    return room.get_template("run.html.j2")
+
+
+def _hash(code: str) -> str:
+    """By this a browser knows the one script that may run."""
+    return base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
+
+
+def _project(steps: dict) -> Path:
+    """The folder that holds ``notebooks``."""
+    return next(iter(steps.values())).path.absolute().parents[1]
+
+
+def _given(steps: dict) -> dict:
+    """The parameters given to the notebooks, for runs that did not note them by themselves."""
+    return {
+        name: value
+        for step in steps.values()
+        for name, value in step.parameters.items()
+        if name != "run"
+    }  # fmt: skip
+
+
+def headline(path: Path) -> dict | None:
+    """The chosen model's score and the models beside it, from metrics.json; None where that is not there.
+
+    Returns model, split, n_rows and lines: one for the chosen model, then the best single modality, the linear
+    baseline and the majority, as far as they are there and are not the chosen model. Each line has name, accuracy, low,
+    high (in %) and lead: what the chosen model is ahead, with p, where they were compared. Runs older than these keys
+    have only text. told are the topics of findings that the lines tell already.
+    """
+    if not path.exists():
+        return None
+    metrics = runs.read_json(path)
+    scores = {line["model"]: line for line in metrics.get("scores", [])}
+    chosen, single = metrics.get("chosen"), metrics.get("best_single")
+    if chosen not in scores:
+        return {"text": metrics.get("headline", ""), "told": (main_findings.SCORE,)}
+    leads = {pair["a"]: pair for pair in metrics["comparison"] if pair["b"] == chosen}
+    names = [name for name in dict.fromkeys([chosen, single, "linear SVM", "majority"]) if name in scores]
+    fused = (main_findings.FUSION,) if chosen != single else ()
+    return {
+        "model": chosen, "split": metrics["split"], "n_rows": int(scores[chosen]["n_rows"]),
+        "lines": [_line(name, scores[name], leads.get(name)) for name in names],
+        "told": (main_findings.SCORE, *fused),
+    }  # fmt: skip
+
+
+def _line(name: str, scores: dict, pair: dict | None) -> dict:
+    accuracy, low, high = (100 * scores[key] for key in ("accuracy", "accuracy_low", "accuracy_high"))
+    lead = ""
+    if pair:
+        points = "{:+.1f} points [{:+.1f}, {:+.1f}], ".format(
+            *(100 * pair[key] for key in ("difference", "low", "high"))
+        )
+        p = sentences.p_text(pair.get("p_holm", pair["p"])).replace(" ", "\N{NO-BREAK SPACE}")
+        lead = points + p
+    shown = "always the most frequent label" if name == "majority" else name
+    return {"name": shown, "accuracy": accuracy, "low": low, "high": high, "lead": lead}
+
+
+def _findings(run: Path, holding: list[str], told: tuple, titles: dict[str, str]) -> list[dict]:
+    """The main findings with their link and the name of their place."""
+    made = []
+    for found in main_findings.main_findings(run, holding, told=told):
+        name, place = found["notebook"], found["place"]
+        link = f"{name}.html" + (f"#{sentences.anchor(place)}" if place else "")
+        language = "zh" if script(found["text"]) == "Han" else ""
+        word = sentences.say(found["severity"], language or "en") if found["severity"] else ""
+        made.append(
+            found | {"link": link, "word": word, "place": place or titles[name], "language": language}
+        )
+    return made
+
+
+def _card(run: Path, step, holds: bool, record: dict) -> dict:
+    """What the page says of one notebook: title, what it does, a picture, its state, seconds, memory and size."""
+    executed, page = run / "notebooks" / f"{step.name}.ipynb", run / f"{step.name}.html"
+    notebook = nbformat.read(step.path, as_version=4)
+    lines = [line for line in notebook.cells[0].source.split("\n")[1:] if line.strip()]
+    says = re.sub(r"[*`_]", "", lines[0] if lines else "").removeprefix("In this notebook we ")
+    says = re.split(r"(?<=[.:]) ", says)[0]
+    picture = (
+        thumbnails.thumbnail(nbformat.read(executed, as_version=4)) if holds and executed.exists() else ""
+    )
+    facts = record["steps"].get(step.name, {}) if holds or step.status == "failed" else {}
+    return {
+        "name": step.name, "title": pages.page_title(notebook), "says": says[:1].upper() + says[1:], "picture": picture,
+        "state": "" if holds else "failed" if step.status == "failed" else "not run", "there": page.exists(),
+        "seconds": facts.get("seconds", {}), "memory": facts.get("peak_memory_mb", 0),
+        "kilobytes": round(page.stat().st_size / 1000) if page.exists() else 0,
+    }  # fmt: skip
+
+
+def _table(run: Path, holding: list[str]) -> dict | None:
+    """The facts of the table that was read: path, rows and columns by their use."""
+    path = run / "artifacts" / "table.json"
+    return runs.read_json(path) if "01_explore" in holding and path.exists() else None
+
+
+def parameter_rows(steps: dict) -> tuple[list[dict], list[dict]]:
+    """The parameters of all notebooks, each once: those that differ from their default, and the rest.
+
+    Each is a dict with name, value, default, help and the notebooks that know it.
+    """
+    rows: dict[tuple, dict] = {}
+    for step in steps.values():
+        for name, facts in step.known.items():
+            default = _literal(facts["default"])
+            row = {"name": name, "value": step.parameters.get(name, default), "default": default}
+            known = rows.setdefault(
+                (name, repr(row["value"]), repr(default)), row | {"help": facts["help"], "notebooks": []}
+            )
+            known["notebooks"].append(step.name[:2])
+    kept = [row for row in rows.values() if row["name"] != "run"]
+    return (
+        [row for row in kept if row["value"] != row["default"]],
+        [row for row in kept if row["value"] == row["default"]],
+    )
+
+
+def _literal(source: str) -> object:
+    try:
+        return ast.literal_eval(source)
+    except (ValueError, SyntaxError):
+        return source

@@ -31,7 +31,11 @@ VERSIONS_OF = ["fusebook", "keras", "jax", "numpy", "pandas", "scikit-learn", "g
 
 
 class NotebookFailed(RuntimeError):
-    """A cell of a notebook raised; the message names notebook, cell and error."""
+    """A cell of a notebook raised; the message names notebook, cell and error, ``steps`` says how far each came."""
+
+    def __init__(self, message: str, steps: dict[str, Step]):
+        super().__init__(message)
+        self.steps = steps
 
 
 def run_notebooks(
@@ -66,6 +70,7 @@ def run_notebooks(
     set_keys(steps)
     path = run / "run.json"
     record = runs.read_json(path) if path.exists() else {"steps": {}}
+    record["values"] = values
     fresh: set[str] = set()
     for step in in_order(steps):
         if not force and set(step.after) <= fresh and is_fresh(run, step, record["steps"].get(step.name, {})):
@@ -76,7 +81,7 @@ def run_notebooks(
     watch(steps)
     failed = next((step for step in steps.values() if step.status == "failed"), None)
     if failed:
-        raise NotebookFailed(failed.error)
+        raise NotebookFailed(failed.error, steps)
     return steps
 
 
@@ -209,7 +214,7 @@ class _Execution:
                 }  # fmt: skip
         self.record |= {
             "run": self.run.name, "written": time.strftime("%Y-%m-%d %H:%M:%S"),
-            "command": " ".join(["fusebook", *sys.argv[1:]]), "python": sys.version.split()[0],
+            "python": sys.version.split()[0],
             "versions": {name: version(name) for name in VERSIONS_OF}, "cores": os.cpu_count(),
             "wall_seconds": round(time.monotonic() - self.begun, 2),
         }  # fmt: skip
