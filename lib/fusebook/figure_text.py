@@ -19,7 +19,9 @@ MOST_CHARACTERS = 1000  # of a description
 
 def print_svg(figure) -> str | None:
     """``figure`` as SVG that carries its title and ``describe``'s words in its metadata; None for one without axes."""
-    metadata = {"Title": title(figure) or None, "Description": describe(figure), "Date": None}
+    metadata = {"Description": describe(figure), "Date": None}
+    if named := title(figure):
+        metadata["Title"] = named
     return print_figure(figure, "svg", metadata=metadata)
 
 
