@@ -175,7 +175,7 @@ def _name(axis: Axis, place: float) -> str:
     ]
     distance, text = min(ticks, default=(np.inf, ""))
     is_word = text and not re.fullmatch(r"[-+−\d.,e ]+", text)
-    return text if text and (distance < 1e-6 or is_word and distance < 0.5) else _number(place)
+    return text if text and (distance < 1e-6 or (is_word and distance < 0.5)) else _number(place)
 
 
 def _number(value: float) -> str:
