@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup
 from click.testing import CliRunner
 from PIL import Image
@@ -49,7 +50,7 @@ def test_the_page_says_what_pandas_counts(tmp_path):
     soup, [verdict] = page_of(write_pair(tmp_path))
     assert soup.h1.text == "two against one" and soup.select_one(".headline").text == verdict
     tables = tables_of(soup)
-    outcomes = {line[0]: line[1] for line in tables["Rows fixed and broken"][1:]}
+    outcomes = {line[0]: line[1] for line in tables["Rows fixed and broken, two"][1:]}
     assert outcomes == {"fixed": "1", "broken": "2", "right in both": "16", "wrong in both": "1"}
     assert tables["Scores of each run"][1][2].startswith("90.0 %") and tables["Scores of each run"][2][
         2
@@ -76,7 +77,7 @@ def test_rows_left_out_and_labels_changed_are_said(tmp_path):
     ]  # fmt: skip
     assert "matched by content (text)" in soup.text and "Compared on the 16 rows" in soup.text
     assert "Rows compared whose label is another in two: 1. The label in one counts." in soup.text
-    changed = tables_of(soup)["Rows with another label"]
+    changed = tables_of(soup)["Rows with another label, two"]
     assert [line[:2] for line in changed[1:]] == [["12", "text number 12 of 0"]]
 
 
@@ -137,7 +138,7 @@ def test_a_page_of_large_pictures_and_sixty_classes_stays_under_3_mb(tmp_path):
     soup, _ = page_of(folders)
     assert (tmp_path / "compare.html").stat().st_size < 3_000_000
     assert len(soup.select("article")) == 40 and 2 <= len(soup.select("article img")) < 10
-    assert len(tables_of(soup)["Scores by label"]) == 61
+    assert len(tables_of(soup)["Scores by label, two"]) == 61
     assert "Pictures and sounds of" in soup.text
 
 
@@ -191,6 +192,19 @@ def test_a_browser_runs_nothing_and_asks_for_nothing(browser, hostile_page, widt
     assert said == []
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_that_keeps_people_out(browser, tmp_path, scheme):
+    folders = write_pair(tmp_path) + write_pair(tmp_path / "more", names=("three", "four"))[:1]
+    path = compare_page.write_comparison(folders)[0]
+    context = browser.new_context(color_scheme=scheme, bypass_csp=True)
+    page = context.new_page()
+    page.goto(path.as_uri())
+    page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
+    found = [(one["id"], one["nodes"][0]["html"]) for one in Axe().run(page).response["violations"]]
+    context.close()
+    assert found == []
+
+
 def test_a_finished_run_against_its_copy_with_other_answers(finished_run, tmp_path):
     """The folder as the notebooks write it; the copy's chosen model answers what its majority baseline does."""
     copy = tmp_path / "copy"
@@ -209,7 +223,7 @@ def test_a_finished_run_against_its_copy_with_other_answers(finished_run, tmp_pa
     assert after[2].split(" [")[0] == after[-1] == before[-1], "the copy is as right as the baseline"
     n_test = test.sum() // made["model"].nunique()
     assert f"Compared on the {n_test} rows" in soup.text and "No parameter is known to differ." in soup.text
-    counts = {line[0]: int(line[1]) for line in tables["Rows fixed and broken"][1:]}
+    counts = {line[0]: int(line[1]) for line in tables["Rows fixed and broken, copy"][1:]}
     assert sum(counts.values()) == n_test and counts["broken"] > 0
     assert soup.select("article img") and soup.select("article audio")
 

@@ -212,3 +212,14 @@ def test_labels_that_one_run_alone_has(tmp_path):
     )
     runs, _ = compared_runs(tmp_path, {"a": table, "b": wider})
     assert run_comparison.labels_apart(runs) == {"b": ["tax"]}
+
+
+@pytest.mark.parametrize("order", ["ab", "ba"])
+def test_what_one_run_alone_reads_is_shown(tmp_path, table, order):
+    pictured = table.assign(text="", image="x.png")
+    for name, own in (("a", table), ("b", pictured)):
+        write_run(tmp_path / name, own, {"text": answers_of(own)}, sha256="one table")
+    runs = run_rows.read_runs([tmp_path / name for name in order])
+    changes = run_comparison.row_changes(runs, run_rows.common_rows(runs), 1)
+    assert set(changes["image"]) == {"x.png"} and changes["text"].str.startswith("text number").all()
+    assert set(changes["audio"]) == {""}

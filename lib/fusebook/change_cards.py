@@ -8,7 +8,7 @@ from html import escape
 import pandas as pd
 from markupsafe import Markup
 
-from fusebook import cards
+from fusebook import cards, html_tables
 
 LEFT_OUT = "picture and sound left out: the page is full"
 
@@ -70,4 +70,5 @@ def _card(line: dict, names: tuple[str, str], shown: dict, note: str = "") -> st
         )
         said += "<tr>" + "".join(f'<td class="left">{escape(cell)}</td>' for cell in cells) + "</tr>"
     below = f'<table class="fb-bars">{said}</table>' + (f'<p class="note">{escape(note)}</p>' if note else "")
-    return cards.row_card(line, heading=heading, below=below)
+    card = cards.row_card(line, heading=heading, below=below)
+    return html_tables.dressed(card, f"Answers of {' and '.join(names)} to row {line['row']}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
-from fusebook import compare_tables, pages, run_comparison, run_differences, runs
+from fusebook import compare_tables, html_tables, pages, run_comparison, run_differences, runs
 from fusebook.change_cards import change_cards
 from fusebook.errors import short_names
 from fusebook.run_rows import CommonRows, FinishedRun, common_rows, read_runs
@@ -63,13 +63,13 @@ def comparison_html(
         "compare.html.j2"
     )
     html = template.render(
-        mark=Markup(MARK), style=Markup(pages.page_style()), names=[run.name for run in compared], verdicts=verdicts,
+        mark=Markup(MARK), language_of=html_tables.language_of, style=Markup(pages.page_style()), names=[run.name for run in compared], verdicts=verdicts,
         n_rows=len(common.rows), notes=_notes(compared, common), fates=compare_tables.fate_tables(compared, common),
         scores=compare_tables.score_table(run_comparison.run_scores(compared, common)), pairs=compare_tables.pair_table(pairs),
         models=compare_tables.model_table(run_comparison.model_scores(compared, common)), others=others,
         parameters=compare_tables.parameter_table(run_differences.parameter_differences(compared)),
-        versions=compare_tables.word_table(run_differences.version_differences(compared)),
-        facts=compare_tables.word_table(run_differences.run_facts(compared)),
+        versions=compare_tables.word_table(run_differences.version_differences(compared), "of"),
+        facts=compare_tables.word_table(run_differences.run_facts(compared), "fact"),
     )  # fmt: skip
     return pages.with_font(html), verdicts
 

@@ -37,10 +37,10 @@ def _unbroken(cell: str) -> str:
     return cell.replace(", ", ",\u00a0").replace(" %", "\u00a0%").replace("< ", "<\u00a0")
 
 
-def word_table(table: pd.DataFrame) -> dict:
-    """A table whose index and columns are all words."""
+def word_table(table: pd.DataFrame, heading: str) -> dict:
+    """A table whose index, under ``heading``, and columns are all words."""
     lines = [[index, *values] for index, values in zip(table.index, table.to_numpy().tolist(), strict=True)]
-    return _table(["", *table.columns], lines, set(range(1 + len(table.columns))))
+    return _table([heading, *table.columns], lines, set(range(1 + len(table.columns))))
 
 
 def parameter_table(differences: pd.DataFrame) -> dict:
@@ -61,8 +61,8 @@ def fate_tables(compared: Sequence[FinishedRun], common: CommonRows) -> list[dic
     for run, match in zip(compared[1:], common.matches, strict=True):
         sides = match["fates"]["first"], match["fates"]["other"]
         lines = [[FATE_WORDS[fate], *(f"{side.get(fate, 0):,}" for side in sides)] for fate in FATES]
-        lines.append(["test rows in all", *(f"{sum(side.values()):,}" for side in sides)])
-        made.append(_table(["", compared[0].name, run.name], lines, {0}))
+        lines.append(["in all", *(f"{sum(side.values()):,}" for side in sides)])
+        made.append(_table(["test rows", compared[0].name, run.name], lines, {0}))
     return made
 
 
@@ -123,7 +123,7 @@ def outcome_table(changes: pd.DataFrame) -> dict:
     """How many of ``run_comparison.row_changes`` have each outcome, with the share's interval."""
     counts = changes["outcome"].value_counts().reindex(OUTCOMES.values()).fillna(0).astype(int)
     lines = [[outcome, f"{count:,}", count_text(count, len(changes))] for outcome, count in counts.items()]
-    return _table(["", "rows", "share"], lines, {0})
+    return _table(["outcome", "rows", "share"], lines, {0})
 
 
 def by_label(classes: pd.DataFrame, names: tuple[str, str], shown: dict) -> dict:

@@ -12,6 +12,7 @@ from statsmodels.stats.multitest import multipletests
 from fusebook.comparison import compare, compare_pairs, comparison_text
 from fusebook.evaluate import class_table, score_table
 from fusebook.run_rows import CommonRows, FinishedRun
+from fusebook.tables import PARTS
 
 MAJORITY = "majority"  # 03_train's name for the baseline that answers the training rows' shares
 # By whether the first run, then the other, was right.
@@ -85,12 +86,14 @@ def row_changes(compared: Sequence[FinishedRun], common: CommonRows, other: int)
     """What became of each common row from the first run to run number ``other``.
 
     Returns a DataFrame in the first run's order with row, row_other, text, image, audio, label, label_other, answer,
-    answer_other, confidence, confidence_other, outcome (one of ``OUTCOMES``'s values).
+    answer_other, confidence, confidence_other, outcome (one of ``OUTCOMES``'s values). Text and files are the first
+    run's, or the other's where it alone reads them.
     """
     names = np.array(common.label_names, dtype=object)
     made = {"row": common.rows[0], "row_other": common.rows[other]}
-    shown = compared[0].rows.loc[common.rows[0]]
-    made |= {part: shown[part].to_numpy() for part in ("text", "image", "audio")}
+    first, second = (compared[i].rows.loc[common.rows[i]] for i in (0, other))
+    for part in PARTS:
+        made[part] = np.where(first[part] == "", second[part], first[part])
     right = []
     for i, end in ((0, ""), (other, "_other")):
         answers = common.probabilities[i][compared[i].chosen]

@@ -1,7 +1,4 @@
-"""Finished runs read from their folders, and the test rows that they have in common.
-
-Page of ``fusebook compare``: how its rows were matched stands here.
-"""
+"""Finished runs read from their folders, and the test rows that they have in common, for ``fusebook compare``."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -244,13 +241,9 @@ def _aligned(compared: Sequence[FinishedRun], rows: pd.DataFrame, matches: list[
 
 def _joined_groups(groups: list[np.ndarray]) -> np.ndarray:
     """One number for rows that any of ``groups`` holds together, shape (n_rows,)."""
-    n_rows, size = len(groups[0]), len(groups[0])
-    row, unit = [], []
-    for own in groups:
-        codes = np.unique(own, return_inverse=True)[1]
-        row.append(np.arange(n_rows))
-        unit.append(codes + size)
-        size += codes.max() + 1
-    row, unit = np.concatenate(row), np.concatenate(unit)
-    graph = coo_array((np.ones(len(row)), (row, unit)), shape=(size, size))
+    n_rows = len(groups[0])
+    units = [np.unique(own, return_inverse=True)[1] + (i + 1) * n_rows for i, own in enumerate(groups)]
+    links = np.tile(np.arange(n_rows), len(groups)), np.concatenate(units)
+    size = (len(groups) + 1) * n_rows
+    graph = coo_array((np.ones(len(links[0])), links), shape=(size, size))
     return connected_components(graph, directed=False)[1][:n_rows]
