@@ -1,168 +1,351 @@
-"""The widgets and the plain functions inside them, over a small bundle of text and sound."""
+"""The inspector: its controls set as a person sets them, what it shows compared with what the plain functions say."""
 
 import re
-import shutil
-from html import escape, unescape
+from html import escape
 
+import ipywidgets
 import numpy as np
 import pandas as pd
 import pytest
-import soundfile
 import tiny_bundle
+from bs4 import BeautifulSoup
 
+from fusebook import evaluate, inspection, inspection_cards, row_widgets, runs, what_if, widgets
 from fusebook import features as modalities
-from fusebook import widgets
 from fusebook.bundle import Bundle
+
+HOSTILE = "</script><img src=x onerror=alert(1)>"
+SLICES = pd.DataFrame({"row": [12, 13, 17], "slice": ["short", "short", "of one word"]})
+
+
+def save(folder, rows, labels, parts=("audio", "text")):
+    """A bundle over ``parts``, with all fusions where there are two."""
+    models, encoders = tiny_bundle.make_models(rows, labels)
+    if len(parts) == 1:
+        models.networks, models.fusions = {parts[0]: models.networks[parts[0]]}, {}
+        modalities.save_encoders(folder / "encoders", {parts[0]: encoders[parts[0]]})
+        facts = {"label_names": tiny_bundle.LABEL_NAMES, "chosen": parts[0], "modalities": list(parts)}
+        models.save_bundle(folder / "bundle", facts, encoders=folder / "encoders")
+        return Bundle(folder / "bundle")
+    return Bundle(tiny_bundle.save(folder, models, encoders))
+
+
+def predicted(bundle, rows, labels):
+    """Predictions of the last 16 rows: 8 validation, 8 test; the first 8 are training rows."""
+    split = np.repeat(["train", "validation", "test"], 8)
+    ids = rows[["row", "label"]].assign(split=split, class_id=labels)[split != "train"]
+    return evaluate.prediction_table(bundle.predict_all(rows[split != "train"]), ids)
 
 
 @pytest.fixture(scope="module")
-def rows_and_bundle(tmp_path_factory):
+def made(tmp_path_factory):
     rows, labels = tiny_bundle.make_rows(tmp_path_factory.mktemp("sounds"))
-    return rows, Bundle(
-        tiny_bundle.save(tmp_path_factory.mktemp("run"), *tiny_bundle.make_models(rows, labels))
+    bundle = save(tmp_path_factory.mktemp("run"), rows, labels)
+    return rows, bundle, predicted(bundle, rows, labels)
+
+
+@pytest.fixture
+def suspects(made, tmp_path):
+    """Two training rows, and the first test row."""
+    rows = made[0].set_index("row")
+    listed = pd.DataFrame(
+        {"row": [12, 17, 26], "split": ["train", "train", "test"], "suggested": ["sport", "money", "技术"]}
     )
+    listed["label"], listed["text"] = (rows.loc[listed["row"], name].to_numpy() for name in ("label", "text"))
+    listed = listed.assign(label_probability=[0.01, 0.2, 0.3], action="keep")
+    runs.write_table(tmp_path, "label_suspects.csv", listed)
+    return tmp_path / "artifacts" / "label_suspects.csv"
 
 
 @pytest.fixture
-def rows(rows_and_bundle):
-    return rows_and_bundle[0].copy()
+def box(made, suspects):
+    rows, bundle, predictions = made
+    return widgets.inspector(bundle, rows, predictions, suspects=suspects, slices=SLICES)
 
 
-@pytest.fixture
-def bundle(rows_and_bundle):
-    return rows_and_bundle[1]
+def table_of(made, suspects, model=""):
+    rows, bundle, predictions = made
+    return inspection.inspection_table(
+        rows, predictions, model or bundle.chosen, bundle.label_names,
+        suspects=inspection.read_suspects(suspects), slices=SLICES,
+    )  # fmt: skip
 
 
-# --- Votes --------------------------------------------------------------------------------------------
+def shown(finder):
+    """The rows that the table shows: numbers on buttons, and the HTML beside them."""
+    return [
+        (int(line.children[0].description[4:]), line.children[1].value) for line in finder.listed.children[1:]
+    ]
 
 
-def test_votes_are_what_the_models_predict(bundle, rows):
-    one = rows[rows["row"] == 17]
-    votes = widgets.votes_of_row(bundle, one)
-    assert list(votes.index) == bundle.label_names and list(votes) == bundle.models.names
-    for name in votes:
-        np.testing.assert_allclose(votes[name], bundle.predict(one, model=name)[0], atol=1e-12)
-    np.testing.assert_allclose(votes.sum(), 1, atol=1e-9)
+def lines(table):
+    return [(line["row"], inspection_cards.row_line(line)) for line in table.to_dict("records")]
 
 
-def test_votes_without_a_part_are_those_of_a_row_without_it(bundle, rows):
-    one = rows[rows["row"] == 17]
-    made = widgets.votes_of_row(bundle, one, without=("audio",))
-    pd.testing.assert_frame_equal(made, widgets.votes_of_row(bundle, one.assign(audio="")))
-    np.testing.assert_allclose(made["audio"], bundle.models.prior)
+def words(html):
+    return BeautifulSoup(html, "html.parser").get_text(" ", strip=True)
+
+
+def everything(widget):
+    """All widgets within ``widget``."""
+    yield widget
+    for child in getattr(widget, "children", ()):
+        yield from everything(child)
+
+
+# --- Finding rows -------------------------------------------------------------------------------------
+
+
+def test_at_first_the_test_rows_stand_there_the_largest_loss_first(made, suspects, box):
+    expected = inspection.sort_rows(inspection.filter_rows(table_of(made, suspects), split="test"), "loss")
+    assert shown(box.finder) == lines(expected) and len(expected) == 8
+    assert box.finder.row == expected["row"].iloc[0]
+    assert words(box.finder.told.value) == "of 1; 8 rows found."
+
+
+ASKED = [
+    {"split": "validation"}, {"split": "", "label": "sport"}, {"predicted": "money"}, {"right": True}, {"right": False},
+    {"confidence": (0.35, 0.5)}, {"split": "", "slice_name": "short"}, {"search": "BANK"}, {"split": "", "search": "芯片"},
+    {"split": "train"}, {"search": "nowhere"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_a_filter_shows_what_filter_rows_finds(made, suspects, box, asked):
+    for name, value in asked.items():
+        box.finder.filters[name].value = value
+    expected = inspection.filter_rows(table_of(made, suspects), **{"split": "test"} | asked)
+    expected = inspection.sort_rows(expected, "loss")
+    assert shown(box.finder) == lines(expected)
+    assert box.finder.row == (expected["row"].iloc[0] if len(expected) else None)
+
+
+@pytest.mark.parametrize("order", [value for _, value in widgets._ORDERS])
+def test_the_order_is_that_of_sort_rows(made, suspects, box, order):
+    box.finder.filters["split"].value, box.finder.order.value = "", order
+    expected = inspection.sort_rows(table_of(made, suspects), order[0], rising=order[1])
+    assert shown(box.finder) == lines(expected)
+
+
+def test_where_nothing_is_found_a_sentence_says_so_and_no_row_is_shown(box):
+    box.finder.filters["search"].value = "nowhere"
+    assert "No row is as asked." in box.finder.told.value and box.finder.row is None
+    assert box.card.card.value == box.card.votes.value == box.card.text.value == "" and box.card.text.disabled
+    assert "None of these rows has a prediction" in box.finder.covered.value
+    assert not any(said.value for said in (box.card.problem, box.decision.problem, box.finder.problem))
+    box.card.again.click()
+    box.card.undo.click()
+    box.finder.filters["search"].value = ""
+    assert box.finder.row is not None and box.card.card.value and not box.card.text.disabled
+
+
+def test_training_rows_are_said_to_have_no_prediction(box):
+    box.finder.filters["split"].value = "train"
+    assert [number for number, _ in shown(box.finder)] == [12, 17]
+    assert "without a prediction: the models learnt from them" in box.finder.told.value
+
+
+def test_pages_turn_and_a_row_is_chosen_by_its_button(made, suspects, monkeypatch):
+    monkeypatch.setattr(inspection, "PAGE_SIZE", 3)
+    monkeypatch.setattr(inspection.page_of, "__defaults__", (3,))
+    monkeypatch.setattr(inspection.page_count, "__defaults__", (3,))
+    rows, bundle, predictions = made
+    box = widgets.inspector(bundle, rows, predictions, suspects=suspects)
+    expected = inspection.sort_rows(inspection.filter_rows(table_of(made, suspects), split="test"), "loss")
+    assert box.finder.page.max == 3 and shown(box.finder) == [
+        line[:2] for line in lines(expected.head(3).assign(slices=[()] * 3))
+    ]
+    box.finder.page.value = 3
+    assert [number for number, _ in shown(box.finder)] == expected["row"].tolist()[6:]
+    box.finder.listed.children[2].children[0].click()
+    assert box.finder.row == expected["row"].tolist()[7] and f"row {box.finder.row} ·" in box.card.card.value
+    styles = [line.children[0].button_style for line in box.finder.listed.children[1:]]
+    assert styles == ["", "primary"]
+    box.finder.filters["label"].value = "sport"
+    assert box.finder.page.value == 1
+
+
+def test_the_threshold_covers_the_rows_found(made, suspects, box):
+    box.finder.filters["right"].value = True
+    box.finder.threshold.value = 0.45
+    found = inspection.filter_rows(table_of(made, suspects), split="test", right=True)
+    said = inspection.threshold_text(inspection.coverage_and_accuracy(found, 0.45), 0.45)
+    assert box.finder.covered.value == f"<p>{said}</p>"
+
+
+def test_another_model_judges_table_and_card(made, suspects, box):
+    box.model.value = "text"
+    expected = inspection.filter_rows(table_of(made, suspects, "text"), split="test")
+    assert shown(box.finder) == lines(inspection.sort_rows(expected, "loss"))
+    card = inspection_cards.inspect_row(made[1], made[0], box.finder.row, model="text")
+    assert box.card.card.value == card.data
 
 
 # --- One row ------------------------------------------------------------------------------------------
 
 
-def marked(card):
-    """The coloured words of a card and the effects in their titles."""
-    found = re.findall(r'<mark style="[^"]*" title="([^"]*)">([^<]*)</mark>', card.data)
-    return [(unescape(word), float(effect)) for effect, word in found]
+def votes_of(made, number, text=None, **options):
+    rows, bundle, _ = made
+    votes = what_if.predict_edited(bundle, rows[rows["row"] == number], text, **{"rule": "mean"} | options)
+    return inspection_cards.votes_html(votes)
 
 
-@pytest.mark.parametrize("model", ["", "text", "feature-level fusion", "decision-level stacked"])
-@pytest.mark.parametrize("number", [12, 17, 14])  # Chinese; English; without a sound
-def test_words_are_coloured_by_what_leaving_them_out_does(bundle, rows, number, model):
-    one = rows[rows["row"] == number]
-    text, name = one["text"].iloc[0], model or "decision-level mean"
-    before = bundle.predict(one, model=name)[0]
-    expected = []
-    for word in text.split():  # rjieba leaves these words whole
-        after = bundle.predict(one.assign(text=text.replace(word, "")), model=name)[0]
-        expected.append((word, before.max() - after[before.argmax()]))
-    made = marked(widgets.inspect_row(bundle, rows, number, model=model))
-    assert [word for word, _ in made] == [word for word, _ in expected]
-    np.testing.assert_allclose([effect for _, effect in made], [effect for _, effect in expected], atol=6e-4)
+def choose(box, number):
+    box.finder.row = number
+    assert box.card.number == number
 
 
-def test_the_last_word_left_out_leaves_a_row_without_text(bundle, rows):
-    rows.loc[rows["row"] == 17, "text"] = "goal"
-    one = rows[rows["row"] == 17]
-    before, after = (bundle.predict(row, model="text")[0] for row in (one, one.assign(text="")))
-    [(word, effect)] = marked(widgets.inspect_row(bundle, rows, 17, model="text"))
-    assert word == "goal" and effect == pytest.approx(before.max() - after[before.argmax()], abs=6e-4)
+def test_the_card_is_that_of_the_row(made, box):
+    for number in (17, 14, 15):
+        choose(box, number)
+        assert box.card.card.value == inspection_cards.inspect_row(made[1], made[0], number).data
+        assert box.card.votes.value == votes_of(made, number)
+        row = made[0].set_index("row").loc[number]
+        assert box.card.text.value == row["text"] and box.card.parts["audio"].disabled == (not row["audio"])
 
 
-def test_the_card_says_what_the_model_says(bundle, rows):
-    card = widgets.inspect_row(bundle, rows, 14, model="text").data
-    probabilities = bundle.predict(rows[rows["row"] == 14], model="text")[0]
-    best = bundle.label_names[probabilities.argmax()]
-    assert f"row 14 · given sport · text: {best}" in card
-    for i in probabilities.argsort()[::-1]:
-        assert re.search(rf"<td>{bundle.label_names[i]}</td><td>.*?{100 * probabilities[i]:.1f} %", card)
-    assert '<audio controls preload="metadata" src="data:audio/wav;base64,' not in card, "row 14 has no sound"
-    assert "data:audio/wav;base64," in widgets.inspect_row(bundle, rows, 17).data
+@pytest.mark.parametrize(
+    "text", ["bank 芯片 goal", "   ", HOSTILE, "\u202ethgir ot tfel\u202c 🎈", "goal bank " * 10_000]
+)
+def test_an_edited_text_is_predicted_again_and_taken_back(made, box, text):
+    choose(box, 17)
+    before = box.card.votes.value, box.card.card.value
+    box.card.text.value = text
+    assert box.card.votes.value == votes_of(made, 17, text) != before[0]
+    assert "as edited" in box.card.votes.value and not box.card.problem.value
+    assert box.card.card.value == inspection_cards.inspect_row(made[1], made[0], 17, text=text).data
+    assert not BeautifulSoup(box.card.card.value, "html.parser").find("img")
+    box.card.undo.click()
+    assert (box.card.votes.value, box.card.card.value) == before
 
 
-def test_a_row_without_text_has_a_card_without_marks(bundle, rows):
-    card = widgets.inspect_row(bundle, rows, 15)
-    assert not marked(card) and "row 15" in card.data
-
-
-def test_what_people_wrote_is_escaped(bundle, rows):
-    hostile = "<script>alert(1)</script>"
-    rows.loc[rows["row"] == 17, ["text", "label"]] = hostile
-    card = widgets.inspect_row(bundle, rows, 17).data
-    assert hostile not in card and f"given {escape(hostile)}" in card
-
-
-def test_a_row_without_a_label_has_a_card(bundle, rows):
-    assert "row 17 · text: " in widgets.inspect_row(bundle, rows.drop(columns="label"), 17, model="text").data
-
-
-@pytest.mark.parametrize("n_words", [2, 60])
-def test_the_sound_is_read_once_not_once_a_word(bundle, rows, n_words, monkeypatch, tmp_path):
-    row = rows["row"] == 17
-    rows.loc[row, "audio"] = shutil.copy(rows.loc[row, "audio"].item(), str(tmp_path / "unread.wav"))
-    read, count = soundfile.read, []
-    monkeypatch.setattr(
-        soundfile, "read", lambda *given, **options: count.append(1) or read(*given, **options)
+def test_a_part_taken_away_stays_away_for_the_next_row(made, box):
+    choose(box, 17)
+    box.card.parts["audio"].value = False
+    assert (
+        box.card.votes.value == votes_of(made, 17, without=("audio",)) and "<audio" not in box.card.card.value
     )
-    rows.loc[row, "text"] = "goal coach " * (n_words // 2)
-    assert len(marked(widgets.inspect_row(bundle, rows, 17))) == n_words
-    assert 1 <= len(count) <= 2
+    choose(box, 18)
+    assert box.card.votes.value == votes_of(made, 18, without=("audio",))
+    box.card.parts["text"].value = False
+    card = inspection_cards.inspect_row(made[1], made[0], 18, without=("audio", "text"))
+    assert box.card.card.value == card.data
 
 
-def test_an_unknown_row_or_model_is_named(bundle, rows):
-    with pytest.raises(KeyError, match="Row 99 is not among the 24 rows"):
-        widgets.inspect_row(bundle, rows, 99)
-    with pytest.raises(ValueError, match="No model 'texts' in the bundle; it has audio, text"):
-        widgets.inspect_row(bundle, rows, 17, model="texts")
+def test_rule_and_weights_change_a_fusion_of_ones_own(made, box):
+    choose(box, 17)
+    card = box.card.card.value
+    box.card.rule.value = "product"
+    box.card.weights["audio"].value, box.card.weights["text"].value = 0.5, 2
+    expected = votes_of(made, 17, rule="product", weights={"audio": 0.5, "text": 2})
+    assert box.card.votes.value == expected != votes_of(made, 17) and box.card.card.value == card
 
 
-# --- The control --------------------------------------------------------------------------------------
+def test_what_goes_wrong_is_said_in_a_sentence(made, tmp_path):
+    """The sound of a row has gone since the run, and its name is hostile."""
+    rows, bundle, predictions = made
+    rows = rows.assign(audio=rows["audio"].mask(rows["row"] == 26, str(tmp_path / HOSTILE.replace("/", "."))))
+    box = widgets.inspector(bundle, rows, predictions)
+    choose(box, 26)
+    said = box.card.problem.value
+    assert 'role="alert"' in said and escape(HOSTILE.replace("/", ".")) in said and "<img" not in said
+    choose(box, 27)
+    assert not box.card.problem.value and "row 27" in box.card.card.value
 
 
-def test_the_control_offers_every_row_and_model(bundle, rows):
-    box = widgets.inspector(bundle, rows)
-    which, model, card = box.children
-    assert [value for _, value in which.options] == rows["row"].tolist()
-    assert which.options[7][0] == f"17 · sport · {rows['text'].iloc[7][:24]}"
-    assert list(model.options) == bundle.models.names and model.value == bundle.chosen
-    assert card.value == widgets.inspect_row(bundle, rows, 10).data, "the first row at once"
+# --- Decisions ----------------------------------------------------------------------------------------
 
 
-def test_another_choice_changes_the_card(bundle, rows):
-    which, model, card = widgets.inspector(bundle, rows).children
-    which.value = 17
-    first = card.value
-    model.value = "text"
-    expected = [widgets.inspect_row(bundle, rows, 17, model=name).data for name in (bundle.chosen, "text")]
-    assert [first, card.value] == expected and expected[0] != expected[1]
+def listed(path):
+    return pd.read_csv(path).set_index("row")[["action", "suggested"]]
 
 
-def test_rows_without_labels_can_be_chosen(bundle, rows):
-    which, _, card = widgets.inspector(bundle, rows.drop(columns="label")).children
-    assert len(which.options) == 24 and card.value
+def test_a_decision_is_in_the_list_at_once(box, suspects):
+    choose(box, 12)
+    before = suspects.read_bytes()
+    assert (box.decision.action.value, box.decision.label.value) == ("keep", "sport")
+    choose(box, 17)
+    assert suspects.read_bytes() == before, "looking changes nothing"
+    box.decision.action.value = "change"
+    assert listed(suspects).loc[17].tolist() == ["change", "money"]
+    box.decision.label.value = "sport"
+    assert listed(suspects).loc[17].tolist() == ["change", "sport"]
+    assert "label_suspects.csv: change" in box.decision.told.value
+    choose(box, 12)
+    assert box.decision.action.value == "keep"
+    box.decision.action.value = "drop"
+    choose(box, 17)
+    assert (box.decision.action.value, box.decision.label.value) == ("change", "sport")
+    assert listed(suspects)["action"].tolist() == ["drop", "change", "keep"]
 
 
-def test_a_bundle_without_text_has_a_card_without_marks(tmp_path):
+def test_a_row_that_is_no_suspect_has_no_decision(box, suspects):
+    choose(box, 13)
+    assert box.decision.action.disabled and "not on the list" in box.decision.told.value
+    choose(box, 26)
+    assert (
+        not box.decision.action.disabled
+        and "validation and test rows stay as they are" in box.decision.told.value
+    )
+
+
+def test_a_list_that_cannot_be_written_is_told(box, suspects):
+    choose(box, 12)
+    suspects.unlink()
+    box.decision.action.value = "drop"
+    assert "No table at" in box.decision.problem.value and 'role="alert"' in box.decision.problem.value
+
+
+def test_an_action_that_nobody_knows_counts_as_keep_and_hostile_labels_are_escaped(suspects):
+    table = pd.read_csv(suspects).assign(action=" Delete", suggested=HOSTILE, label=HOSTILE)
+    table.to_csv(suspects, index=False)
+    decision = row_widgets.Decision(suspects, ["sport"])
+    decision.show(12)
+    assert decision.action.value == "keep" and decision.label.value == HOSTILE
+    assert escape(HOSTILE) in decision.told.value and "<img" not in decision.told.value
+
+
+# --- Runs of all kinds --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("part", ["audio", "text"])
+def test_a_bundle_of_one_part_has_neither_fusion_nor_weights(tmp_path, part):
     rows, labels = tiny_bundle.make_rows(tmp_path)
-    models, encoders = tiny_bundle.make_models(rows, labels)
-    models.networks, models.fusions = {"audio": models.networks["audio"]}, {}
-    modalities.save_encoders(tmp_path / "encoders", {"audio": encoders["audio"]})
-    facts = {"label_names": tiny_bundle.LABEL_NAMES, "chosen": "audio", "modalities": ["audio"]}
-    models.save_bundle(tmp_path / "bundle", facts, encoders=tmp_path / "encoders")
-    card = widgets.inspect_row(Bundle(tmp_path / "bundle"), rows.assign(text=""), 17)
-    assert not marked(card) and "row 17 · given sport · audio: " in card.data
+    bundle = save(tmp_path, rows, labels, (part,))
+    box = widgets.inspector(bundle, rows, predicted(bundle, rows, labels))
+    choose(box, 27)
+    assert [
+        table.caption.text for table in BeautifulSoup(box.card.votes.value, "html.parser").find_all("table")
+    ] == [part]
+    inside = list(everything(box))
+    assert not any(isinstance(one, ipywidgets.Checkbox) for one in inside) and box.card.rule not in inside
+    assert (box.card.text in inside) == (part == "text") and not box.card.problem.value
+    assert not box.decision.children and box.finder.filters["slice_name"].disabled
+
+
+def test_a_run_without_a_mistake_has_a_sentence_for_the_wrong_rows(made):
+    rows, bundle, predictions = made
+    best = predictions[[f"p{i}" for i in range(3)]].to_numpy().argmax(axis=1)
+    box = widgets.inspector(bundle, rows, predictions.assign(class_id=best))
+    box.finder.filters["right"].value = False
+    assert "No row is as asked" in box.finder.told.value and not box.finder.problem.value
+
+
+def test_hostile_texts_and_labels_are_shown_as_they_are(made):
+    rows, bundle, predictions = made
+    rows = rows.assign(text=HOSTILE + " goal", label=HOSTILE)
+    slices = pd.DataFrame({"row": rows["row"], "slice": HOSTILE})
+    box = widgets.inspector(bundle, rows, predictions, slices=slices)
+    box.finder.filters["slice_name"].value = HOSTILE
+    assert len(shown(box.finder)) == 8
+    pages = [one.value for one in everything(box) if isinstance(one, ipywidgets.HTML)]
+    assert any(escape(HOSTILE) in page for page in pages)
+    assert not any(BeautifulSoup(page, "html.parser").find(["script", "img"]) for page in pages)
+
+
+def test_every_control_has_a_name(box):
+    kinds = (ipywidgets.Dropdown, ipywidgets.Text, ipywidgets.Textarea, ipywidgets.Button, ipywidgets.Checkbox,
+             ipywidgets.FloatSlider, ipywidgets.FloatRangeSlider, ipywidgets.BoundedIntText, ipywidgets.ToggleButtons)  # fmt: skip
+    controls = [one for one in everything(box) if isinstance(one, kinds)]
+    assert len(controls) > 20 and all(re.search(r"\w", one.description) for one in controls)
+    assert not any(isinstance(one, ipywidgets.Output) for one in everything(box))

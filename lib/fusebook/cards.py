@@ -11,6 +11,7 @@ from IPython.display import HTML
 MOST_CHARACTERS = 1500  # of a text that one card shows; the rest is counted, not hidden
 MOST_BYTES = 400_000  # of a file that one card carries
 STRENGTH = 0.55  # how opaque the colour of the strongest effect is: what lies under it can still be read
+FOR, AGAINST = "59,125,216", "224,123,57"  # the colours of what holds a class up and what speaks against it
 _MEDIA_TYPES = {
     ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".gif": "image/gif", ".webp": "image/webp",
     ".bmp": "image/bmp", ".wav": "audio/wav", ".flac": "audio/flac", ".ogg": "audio/ogg", ".mp3": "audio/mpeg",
@@ -59,7 +60,7 @@ def coloured(text: str, marks: pd.DataFrame, most: float = 0.0) -> str:
         if mark.start >= len(text):
             break
         strength = round(STRENGTH * abs(mark.effect) / most, 2)
-        colour = "59,125,216" if mark.effect > 0 else "224,123,57"
+        colour = FOR if mark.effect > 0 else AGAINST
         made.append(escape(text[place : mark.start]))
         made.append(
             f'<mark style="background:rgba({colour},{strength})" title="{mark.effect:+.3f}">'

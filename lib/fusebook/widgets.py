@@ -1,65 +1,192 @@
-"""Widgets: thin shells around plain functions, which the notebook also calls once without a widget.
+"""The inspector of notebook 05: find rows, look at one, change it, decide on its label.
 
-Notebook 05_inspect tells the story.
+Thin shells around functions that the notebook also calls once without a widget. What is shown is the value of an HTML
+widget and not the content of an Output widget, whose messages nbclient has to answer: with those it now and then misses
+the end of a cell and waits for ever.
 """
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import ipywidgets
 import pandas as pd
-from IPython.display import HTML
+import traitlets
 
-from fusebook import cards, explain
+from fusebook import inspection
 from fusebook.bundle import Bundle
+from fusebook.inspection_cards import HEAD_LINE, row_line, snippet
+from fusebook.row_widgets import WIDE, Decision, RowCard, side_by_side, silent, told_in
+
+_ANY = "any"
+_SPLITS = [(_ANY, ""), ("test", "test"), ("validation", "validation"), ("train (suspects only)", "train")]
+_OUTCOMES = [(_ANY, None), ("right", True), ("wrong", False)]
+_ORDERS = [
+    ("loss, largest first", ("loss", False)), ("confidence, lowest first", ("confidence", True)),
+    ("confidence, highest first", ("confidence", False)), ("suspicion, highest first", ("suspicion", False)),
+    ("row number", ("row", True)),
+]  # fmt: skip
 
 
-def votes_of_row(bundle: Bundle, row: pd.DataFrame, *, without: tuple[str, ...] = ()) -> pd.DataFrame:
-    """Every model's probabilities for one row (a DataFrame of one line): labels as rows, models as columns."""
-    made = bundle.predict_all(row, without=without)
-    return pd.DataFrame(
-        {name: values[0] for name, values in made.items()}, index=pd.Index(bundle.label_names, name="label")
+def inspector(
+    bundle: Bundle,
+    rows: pd.DataFrame,
+    predictions: pd.DataFrame,
+    *,
+    suspects: str | Path = "",
+    slices: pd.DataFrame | None = None,
+) -> "Inspector":
+    """Filters and a paged table of rows, and the card of the row chosen, with all that can be changed about it.
+
+    Parameters
+    ----------
+    rows : row, text, image, audio, label, as in rows.parquet
+    predictions : as ``evaluate.prediction_table`` returns it
+    suspects : path of label_suspects.csv, to which decisions are written at once; "" for none
+    slices : row and slice, as in slices.parquet
+    """
+    listed = inspection.read_suspects(suspects) if suspects else None
+    names = bundle.label_names
+    table_of = partial(
+        inspection.inspection_table, rows, predictions, label_names=names, suspects=listed, slices=slices
     )
+    return Inspector(table_of, Finder(names, slices), RowCard(bundle, rows), Decision(suspects, names))
 
 
-def inspect_row(bundle: Bundle, rows: pd.DataFrame, number: int, *, model: str = "") -> HTML:
-    """The card of row ``number``: coloured words, picture, player, and the chosen model's bars.
+class Inspector(ipywidgets.VBox):
+    """A ``Finder``, a ``RowCard`` and a ``Decision``: the row that the first has chosen is what the others show.
 
-    The words are coloured by what leaving them out does to the predicted class.
-    Raises KeyError where ``rows`` has no such row.
+    ``table_of`` makes the table of rows for a model's name.
     """
-    row = rows[rows["row"] == number]
-    if row.empty:
-        raise KeyError(
-            f"Row {number} is not among the {len(rows)} rows. Take a number from the column 'row'."
+
+    def __init__(
+        self, table_of: Callable[..., pd.DataFrame], finder: "Finder", card: RowCard, decision: Decision
+    ):
+        self.table_of, self.finder, self.card, self.decision = table_of, finder, card, decision
+        names, chosen = card.bundle.models.names, card.bundle.chosen
+        self.model = ipywidgets.Dropdown(options=names, value=chosen, description="model", **WIDE)
+        super().__init__([self.model, finder, card, decision])
+        self.model.observe(self._ask, "value")
+        self._ask()
+        finder.observe(self._show, "row")
+        self._show()
+
+    def _ask(self, change: dict | None = None) -> None:
+        self.card.model, before = self.model.value, self.finder.row
+        self.finder.look_through(self.table_of(model=self.model.value))
+        if change and self.finder.row == before:  # the same row, as another model sees it
+            self.card.update()
+
+    def _show(self, _=None) -> None:
+        self.card.show(self.finder.row)
+        self.decision.show(self.finder.row)
+
+
+class Finder(ipywidgets.VBox):
+    """Filters, order, threshold and the pages of rows found; ``row`` is the number of the row chosen, or None."""
+
+    row = traitlets.Int(None, allow_none=True)
+
+    def __init__(self, label_names: list[str], slices: pd.DataFrame | None = None):
+        self.filters = _filters(label_names, [] if slices is None else sorted(slices["slice"].unique()))
+        self.order = ipywidgets.Dropdown(options=_ORDERS, description="sorted by", **WIDE)
+        self.page = ipywidgets.BoundedIntText(1, min=1, max=1, description="page", **WIDE)
+        self.threshold = ipywidgets.FloatSlider(
+            0, min=0, max=1, step=0.01, description="threshold", continuous_update=False, **WIDE
         )
-    model = model or bundle.chosen
-    probabilities = bundle.predict(row, model=model)[0]
-    best = int(probabilities.argmax())
-    text = row["text"].iloc[0]
-    marks = None
-    if "text" in bundle.modalities:
-        marks = explain.leave_words_out(text, explain.part_predictor(bundle, row, "text", model=model), best)
-    bars = cards.probability_bars(dict(zip(bundle.label_names, probabilities, strict=True)))
-    given = f" · given {row['label'].iloc[0]}" if "label" in row else ""
-    heading = f"row {number}{given} · {model}: {bundle.label_names[best]}"
-    card = cards.row_card(row.iloc[0].to_dict(), heading=heading, marks=marks, below=bars)
-    return HTML(cards.CARD_STYLE + card)
+        self.told, self.covered, self.problem = (ipywidgets.HTML() for _ in range(3))
+        self.lines = [_line(ipywidgets.Button()) for _ in range(inspection.PAGE_SIZE)]
+        self.head = _line(ipywidgets.HTML(), HEAD_LINE)
+        self.listed = ipywidgets.VBox(layout={"overflow": "auto", "flex": "0 0 auto"})
+        asked = side_by_side(*self.filters.values(), self.order)
+        paged, sure = side_by_side(self.page, self.told), side_by_side(self.threshold, self.covered)
+        super().__init__([asked, paged, self.problem, self.listed, sure])
+        for control in (*self.filters.values(), self.order):
+            control.observe(self._find, "value")
+        self.page.observe(self._turn, "value")
+        self.threshold.observe(self._cover, "value")
+        self.observe(self._mark, "row")
+        for line in self.lines:
+            line.children[0].on_click(self._choose)
+
+    def look_through(self, table: pd.DataFrame) -> None:
+        """Look through ``table``, an ``inspection.inspection_table``, from now on."""
+        self.table = table
+        self._find()
+
+    def _find(self, _=None) -> None:
+        with told_in(self.problem):
+            asked = {name: control.value for name, control in self.filters.items()}
+            by, rising = self.order.value
+            self.found = inspection.sort_rows(inspection.filter_rows(self.table, **asked), by, rising=rising)
+            with silent(self.page, self._turn):
+                self.page.value, self.page.max = 1, inspection.page_count(len(self.found))
+            self._turn()
+            self._cover()
+        if self.row not in self.numbers:  # set outside: what goes wrong with a row is not told here
+            self.row = self.numbers[0] if self.numbers else None
+
+    def _turn(self, _=None) -> None:
+        page = inspection.page_of(self.found, self.page.value).to_dict("records")
+        self.numbers = [line["row"] for line in page]
+        for line, box in zip(page, self.lines, strict=False):
+            button, shown = box.children
+            button.description, shown.value = f"row {line['row']}", row_line(line)
+        self.listed.children = [self.head, *self.lines[: len(page)]] if page else []
+        self.told.value = f"<p>{_said(len(self.found), self.page.max, self.filters['split'].value)}</p>"
+        self._mark()
+
+    def _mark(self, _=None) -> None:
+        for number, box in zip(self.numbers, self.lines, strict=False):
+            box.children[0].button_style = "primary" if number == self.row else ""
+
+    def _cover(self, _=None) -> None:
+        made = inspection.coverage_and_accuracy(self.found, self.threshold.value)
+        self.covered.value = f"<p>{inspection.threshold_text(made, self.threshold.value)}</p>"
+
+    def _choose(self, button: ipywidgets.Button) -> None:
+        self.row = int(button.description.removeprefix("row "))
 
 
-def inspector(bundle: Bundle, rows: pd.DataFrame) -> ipywidgets.Widget:
-    """Choose a row and a model; see ``inspect_row``.
+def _filters(label_names: list[str], slice_names: list[str]) -> dict[str, ipywidgets.Widget]:
+    """A control for each argument of ``inspection.filter_rows``."""
+    labels, names = (
+        [(_ANY, ""), *((snippet(name), name) for name in names)] for names in (label_names, slice_names)
+    )
+    options = {
+        "split": _SPLITS,
+        "label": labels,
+        "predicted": labels,
+        "right": _OUTCOMES,
+        "slice_name": names,
+    }
+    said = {"label": "true class", "right": "outcome", "slice_name": "found slice"}
+    made: dict[str, ipywidgets.Widget] = {
+        name: ipywidgets.Dropdown(options=choices, description=said.get(name, name), **WIDE)
+        for name, choices in options.items()
+    }
+    made["split"].value = "test"
+    made["slice_name"].disabled = not slice_names
+    made["confidence"] = ipywidgets.FloatRangeSlider(
+        value=(0, 1), min=0, max=1, step=0.01, description="confidence", continuous_update=False, **WIDE
+    )
+    made["search"] = ipywidgets.Text(
+        description="text has", placeholder="any words, then Enter", continuous_update=False, **WIDE
+    )
+    return made
 
-    The card is the value of an HTML widget, not the content of an Output widget, whose messages nbclient has to answer:
-    with those it now and then misses the end of a cell and waits for ever.
-    """
-    lines = rows.assign(label="") if "label" not in rows else rows
-    choices = [(f"{line.row} · {line.label} · {line.text[:24]}", line.row) for line in lines.itertuples()]
-    which = ipywidgets.Dropdown(options=choices, description="row", layout={"width": "32rem"})
-    model = ipywidgets.Dropdown(options=bundle.models.names, value=bundle.chosen, description="model")
-    card = ipywidgets.HTML()
 
-    def show(_=None) -> None:
-        card.value = inspect_row(bundle, rows, which.value, model=model.value).data
+def _line(first: ipywidgets.Widget, html: str = "") -> ipywidgets.HBox:
+    """A line of the table: its number, and the rest as HTML."""
+    first.layout = {"width": "6.5rem", "flex": "none"}
+    return ipywidgets.HBox([first, ipywidgets.HTML(html, layout={"flex": "1 1 auto"})])
 
-    which.observe(show, "value")
-    model.observe(show, "value")
-    show()
-    return ipywidgets.VBox([which, model, card])
+
+def _said(n_rows: int, n_pages: int, split: str) -> str:
+    """What was found, as a sentence."""
+    if not n_rows:
+        return "No row is as asked. Widen the range, or set a filter to “any”."
+    said = f"of {n_pages:,}; {n_rows:,} rows found."
+    if split == "train":
+        said += " Of training rows only label suspects are listed, without a prediction: the models learnt from them."
+    return said
