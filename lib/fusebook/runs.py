@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -113,7 +113,7 @@ def write_table(run: str | Path, name: str, table) -> None:
             table.to_csv(beside, index=False, encoding="utf-8-sig")
 
 
-def write_findings(run: str | Path, notebook: str, findings: list, language: str = "en") -> str:
+def write_findings(run: str | Path, notebook: str, findings: Iterable, language: str = "en") -> str:
     """Keep the findings of a notebook's "What we found" for the pages; returns them as a numbered list in Markdown.
 
     Each is a ``sentences.Finding`` (or severity, text and place as a tuple) or a plain text, which has neither severity
