@@ -98,10 +98,10 @@ def page_twin(
     data["text"] = twin_data.fit_texts(texts, order, int(TEXT_SHARE * room))
     room -= twin_data.size_of(data["text"])
     made = _entries(entry, order, data["text"], int(ANSWER_SHARE * room))
-    room -= twin_data.size_of(made)
+    data["length"] = _lengths(texts, data["text"], made)
+    room -= twin_data.size_of(made) + twin_data.size_of(data["length"])
     later = _media(table, [place for place in made if place not in first], room)
     data["cards"] = {place: one | later.get(place, {}) for place, one in made.items()}
-    data["length"] = _lengths(texts, data)
     note = _note(table, data, media | later, bool(effects))
     return HTML(cards.CARD_STYLE + _section(note, static, data))
 
@@ -125,14 +125,11 @@ def _words(marks: pd.DataFrame, length: int) -> list[list]:
     ]
 
 
-def _lengths(texts: list[str], data: dict) -> dict[int, int]:
+def _lengths(texts: list[str], beginnings: list, entries: dict[int, dict]) -> dict[int, int]:
     """Place of each text that the page has only the beginning of, to the characters it has as a whole."""
-    held = {place: one["text"] for place, one in data["cards"].items() if "text" in one}
-    kept = [held.get(place, text) for place, text in enumerate(data["text"])]
-    pairs = zip(texts, kept, strict=True)
-    return {
-        i: len(text) for i, (text, kept) in enumerate(pairs) if kept is not None and len(kept) < len(text)
-    }
+    kept = [entries.get(place, {}).get("text", text) for place, text in enumerate(beginnings)]
+    pairs = enumerate(zip(texts, kept, strict=True))
+    return {i: len(text) for i, (text, kept) in pairs if kept is not None and len(kept) < len(text)}
 
 
 def _entries(entry, order: np.ndarray, kept: list, room: int) -> dict[int, dict]:
