@@ -94,6 +94,16 @@ def test_a_list_of_suspects_that_a_person_spoilt_does_no_harm():
     )
 
 
+def test_where_no_label_is_suspect_none_has_suspicion(tmp_path):
+    rows, predictions, _, labels, suspects, _ = draw()
+    suspects.head(0).assign(label="", suggested="", action="", text="").to_csv(
+        tmp_path / "none.csv", index=False
+    )
+    listed = inspection.read_suspects(tmp_path / "none.csv")
+    table = inspection.inspection_table(rows, predictions, "text", labels, suspects=listed)
+    assert (table["suspicion"] == 0).all() and set(table["split"]) == {"test", "validation"}
+
+
 def test_an_unknown_model_is_named():
     rows, predictions, _, labels, *_ = draw()
     with pytest.raises(

@@ -67,7 +67,9 @@ def _suspicion(suspects: pd.DataFrame | None, known: set[int]) -> pd.Series:
     """1 minus the probability of the label, by row number; a list that a person has edited may hold anything."""
     if suspects is None:
         return pd.Series(dtype=float)
-    numbers = suspects[["row", "label_probability"]].apply(pd.to_numeric, errors="coerce").dropna()
+    numbers = (
+        suspects[["row", "label_probability"]].apply(pd.to_numeric, errors="coerce").astype(float).dropna()
+    )
     numbers = numbers[numbers["row"].isin(known)].drop_duplicates("row")
     return (1 - numbers.set_index(numbers["row"].astype(int))["label_probability"]).clip(0, 1)
 
