@@ -21,8 +21,9 @@ MARK = '<section aria-label="Rows to ask" class="fb-twin">'  # where a page has 
 MOST_BYTES = 2_000_000
 N_CARDS = 6  # rows that stand as cards where no script runs
 MARKUP = 3_000  # bytes kept free for what stands around the data
-TEXT_SHARE = 0.45  # of the bytes left after the numbers, at most
-ANSWER_SHARE = 0.5  # of the bytes left after the texts, at most; pictures and sounds take the rest
+# Of the bytes left after the numbers texts take at most the first share, answers of what then is left the second, and
+# pictures and sounds the rest; the other pair is for rows without pictures and sounds.
+SHARES, SHARES_WITHOUT_MEDIA = (0.45, 0.5), (0.7, 1.0)
 
 
 def script() -> str:
@@ -91,13 +92,14 @@ def page_twin(
         made = {"votes": told.get(place, [])} | ({"text": text} if len(text) > cut else {})
         return made if marks[place] is None else made | {"words": _words(marks[place], len(text))}
 
+    shares = SHARES if (table[["image", "audio"]] != "").any(axis=None) else SHARES_WITHOUT_MEDIA
     first = [int(place) for place in order[:N_CARDS]]
     media = _media(table, first, max(room // 4, 0))
     static = [_card(table.iloc[i], texts[i], names, entry(i, 0), media.get(i, {})) for i in first]
     room -= len("".join(static).encode())
-    data["text"] = twin_data.fit_texts(texts, order, int(TEXT_SHARE * room))
+    data["text"] = twin_data.fit_texts(texts, order, int(shares[0] * room))
     room -= twin_data.size_of(data["text"])
-    made = _entries(entry, order, data["text"], int(ANSWER_SHARE * room))
+    made = _entries(entry, order, data["text"], int(shares[1] * room))
     data["length"] = _lengths(texts, data["text"], made)
     room -= twin_data.size_of(made) + twin_data.size_of(data["length"])
     later = _media(table, [place for place in made if place not in first], room)
@@ -147,9 +149,10 @@ def _entries(entry, order: np.ndarray, kept: list, room: int) -> dict[int, dict]
 def _media(table: pd.DataFrame, places: list[int], room: int) -> dict[int, dict]:
     """Pictures and sounds of the rows at ``places``, in their order, as many as ``room`` bytes hold, as data URLs."""
     made: dict[int, dict] = {}
+    paths = {part: table[part].tolist() for part in ("image", "audio")}
     for place in places:
         for name, part in (("picture", "image"), ("sound", "audio")):
-            path = table[part].iloc[place]
+            path = paths[part][place]
             if not path or room < 1000:  # too little for any file
                 continue
             url = twin_data.picture_url(path) if part == "image" else twin_data.sound_url(path, room)

@@ -25,6 +25,7 @@ CUTS = (
 MOST_CLASSES = 60  # in the matrix; of more, those with the most mistakes
 N_ANSWERS = 3  # labels a model whose probability is told
 PICTURE_SIZE = 192  # pixels of the longer side
+_ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 SMALL_PICTURE = 10_000  # bytes up to which a picture's own file is taken
 
 
@@ -34,7 +35,7 @@ def as_json(value) -> str:
     Letters stay as they are, so that the page's font finds them. Raises ValueError for a number that JSON doesn't know.
     """
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.translate({ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"})
+    return text.translate(_ESCAPES)
 
 
 def size_of(value) -> int:
