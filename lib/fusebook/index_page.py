@@ -86,7 +86,7 @@ def headline(path: Path) -> dict | None:
     chosen, single = metrics.get("chosen"), metrics.get("best_single")
     if chosen not in scores:
         return {"text": metrics.get("headline", ""), "told": (main_findings.SCORE,)}
-    leads = {pair["a"]: pair for pair in metrics["comparison"] if pair["b"] == chosen}
+    leads = {pair["a"]: pair for pair in metrics.get("comparison", []) if pair["b"] == chosen}
     names = [name for name in dict.fromkeys([chosen, single, "linear SVM", "majority"]) if name in scores]
     fused = (main_findings.FUSION,) if chosen != single else ()
     return {
