@@ -409,8 +409,8 @@ def test_a_card_shows_what_is_known_of_its_row(reader, table_and_page):
     )
     assert card.locator(".fb-text").inner_text() == row["text"]
     assert card.locator("mark").inner_text() == row["text"][:7]
-    assert card.locator(".fb-votes tbody th").all_inner_texts() == ["fused", "text"]
-    assert f"{100 * row['confidence']:.1f} %" in card.locator(".fb-votes tr").first.inner_text()
+    assert card.locator(".fb-say tbody th").all_inner_texts() == ["fused", "text"]
+    assert f"{100 * row['confidence']:.1f} %" in card.locator(".fb-say tr").first.inner_text()
     opened = reader.page.locator(".fb-rows button[aria-expanded='true']")
     assert opened.evaluate("button => button === document.activeElement")
     opened.press("Enter")
@@ -584,7 +584,7 @@ def test_the_pages_of_a_run_answer_without_a_network_and_change_nothing(browser,
         )
         opened.choose(rows_of="test")
         opened.page.locator(".fb-rows > tbody button").first.click()
-        assert opened.page.locator(".fb-open .fb-votes tbody tr").count() >= 2
+        assert opened.page.locator(".fb-open .fb-say tbody tr").count() >= 2
     after = {
         file: hashlib.sha256(file.read_bytes()).digest() for file in finished_run.rglob("*") if file.is_file()
     }

@@ -98,7 +98,9 @@
   }
 
   /** What each model says: its likeliest labels, each with a bar. */
-  function votesTable(data, votes, label) {
+  function votesTable(data, votes, i) {
+    const label = data.label[i], parts = Number(data.parts[i]);
+    const missing = { image: !(parts & 1), audio: !(parts & 2), text: data.text[i] === "" }; // such a model answers by class shares
     const lines = votes.map((pairs, k) => {
       const cells = [];
       for (let i = 0; i < pairs.length; i += 2) {
@@ -107,10 +109,10 @@
         const said = `${data.labels[pairs[i]]} ${percent(pairs[i + 1] / 1000)}`;
         cells.push(make("td", { class: "left" }, pairs[i] === label ? make("b", {}, said) : said, bar));
       }
-      return make("tr", {}, make("th", { scope: "row" }, data.models[k]), ...cells);
+      return make("tr", {}, make("th", { scope: "row" }, data.models[k], missing[data.models[k]] ? make("small", {}, " (not in this row)") : ""), ...cells);
     });
     const caption = make("caption", {}, "What each model says, the likeliest first; the row's label is bold");
-    return make("table", { class: "fb-votes" }, caption, make("tbody", {}, ...lines));
+    return make("table", { class: "fb-say" }, caption, make("tbody", {}, ...lines));
   }
 
   /** The card of one row: all that the page has of it. */
@@ -139,7 +141,7 @@
     if (sound) card.append(make("audio", { controls: true, preload: "metadata", src: sound, "aria-label": "sound of the row" }));
     const left = [["picture", 1, picture], ["sound", 2, sound]].filter(([, bit, url]) => Number(data.parts[i]) & bit && !url);
     if (left.length) card.append(make("p", {}, make("small", {}, `The row's ${left.map(([name]) => name).join(" and ")} was left out of this page.`)));
-    if (held.votes?.length) card.append(votesTable(data, held.votes, data.label[i]));
+    if (held.votes?.length) card.append(votesTable(data, held.votes, i));
     return card;
   }
 
@@ -202,7 +204,7 @@
       if (buttons[row]?.[column]) focusOn(buttons[row][column]);
     }
     const some = data.order.length < data.labels.length ? ` Shown are the ${data.order.length} of ${data.labels.length} classes with the most mistakes.` : "";
-    const title = make("p", {}, `What ${data.models[0]} made of the test rows. Choose a number to list its rows; arrow keys go to the next.${some}`);
+    const title = make("p", {}, `What the model “${data.models[0]}” made of the test rows. Choose a number to list its rows; arrow keys go to the next.${some}`);
     const caption = make("caption", { class: "fb-hidden" }, "Confusion matrix of the test rows");
     const table = make("table", { class: "fb-matrix", keydown: move }, caption, make("thead", {}, head), make("tbody", {}, ...lines));
     return { box: make("div", {}, title, make("div", { class: "fb-scroll fb-tall" }, table)), buttons: all };
@@ -275,7 +277,7 @@
       const start = text === null ? "(left out)" : Array.from(text.slice(0, 300)).slice(0, 120).join("") || "(no text)";
       const known = data.predicted[i] >= 0;
       const button = make("button", { type: "button", "aria-expanded": String(open === i), "aria-label": `row ${data.row[i]}, show its card` }, data.row[i]);
-      const sign = known ? make("span", { class: wrong ? "fb-wrong" : "fb-right" }, wrong ? "✗ wrong " : "✓ ") : "–";
+      const sign = known ? make("span", { class: wrong ? "fb-miss" : "fb-hit" }, wrong ? "✗ wrong " : "✓ ") : "–";
       const made = make("tr", { "data-row": data.row[i] }, make("td", {}, button),
         make("td", { class: "left text" }, make("span", { dir: "auto" }, text?.length > start.length ? `${start}…` : start)),
         make("td", { class: "left" }, make("bdi", {}, data.labels[data.label[i]])),
