@@ -17,6 +17,11 @@ def test_both_languages_use_the_same_values(key):
     assert re.search(r"[\u4e00-\u9fff]", sentences.SENTENCES[key][1])
 
 
+@pytest.mark.parametrize("key", [key for key, texts in sentences.SENTENCES.items() if texts[0].endswith(".")])
+def test_a_sentence_tells_its_language(key):
+    assert [sentences.language_of(text) for text in sentences.SENTENCES[key]] == ["en", "zh"]
+
+
 def test_a_language_without_templates_is_named():
     with pytest.raises(ValueError, match="The language is 'fr'; expected one of en, zh"):
         sentences.say("see", "fr")

@@ -11,7 +11,6 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
 from fusebook import command_line, main_findings, pages, runs, sentences, thumbnails
-from fusebook.row_facts import script
 
 HOLDS = {"done", "fresh", "waiting"}  # states of a step whose page and artifacts belong to this run
 SECONDS = ("start", "imports", "work", "export")
@@ -76,8 +75,8 @@ def headline(path: Path) -> dict | None:
 
     Returns model, split, n_rows and lines: one for the chosen model, then the best single modality, the linear
     baseline and the majority, as far as they are there and are not the chosen model. Each line has name, accuracy, low,
-    high (in %) and lead: what the chosen model is ahead, with p, where they were compared. Runs older than these keys
-    have only text. told are the topics of findings that the lines tell already.
+    high (in %), lead: what the chosen model is ahead, with p, where they were compared, and behind: is it surely worse?
+    Runs older than these keys have only text. told are the topics of findings that the lines tell already.
     """
     if not path.exists():
         return None
@@ -98,15 +97,15 @@ def headline(path: Path) -> dict | None:
 
 def _line(name: str, scores: dict, pair: dict | None) -> dict:
     accuracy, low, high = (100 * scores[key] for key in ("accuracy", "accuracy_low", "accuracy_high"))
-    lead = ""
+    lead, behind = "", False
     if pair:
-        points = "{:+.1f} points [{:+.1f}, {:+.1f}], ".format(
-            *(100 * pair[key] for key in ("difference", "low", "high"))
-        )
-        p = sentences.p_text(pair.get("p_holm", pair["p"])).replace(" ", "\N{NO-BREAK SPACE}")
-        lead = points + p
+        p = pair.get("p_holm", pair["p"])
+        points = [f"{100 * pair[key]:+.1f}" for key in ("difference", "low", "high")]
+        said = sentences.p_text(p).replace(" ", "\N{NO-BREAK SPACE}")
+        lead = "{} points [{}, {}], {}".format(*points, said)
+        behind = bool(p < 0.05 and pair["difference"] < 0)
     shown = "always the most frequent label" if name == "majority" else name
-    return {"name": shown, "accuracy": accuracy, "low": low, "high": high, "lead": lead}
+    return {"name": shown, "accuracy": accuracy, "low": low, "high": high, "lead": lead, "behind": behind}
 
 
 def _findings(run: Path, holding: list[str], told: tuple, titles: dict[str, str]) -> list[dict]:
@@ -115,8 +114,8 @@ def _findings(run: Path, holding: list[str], told: tuple, titles: dict[str, str]
     for found in main_findings.main_findings(run, holding, told=told):
         name, place = found["notebook"], found["place"]
         link = f"{name}.html" + (f"#{sentences.anchor(place)}" if place else "")
-        language = "zh" if script(found["text"]) == "Han" else ""
-        word = sentences.say(found["severity"], language or "en") if found["severity"] else ""
+        language = sentences.language_of(found["text"])
+        word = sentences.say(found["severity"], language) if found["severity"] else ""
         made.append(
             found | {"link": link, "word": word, "place": place or titles[name], "language": language}
         )

@@ -156,6 +156,11 @@ def say(key: str, language: str = "en", **values) -> str:
     return SENTENCES[key][LANGUAGES.index(language)].format(**values)
 
 
+def language_of(sentence: str) -> str:
+    """The language in which ``say`` filled ``sentence`` in, whatever the script of the names in it: by its full stop."""
+    return "zh" if sentence.endswith("。") else "en"
+
+
 def fact_name(fact: str, language: str = "en") -> str:
     """The name of a fact in ``language``; that of a column of the person's stays what it is."""
     return FACTS.get(fact, fact) if language == "zh" else fact
