@@ -100,12 +100,14 @@ def test_rows_fixed_and_broken_are_those_of_a_merge(three, table):
     assert own["text"].to_dict() == rows["text"].to_dict()
 
 
-def test_the_surest_wrong_answer_comes_first(three, table):
-    changes = run_comparison.row_changes(*three, 1)
-    _, values = joined(table)
+def test_the_surest_wrong_answer_comes_first(tmp_path, table):
+    wrong = {"a": range(3, 120, 6), "b": range(6, 120, 6)}
+    runs, common = compared_runs(tmp_path, {"a": table, "b": table}, wrong, extra=False)
+    changes = run_comparison.row_changes(runs, common, 1)
     for outcome, name in (("fixed", "a"), ("broken", "b")):
-        sure = values[name].max(axis=1)[run_comparison.surest_first(changes, outcome)["row"]]
-        assert len(sure) > 1 and sure.is_monotonic_decreasing
+        values = answers_of(table, wrong=wrong[name], seed=ord(name)).max(axis=1)
+        expected = values[list(wrong[name])].sort_values(ascending=False)
+        assert run_comparison.surest_first(changes, outcome)["row"].tolist() == expected.index.tolist()
 
 
 def test_classes_are_those_of_scikit_learn(three, table):
