@@ -66,7 +66,8 @@ def test_only_a_wide_table_gets_a_box_and_each_box_a_name_of_its_own():
     narrow, wide = (pd.DataFrame([[0.123456] * columns]).to_html() for columns in (2, 9))
     soup = BeautifulSoup(html_tables.dressed(narrow + wide + wide, 'Scores of "all"'), "html.parser")
     boxes = soup.select("div[tabindex='0'][role=region]")
-    assert [box["aria-label"] for box in boxes] == ['Scores of "all"', 'Scores of "all" (2)']
+    name = 'Scores of "all" (table of 0, 1, 2, 3, 4, 5, 6, 7 and more)'
+    assert [box["aria-label"] for box in boxes] == [name, f"{name} (2)"]
     assert [len(box.find_all("table")) for box in boxes] == [1, 1] and len(soup.find_all("table")) == 3
 
 

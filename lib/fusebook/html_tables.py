@@ -10,6 +10,7 @@ from fusebook.row_facts import script
 
 LONG_CELL = 24  # characters from which a cell counts as running text
 SHORT_CELL = 12  # characters up to which a column takes what room is left
+MOST_NAMED = 8  # columns in the name of a table
 PHONE = 290  # pixels that a table has on a narrow phone
 _LETTER, _PADDING, _TEXT_COLUMN = (
     8.6,
@@ -37,13 +38,13 @@ def dressed(html: str, name: str = "") -> str:
     """``html`` of an output with its tables as a page needs them, and ``lang`` at texts in Chinese, Japanese and Korean.
 
     Columns of words stand on the left with their header, columns of numbers on the right; a column of long texts gets a
-    class that keeps it wide. A table too wide for a phone comes into a ``box`` named ``name``, with a number from the
-    second on. HTML without a table or such a text is returned as it came.
+    class that keeps it wide. A table too wide for a phone comes into a ``box`` named after ``name`` (the section) and its
+    columns. HTML without a table or such a text is returned as it came.
     """
     if "<table" not in html and ("<svg" in html or not re.search(r"[\u1100-\u11ff\u2e80-\ud7ff]", html)):
         return html
     soup = BeautifulSoup(html, "html.parser")
-    number = 0
+    number, named = 0, set()
     for style in soup.find_all("style", scoped=True):
         style.decompose()  # pandas's own look
     for table in soup.find_all("table"):
@@ -52,9 +53,11 @@ def dressed(html: str, name: str = "") -> str:
         _name_headers(table)
         if _width(table) > PHONE and not table.find_parent("table"):
             number += 1
+            told = f"{name} ({_said(table)})" if name else _said(table)
             inside = BeautifulSoup(
-                box("", f"{name or 'Table'}{f' ({number})' if number > 1 else ''}"), "html.parser"
+                box("", f"{told} ({number})" if told in named else told), "html.parser"
             ).div
+            named.add(told)
             table.wrap(inside)
     for part in soup.find_all(_SPEAKING):
         language = language_of(part.get_text())
@@ -72,6 +75,13 @@ def _join_heads(table: Tag) -> None:
     if not words[0][0] and words[1][0] and not any(words[1][1:]):
         lines[0][0].replace_with(lines[1][0].extract())
         lines[1][1].find_parent("tr").decompose()
+
+
+def _said(table: Tag) -> str:
+    """A name for ``table``: its columns, or those that come first."""
+    heads = [" ".join(cell.get_text(" ").split()) for cell in table.select("thead th")]
+    shown = ", ".join(heads[:MOST_NAMED]) + (" and more" if len(heads) > MOST_NAMED else "")
+    return f"table of {shown}" if heads else "table"
 
 
 def _align_words(table: Tag) -> None:

@@ -119,6 +119,12 @@ def figure(svg: str, said: str, number: int) -> str:
     return _framed(svg, title, number, wide=width * SMALLEST > html_tables.PHONE)
 
 
+def chart(html: str, said: str, number: int) -> str:
+    """A flow chart (``diagrams``), which brings colours and words of its own, in a box that scrolls."""
+    named = re.search(r"<title[^>]*>(.*?)</title>", html, re.DOTALL)
+    return _framed(html, unescape(named[1]) if named else said, number, wide=True)
+
+
 def picture(png: str, said: str, number: int) -> str:
     """A PNG (base64) as part of a page; its words are those that its maker wrote into it, else ``said`` and its size."""
     data = base64.b64decode(png)

@@ -100,19 +100,28 @@ def _prepare(notebook) -> None:
     """Drop cells that only papermill needs, and make figures and tables fit for a page and for those who can't see."""
     tags = {"injected-parameters", "parameters", "papermill-error-cell-tag"}
     notebook.cells = [cell for cell in notebook.cells if not tags & set(cell.metadata.get("tags", []))]
-    said, number = "", count(1)
+    said, section, number = "", "", count(1)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            said = re.sub(r"[*`_#]", "", cell.source.strip().split("\n")[-1]).rstrip(":：")
+            said = _last_sentence(cell.source)
+            section = ([section, *re.findall(r"^#+ (.*?)\s*$", cell.source, re.MULTILINE)])[-1]
             continue
         for output in cell.get("outputs", []):
             data = output.get("data", {})
-            if "text/html" in data:
-                data["text/html"] = html_tables.dressed(data["text/html"], said)
+            if data.get("text/html", "").startswith("<svg"):
+                data["text/html"] = page_parts.chart(data["text/html"], said, next(number))
+            elif "text/html" in data:
+                data["text/html"] = html_tables.dressed(data["text/html"], section)
             elif "image/svg+xml" in data:
                 output.metadata["figure"] = page_parts.figure(data["image/svg+xml"], said, next(number))
             elif "image/png" in data:
                 output.metadata["figure"] = page_parts.picture(data["image/png"], said, next(number))
+
+
+def _last_sentence(source: str) -> str:
+    """What stands before a cell, without marks and the colon at its end: the title of a figure that has none."""
+    plain = re.sub(r"[*`#]", "", source.strip().split("\n")[-1]).rstrip(":： ")
+    return re.split(r"(?<=[.!?;:])\s+|(?<=[。！？；：])", plain)[-1]
 
 
 def _top(run: Path, step, notebook) -> str:
