@@ -4,6 +4,7 @@ Notebook 02_preprocess tells the story.
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -83,13 +84,10 @@ class TextEncoder:
                 "No word stands in the training texts. Check the text column, or leave the text out."
             )
         self.bag_ = NgramBag(self.max_ngrams, self.width)
-        self.bag_.fit_transform(texts, token_lists, labels)
-        self.vectors_ = self.syntax_ = None
-        if "vectors" in self.parts:
-            trained = self.vectors or VectorEncoder(
-                train_vectors(token_lists, random_state=self.random_state)
-            )
-            self.vectors_ = trained.fit(token_lists)
+        with ThreadPoolExecutor(1) as aside:  # gensim works outside Python's lock, on the other core
+            vectors = aside.submit(self._fit_vectors, token_lists)
+            self.bag_.fit_transform(texts, token_lists, labels)
+        self.vectors_, self.syntax_ = vectors.result(), None
         if "syntax" in self.parts:
             self.syntax_ = SyntaxEncoder(self.syntax_pipeline).fit(texts)
         blocks = self._dense(texts, token_lists)
@@ -100,6 +98,12 @@ class TextEncoder:
         if "ngrams" in self.parts:
             self.scale_ = self.scale_ * np.sqrt(len(self.scale_)) / BESIDE_NGRAMS
         return self
+
+    def _fit_vectors(self, token_lists: list[list[str]]) -> VectorEncoder | None:
+        if "vectors" not in self.parts:
+            return None
+        made = self.vectors or VectorEncoder(train_vectors(token_lists, random_state=self.random_state))
+        return made.fit(token_lists)
 
     def cut(self, texts: Sequence[str]) -> list[list[str]]:
         """Each text's words, as far as they count."""
