@@ -7,6 +7,7 @@ import subprocess
 
 import pandas as pd
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup
 
 from fusebook import index_page, steps
@@ -66,7 +67,8 @@ def test_the_score_is_that_of_the_predictions(finished_run):
     votes = votes[votes["split"] == "test"]
     lines = {line.th.contents[0].strip(): line.td.text for line in page.select("section.score tbody tr")}
     chosen = json.loads((finished_run / "artifacts" / "metrics.json").read_text("utf-8"))["chosen"]
-    right = votes[votes["model"] == chosen].eval("predicted == label")
+    asked = votes[votes["model"] == chosen]
+    right = asked.filter(regex=r"^p\d+$").to_numpy().argmax(axis=1) == asked["class_id"]
     assert lines[chosen].startswith(f"{100 * right.mean():.1f} [")
     most = pd.read_parquet(finished_run / "artifacts" / "splits.parquet")
     first = most.loc[most["split"] == "train", "label"].value_counts()
@@ -157,6 +159,36 @@ def test_scores_of_older_runs_have_their_sentence(tmp_path):
     made = write_run(tmp_path, {}, metrics=False)
     (tmp_path / "artifacts" / "metrics.json").write_text('{"headline": "Text is right."}', encoding="utf-8")
     assert read(index_page.write_index(tmp_path, made)).select_one(".headline").text == "Text is right."
+
+
+def test_a_model_surely_worse_than_one_beside_it_is_marked(tmp_path):
+    made = write_run(tmp_path, {})
+    path = tmp_path / "artifacts" / "metrics.json"
+    facts = json.loads(path.read_text("utf-8"))
+    for p, marked in ((0.2, 0), (0.01, 1)):
+        facts["comparison"] = [{"a": "majority", "b": "text", **GAIN, "difference": -0.2, "p_holm": p}]
+        path.write_text(json.dumps(facts), encoding="utf-8")
+        page = read(index_page.write_index(tmp_path, made))
+        assert len(page.select(".behind")) == marked
+    assert "-20.0 points [+15.0, +25.0], p = 0.01" in page.select_one(".behind").text.replace("\xa0", " ")
+
+
+def test_a_chinese_finding_is_told_in_chinese(tmp_path):
+    page = read(
+        index_page.write_index(tmp_path, write_run(tmp_path, {}, findings="(label_suspects.csv) 可疑。"))
+    )
+    assert {line["lang"] for line in page.select(".findings li")} == {"zh"}
+    assert {mark.text for mark in page.select(".findings .severity")} == {"值得一看"}
+    assert {link["lang"] for link in page.select(".findings a")} == {"en"}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(browser, tmp_path, scheme):
+    made = write_run(tmp_path, {"06_predict": "failed"}, findings="told", error="a cell raised")
+    page, _ = opened(browser, index_page.write_index(tmp_path, made), scheme=scheme, width=390)
+    found = Axe().run(page).response["violations"]
+    assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []
+    page.context.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
