@@ -86,10 +86,10 @@ def test_a_whole_run_leaves_what_the_plan_promises(finished_run):
 
 def test_the_first_page_names_every_notebook_the_theory_last(finished_run):
     page = BeautifulSoup((finished_run / "index.html").read_text(encoding="utf-8"), "html.parser")
-    links = [link["href"] for link in page.select("h2 a")]
+    links = [link["href"] for link in page.select(".cards h3 a")]
     names = sorted(json.loads((finished_run / "run.json").read_text())["steps"])
     assert links == [f"{name}.html" for name in [*names[1:], "00_mlp_by_hand"]]
-    assert names[0] == "00_mlp_by_hand" and len(page.select("section.finding-group")[-1].select("li")) == 6
+    assert names[0] == "00_mlp_by_hand"
 
 
 def test_predictions_agree_with_the_bundle(finished_run):
