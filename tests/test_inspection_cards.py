@@ -127,7 +127,7 @@ def test_an_edited_row_is_shown_as_it_is_predicted(bundle, rows):
     best = bundle.label_names[probabilities.argmax()]
     assert (
         soup(card).find(class_="fb-head").text
-        == f"row 17 · given sport · text: {best} · text edited · without sound"
+        == f"row 17 · given sport · text: {best} · text edited · without audio"
     )
     assert [word for word, _ in marked(card)] == ["bank", "芯片"] and "<audio" not in card.data
     assert "without text" in inspection_cards.inspect_row(bundle, rows, 17, without=("text",)).data

@@ -103,6 +103,7 @@ def test_at_first_the_test_rows_stand_there_the_largest_loss_first(made, suspect
     assert words(box.finder.told.value) == "of 1; 8 rows found."
 
 
+OUTCOMES = {True: "right", False: "wrong"}
 ASKED = [
     {"split": "validation"}, {"split": "", "label": "sport"}, {"predicted": "money"}, {"right": True}, {"right": False},
     {"confidence": (0.35, 0.5)}, {"split": "", "slice_name": "short"}, {"search": "BANK"}, {"split": "", "search": "芯片"},
@@ -113,7 +114,7 @@ ASKED = [
 @pytest.mark.parametrize("asked", ASKED)
 def test_a_filter_shows_what_filter_rows_finds(made, suspects, box, asked):
     for name, value in asked.items():
-        box.finder.filters[name].value = value
+        box.finder.filters[name].value = OUTCOMES[value] if name == "right" else value
     expected = inspection.filter_rows(table_of(made, suspects), **{"split": "test"} | asked)
     expected = inspection.sort_rows(expected, "loss")
     assert shown(box.finder) == lines(expected)
@@ -166,7 +167,7 @@ def test_pages_turn_and_a_row_is_chosen_by_its_button(made, suspects, monkeypatc
 
 
 def test_the_threshold_covers_the_rows_found(made, suspects, box):
-    box.finder.filters["right"].value = True
+    box.finder.filters["right"].value = "right"
     box.finder.threshold.value = 0.45
     found = inspection.filter_rows(table_of(made, suspects), split="test", right=True)
     said = inspection.threshold_text(inspection.coverage_and_accuracy(found, 0.45), 0.45)
@@ -327,7 +328,7 @@ def test_a_run_without_a_mistake_has_a_sentence_for_the_wrong_rows(made):
     rows, bundle, predictions = made
     best = predictions[[f"p{i}" for i in range(3)]].to_numpy().argmax(axis=1)
     box = widgets.inspector(bundle, rows, predictions.assign(class_id=best))
-    box.finder.filters["right"].value = False
+    box.finder.filters["right"].value = "wrong"
     assert "No row is as asked" in box.finder.told.value and not box.finder.problem.value
 
 

@@ -20,7 +20,6 @@ from fusebook.explain_plots import strongest
 MOST_LABELS = 3  # of each model's answer that are shown
 MOST_ASKED = 150_000  # characters that are predicted again for one card's words: a tenth of a second
 FEWEST_SPANS = 5  # in which even the longest text is asked about
-PARTS = {"text": "text", "image": "picture", "audio": "sound"}  # as people call them
 _LEAST = 0.001  # an effect below this has no full colour, even where it is the strongest
 
 
@@ -64,7 +63,7 @@ def inspect_row(
 
 def _heading(given: pd.DataFrame, row: pd.DataFrame, answer: str, without: tuple[str, ...]) -> str:
     label = f" · given {given['label'].iloc[0]}" if "label" in given else ""
-    changed = [f"without {PARTS[part]}" for part in without]
+    changed = [f"without {part}" for part in without]
     if "text" not in without and row["text"].iloc[0] != given["text"].iloc[0]:
         changed.insert(0, "text edited")
     return " · ".join([f"row {given['row'].iloc[0]}{label}", answer, *changed])
@@ -187,13 +186,14 @@ def _line(cells: list[str], kind: str) -> str:
 STYLE = (
     cards.CARD_STYLE
     + """<style>
-.fb-line{display:grid;grid-template-columns:5rem 4.5rem 8rem 8rem 4rem 3rem 4.5rem minmax(12rem,1fr);gap:.5rem;line-height:1.9}
+.fb-line{display:grid;grid-template-columns:4.6rem 4.6rem 6rem 6rem 3.2rem 2.8rem 4.6rem minmax(12rem,1fr);gap:.5rem}
 .fb-line span{white-space:nowrap;overflow:hidden;text-overflow:ellipsis}.fb-head.fb-line{font-weight:600}
 .fb-wrong span:nth-child(2){font-weight:700}.fb-wrong span:nth-child(2)::before{content:"✗ "}
-.fb-votes{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(22rem,100%),1fr));gap:.6rem 1.2rem}
-.fb-votes caption{text-align:left;font-weight:600}.fb-votes th{text-align:left;font-weight:400;padding-right:.5rem}
+.fb-votes{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(19rem,100%),1fr));gap:.5rem 1.2rem;line-height:1.35}
+.fb-votes caption{text-align:left;font-weight:600}.fb-votes th{text-align:left;font-weight:400;padding:.05rem .5rem .05rem 0}
+.fb-votes thead th{font-size:.85em;opacity:.75}
 .fb-votes td{white-space:nowrap}.fb-bar.fb-before{background:#8a8f98}.fb-bar.fb-after{background:#3b7dd8}
-.fb-map{margin:.4rem 0}.fb-map svg{width:12rem;max-width:100%;display:block}.fb-map figcaption{font-size:.85em}
+.fb-map{margin:.4rem 0;line-height:1.35}.fb-map svg{width:12rem;max-width:100%;display:block}.fb-map figcaption{font-size:.85em}
 .fb-problem{border-left:4px solid #c2410c;padding:.3rem .6rem;margin:.3rem 0}
 </style>"""
 )

@@ -15,10 +15,10 @@ import pandas as pd
 from fusebook import inspection
 from fusebook.bundle import Bundle
 from fusebook.corrections import ACTIONS, REASONS
-from fusebook.inspection_cards import PARTS, inspect_row, one_row, snippet, votes_html
+from fusebook.inspection_cards import inspect_row, one_row, snippet, votes_html
 from fusebook.what_if import RULES, predict_edited
 
-WIDE = {"style": {"description_width": "6.5rem"}, "layout": {"width": "22rem"}}
+WIDE = {"style": {"description_width": "7.5rem"}, "layout": {"width": "22rem"}}
 
 
 def side_by_side(*children: ipywidgets.Widget) -> ipywidgets.Box:
@@ -67,15 +67,13 @@ class RowCard(ipywidgets.VBox):
         self.again = ipywidgets.Button(description="predict again", tooltip="Predict the text as edited")
         self.parts = {
             part: ipywidgets.Checkbox(
-                value=True, indent=False, description=f"with {PARTS[part]}", layout={"width": "9rem"}
+                value=True, indent=False, description=f"with {part}", layout={"width": "9rem"}
             )
             for part in bundle.modalities
         }
         self.rule = ipywidgets.Dropdown(options=RULES, description="your fusion", **WIDE)
         self.weights = {
-            part: ipywidgets.FloatSlider(
-                1, min=0, max=3, step=0.1, description=f"weight of {PARTS[part]}", **WIDE
-            )
+            part: ipywidgets.FloatSlider(1, min=0, max=3, step=0.1, description=f"weight of {part}", **WIDE)
             for part in bundle.modalities
         }
         self.problem, self.votes, self.card = (ipywidgets.HTML() for _ in range(3))
@@ -152,7 +150,7 @@ class Decision(ipywidgets.VBox):
         self.action = ipywidgets.ToggleButtons(
             options=ACTIONS,
             description="label",
-            style={"description_width": "6.5rem", "button_width": "6rem"},
+            style={"description_width": "7.5rem", "button_width": "6rem"},
         )
         self.label = ipywidgets.Dropdown(options=label_names, description="change to", **WIDE)
         self.told, self.problem = ipywidgets.HTML(), ipywidgets.HTML()

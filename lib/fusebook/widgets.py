@@ -20,7 +20,8 @@ from fusebook.row_widgets import WIDE, Decision, RowCard, side_by_side, silent, 
 
 _ANY = "any"
 _SPLITS = [(_ANY, ""), ("test", "test"), ("validation", "validation"), ("train (suspects only)", "train")]
-_OUTCOMES = [(_ANY, None), ("right", True), ("wrong", False)]
+# Not values of the options themselves: ipywidgets takes None for no choice.
+_OUTCOMES = {_ANY: None, "right": True, "wrong": False}
 _ORDERS = [
     ("loss, largest first", ("loss", False)), ("confidence, lowest first", ("confidence", True)),
     ("confidence, highest first", ("confidence", False)), ("suspicion, highest first", ("suspicion", False)),
@@ -90,10 +91,13 @@ class Finder(ipywidgets.VBox):
     def __init__(self, label_names: list[str], slices: pd.DataFrame | None = None):
         self.filters = _filters(label_names, [] if slices is None else sorted(slices["slice"].unique()))
         self.order = ipywidgets.Dropdown(options=_ORDERS, description="sorted by", **WIDE)
-        self.page = ipywidgets.BoundedIntText(1, min=1, max=1, description="page", **WIDE)
+        self.page = ipywidgets.BoundedIntText(
+            1, min=1, max=1, description="page", **WIDE | {"layout": {"width": "13rem"}}
+        )
         self.threshold = ipywidgets.FloatSlider(
             0, min=0, max=1, step=0.01, description="threshold", continuous_update=False, **WIDE
         )
+        self.numbers: list[int] = []  # of the rows on the page
         self.told, self.covered, self.problem = (ipywidgets.HTML() for _ in range(3))
         self.lines = [_line(ipywidgets.Button()) for _ in range(inspection.PAGE_SIZE)]
         self.head = _line(ipywidgets.HTML(), HEAD_LINE)
@@ -117,6 +121,7 @@ class Finder(ipywidgets.VBox):
     def _find(self, _=None) -> None:
         with told_in(self.problem):
             asked = {name: control.value for name, control in self.filters.items()}
+            asked["right"] = _OUTCOMES[asked["right"]]
             by, rising = self.order.value
             self.found = inspection.sort_rows(inspection.filter_rows(self.table, **asked), by, rising=rising)
             with silent(self.page, self._turn):
@@ -157,7 +162,7 @@ def _filters(label_names: list[str], slice_names: list[str]) -> dict[str, ipywid
         "split": _SPLITS,
         "label": labels,
         "predicted": labels,
-        "right": _OUTCOMES,
+        "right": list(_OUTCOMES),
         "slice_name": names,
     }
     said = {"label": "true class", "right": "outcome", "slice_name": "found slice"}
