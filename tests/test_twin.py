@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+import tiny_bundle
 from bs4 import BeautifulSoup
 from PIL import Image
 from sklearn.metrics import confusion_matrix
 
-from fusebook import inspection, pages, twin, twin_data
+from fusebook import evaluate, inspection, pages, twin, twin_data
+from fusebook.bundle import Bundle
 
 LABELS = ["money", "sport", "技术"]
 HOSTILE = [
@@ -136,7 +138,8 @@ class Reader:
 @pytest.fixture(scope="module")
 def table_and_page(tmp_path_factory):
     table, predictions = made_up()
-    effects = {int(table["row"][1]): pd.DataFrame({"start": [0], "end": [7], "effect": [0.25]})}
+    words = pd.DataFrame({"start": [0], "end": [7], "effect": [0.25]})
+    effects = {int(table["row"][1]): {"words": words}}
     html = twin.page_twin(table, predictions, ["fused", "text"], LABELS, effects=effects).data
     return table, export(tmp_path_factory.mktemp("twin"), html)
 
@@ -419,12 +422,53 @@ def test_a_card_shows_what_is_known_of_its_row(reader, table_and_page):
 
 def test_marks_count_letters_beyond_the_sixteen_bit_ones(browser, tmp_path):
     table, predictions = made_up(texts=["🚀🚀 gold"])
-    effects = {1: pd.DataFrame({"start": [3], "end": [7], "effect": [-0.1]})}
+    effects = {1: {"words": pd.DataFrame({"start": [3], "end": [7], "effect": [-0.1]})}}
     html = twin.page_twin(table, predictions, ["fused"], LABELS, effects=effects).data
     with Reader(browser, export(tmp_path, html)) as opened:
         opened.choose(text_has="🚀")
         opened.page.get_by_role("button", name="row 1, show its card").click()
         assert opened.page.locator(".fb-open mark").inner_text() == "gold"
+
+
+def test_patches_lie_where_they_were_covered(browser, tmp_path, media):
+    table, predictions = made_up(image=media[0])
+    sides = ["top", "bottom", "left", "right", "effect"]
+    patches = pd.DataFrame([(0, 0.5, 0, 0.5, 0.01), (0.5, 1, 0.25, 0.75, -0.125)], columns=sides)
+    number = first_rows(table, 1)[0]
+    html = twin.page_twin(table, predictions, ["fused"], LABELS, effects={number: {"patches": patches}}).data
+    with Reader(browser, export(tmp_path, html)) as opened:
+        opened.page.get_by_role("button", name=f"row {number}, show its card").click()
+        said = opened.page.locator(".fb-seen figcaption").inner_text()
+        assert said == (
+            "The patch 50 % from the left and 75 % from the top matters most: covering it moves the probability by "
+            "+12.5 points."
+        )
+        whole, patch = opened.page.locator(".fb-patches"), opened.page.locator(".fb-patches span").nth(1)
+        around, box = whole.bounding_box(), patch.bounding_box()
+        assert box["x"] - around["x"] == pytest.approx(around["width"] / 4)
+        assert box["y"] - around["y"] == pytest.approx(around["height"] / 2)
+        assert (
+            patch.evaluate("patch => getComputedStyle(patch).backgroundColor") == "rgba(224, 123, 57, 0.55)"
+        )
+
+
+def test_effects_are_of_the_predicted_class_and_of_rows_served_first(tmp_path):
+    rows, labels = tiny_bundle.make_rows(tmp_path)
+    bundle = Bundle(tiny_bundle.save(tmp_path, *tiny_bundle.make_models(rows, labels)))
+    facts = rows[["row", "label"]].assign(split="test", class_id=labels)
+    predictions = evaluate.prediction_table(bundle.predict_all(rows), facts)
+    table = inspection.inspection_table(rows, predictions, bundle.chosen, bundle.label_names)
+    made = twin.row_effects(bundle, table, rows, 5)
+    assert list(made) == first_rows(table, 5)
+    for number, effects in made.items():
+        row = rows[rows["row"] == number]
+        assert set(effects) == ({"words"} if row["text"].iloc[0] else set())
+        for word in effects.get("words", pd.DataFrame()).itertuples():
+            text = row["text"].iloc[0]
+            shorter = row.assign(text=text[: word.start] + text[word.end :])
+            best = bundle.predict(row)[0].argmax()
+            change = bundle.predict(row)[0, best] - bundle.predict(shorter)[0, best]
+            assert word.effect == pytest.approx(change, abs=1e-6)
 
 
 # --- Bad input --------------------------------------------------------------------------------------------
@@ -585,6 +629,8 @@ def test_the_pages_of_a_run_answer_without_a_network_and_change_nothing(browser,
         opened.choose(rows_of="test")
         opened.page.locator(".fb-rows > tbody button").first.click()
         assert opened.page.locator(".fb-open .fb-say tbody tr").count() >= 2
+        cards = data_of(path.read_text("utf-8"))["cards"].values()
+        assert any("words" in card and "patches" in card for card in cards) == (name == "05_inspect")
     after = {
         file: hashlib.sha256(file.read_bytes()).digest() for file in finished_run.rglob("*") if file.is_file()
     }

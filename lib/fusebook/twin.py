@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML
 
-from fusebook import cards, explain, twin_data
+from fusebook import cards, explain, explain_media, image, twin_data
 from fusebook.bundle import Bundle
 from fusebook.errors import short_names
 
@@ -36,22 +36,27 @@ def script_hash() -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(script().encode()).digest()).decode()
 
 
-def word_effects(
+def row_effects(
     bundle: Bundle, table: pd.DataFrame, rows: pd.DataFrame, most: int
-) -> dict[int, pd.DataFrame]:
-    """What each word does to the predicted class, in the ``most`` predicted rows with a text that the twin serves first.
+) -> dict[int, dict[str, pd.DataFrame]]:
+    """What words and patches of the picture do to the predicted class, in the ``most`` rows that the twin serves first.
 
-    Returns row number to the table of ``explain.leave_words_out``; nothing where the bundle reads no text. ``table`` is an
+    Returns row number to tables by name, as far as the row has the part and the bundle reads it: words as
+    ``explain.leave_words_out`` returns them, patches as ``explain_media.cover_patches`` does. ``table`` is an
     ``inspection_table`` about the bundle's chosen model, ``rows`` the rows with all their parts.
     """
-    if "text" not in bundle.modalities:
-        return {}
     first = table.iloc[twin_data.order_of_interest(table)]
-    first = first[(first["predicted"] != "") & (first["text"] != "")].head(most)
-    made = {}
-    for number, predicted, text in zip(first["row"], first["predicted"], first["text"], strict=True):
-        ask = explain.part_predictor(bundle, rows[rows["row"] == number], "text")
-        made[number] = explain.leave_words_out(text, ask, bundle.label_names.index(predicted))
+    made: dict[int, dict[str, pd.DataFrame]] = {}
+    for number, predicted in first.loc[first["predicted"] != "", ["row", "predicted"]].head(most).values:
+        row, best = rows[rows["row"] == number], bundle.label_names.index(predicted)
+        made[number] = {}
+        if "text" in bundle.modalities and (text := row["text"].iloc[0]):
+            ask = explain.part_predictor(bundle, row, "text")
+            made[number]["words"] = explain.leave_words_out(text, ask, best)
+        if "image" in bundle.modalities and (path := row["image"].iloc[0]):
+            ask = explain_media.through_files(explain.part_predictor(bundle, row, "image"), "image")
+            seen = image.read_image(path, bundle.encoders["image"].size)
+            made[number]["patches"] = explain_media.cover_patches(seen, ask, best)
     return made
 
 
@@ -61,7 +66,7 @@ def page_twin(
     models: list[str],
     label_names: list[str],
     *,
-    effects: dict[int, pd.DataFrame] | None = None,
+    effects: dict[int, dict[str, pd.DataFrame]] | None = None,
     most_bytes: int = MOST_BYTES,
 ) -> HTML:
     """The rows of ``table`` as a few cards, with data for the script of an exported page; JupyterLab shows the cards.
@@ -71,7 +76,7 @@ def page_twin(
     table : as ``inspection.inspection_table`` returns it
     predictions : as ``evaluate.prediction_table`` returns it
     models : whose answers a card tells; first the one that ``table`` is about
-    effects : row number to the start, end, effect of its words, as ``explain.leave_words_out`` returns them
+    effects : row number to what moved its answer, as ``row_effects`` returns it
     most_bytes : that all of it takes. The numbers of each row are there in any case; texts, answers, pictures and sounds
         as far as they fit, mistakes and label suspects first. What was left out is counted in the HTML
 
@@ -84,13 +89,18 @@ def page_twin(
     room = most_bytes - twin_data.size_of(data) - MARKUP
     told = twin_data.answers(table, predictions, models)
     texts = table["text"].tolist()
-    marks = {place: (effects or {}).get(row) for place, row in enumerate(table["row"])}
+    moved = {place: (effects or {}).get(row, {}) for place, row in enumerate(table["row"])}
 
     def entry(place: int, cut: int) -> dict:
         """All but picture and sound of a card; the text only where the list has less of it."""
         text = texts[place][: cards.MOST_CHARACTERS]
         made = {"votes": told.get(place, [])} | ({"text": text} if len(text) > cut else {})
-        return made if marks[place] is None else made | {"words": _words(marks[place], len(text))}
+        if "words" in moved[place]:
+            made["words"] = _words(moved[place]["words"], len(text))
+        if "patches" in moved[place]:
+            sides = ["top", "bottom", "left", "right", "effect"]
+            made["patches"] = moved[place]["patches"][sides].round(4).values.tolist()
+        return made
 
     shares = SHARES if (table[["image", "audio"]] != "").any(axis=None) else SHARES_WITHOUT_MEDIA
     first = [int(place) for place in order[:N_CARDS]]
@@ -104,7 +114,7 @@ def page_twin(
     room -= twin_data.size_of(made) + twin_data.size_of(data["length"])
     later = _media(table, [place for place in made if place not in first], room)
     data["cards"] = {place: one | later.get(place, {}) for place, one in made.items()}
-    note = _note(table, data, media | later, bool(effects))
+    note = _note(table, data, media | later)
     return HTML(cards.CARD_STYLE + _section(note, static, data))
 
 
@@ -191,15 +201,15 @@ def _card(row: pd.Series, text: str, names: list[str], entry: dict, media: dict)
     )
 
 
-def _note(table: pd.DataFrame, data: dict, media: dict, coloured: bool) -> str:
+def _note(table: pd.DataFrame, data: dict, media: dict) -> str:
     """What the data hold and what was left out, in sentences."""
     splits = {
         "test": "test rows",
         "validation": "validation rows",
         "train": "training rows with a suspect label",
     }
-    counts = table["split"].value_counts()
-    held = [f"{counts[name]:,} {splits[name]}" for name in data["splits"]]
+    sizes = table["split"].value_counts()
+    held = [f"{sizes[name]:,} {splits[name]}" for name in data["splits"]]
     gone = sum(text is None and place not in data["cards"] for place, text in enumerate(data["text"]))
     silent = int((table["predicted"] != "").sum()) - sum(bool(one["votes"]) for one in data["cards"].values())
     missing = [
@@ -216,9 +226,13 @@ def _note(table: pd.DataFrame, data: dict, media: dict, coloured: bool) -> str:
     made = f"Here are {_listed(held)}, with their numbers."
     if missing:
         made += f" To keep the page small, {_listed(missing)} were left out; mistakes and suspects were served first."
-    if coloured:
-        count = sum("words" in one for one in data["cards"].values())
-        made += f" In {count:,} rows words are coloured: blue holds the predicted class up, orange speaks against it."
+    shown = data["cards"].values()
+    counts = {"words in {:,} rows": "words", "patches in {:,} pictures": "patches"}
+    counts = {said: sum(name in one for one in shown) for said, name in counts.items()}
+    if coloured := [said.format(count) for said, count in counts.items() if count]:
+        made += (
+            f" Coloured are {_listed(coloured)}: blue holds the predicted class up, orange speaks against it."
+        )
     return made
 
 

@@ -81,16 +81,38 @@
     });
   }
 
+  /** The colour of an effect: blue speaks for the predicted class, orange against it. */
+  function shade(effect, most) {
+    return `rgba(${effect > 0 ? "59,125,216" : "224,123,57"},${((0.55 * Math.abs(effect)) / most).toFixed(2)})`;
+  }
+
+  const strongest = (effects) => Math.max(0.001, ...effects.map(Math.abs)); // what is less has no full colour
+
+  /** The picture as the model sees it, cut square and in grey, each patch shaded by what covering it does. */
+  function patchMap(source, patches) {
+    const most = strongest(patches.map((patch) => patch[4]));
+    const box = make("span", { class: "fb-patches" }, make("img", { src: source, alt: "" }));
+    for (const [top, bottom, left, right, effect] of patches) {
+      const patch = make("span", { title: (effect < 0 ? "" : "+") + effect.toFixed(3) });
+      Object.assign(patch.style, { background: shade(effect, most), top: `${100 * top}%`, left: `${100 * left}%`, height: `${100 * (bottom - top)}%`, width: `${100 * (right - left)}%` });
+      box.append(patch);
+    }
+    const [top, bottom, left, right, effect] = patches.reduce((a, b) => (Math.abs(b[4]) > Math.abs(a[4]) ? b : a));
+    const place = `${Math.round(50 * (left + right))} % from the left and ${Math.round(50 * (top + bottom))} % from the top`;
+    const said = Math.abs(effect) < 0.0005 ? "No patch by itself moves the probability."
+      : `The patch ${place} matters most: covering it moves the probability by ${effect < 0 ? "+" : "-"}${(100 * Math.abs(effect)).toFixed(1)} points.`;
+    return make("figure", { class: "fb-seen" }, box, make("figcaption", {}, said));
+  }
+
   /** The text with each word shaded by its effect. Places of words count letters as Python does. */
   function colouredText(text, words) {
     const letters = Array.from(text), made = [];
-    const most = Math.max(1e-9, ...words.map(([, , effect]) => Math.abs(effect)));
+    const most = strongest(words.map((word) => word[2]));
     let place = 0;
     for (const [start, end, effect] of words) {
       made.push(letters.slice(place, start).join(""));
       const mark = make("mark", { title: (effect < 0 ? "" : "+") + effect.toFixed(3) }, letters.slice(start, end).join(""));
-      const strength = (0.55 * Math.abs(effect)) / most;
-      mark.style.background = `rgba(${effect > 0 ? "59,125,216" : "224,123,57"},${strength.toFixed(2)})`;
+      mark.style.background = shade(effect, most);
       made.push(mark);
       place = end;
     }
@@ -138,6 +160,7 @@
     if (more > 0) words.append(make("small", {}, ` … and ${number(more)} characters more`));
     body.append(words);
     card.append(body);
+    if (picture && held.patches?.length) card.append(patchMap(picture, held.patches));
     if (sound) card.append(make("audio", { controls: true, preload: "metadata", src: sound, "aria-label": "sound of the row" }));
     const left = [["picture", 1, picture], ["sound", 2, sound]].filter(([, bit, url]) => Number(data.parts[i]) & bit && !url);
     if (left.length) card.append(make("p", {}, make("small", {}, `The row's ${left.map(([name]) => name).join(" and ")} was left out of this page.`)));
