@@ -1,6 +1,6 @@
 """Takes the README's picture from the sample's real pages: run `make report` first, then `python docs/take_picture.py`.
 
-On the left the run's first page, on the right the confusion matrix of notebook 04 and a row of notebook 05.
+On the left the run's first page, on the right the matrix and filters of notebook 04 and a row of notebook 05.
 """
 
 import shutil
@@ -25,7 +25,7 @@ def main() -> None:
         page.set_viewport_size({"width": 940, "height": 900})
         share = 940 * (HEIGHT - 3 * GAP) // (2 * half)
         others = [
-            _part(page, "04_error_analysis.html", "#Which-classes-does-it-confuse\\?", share),
+            _part(page, "04_error_analysis.html", ".fb-twin", share),
             _part(page, "05_inspect.html", "#One-row\\,-as-the-chosen-model-sees-it", share),
         ]
         browser.close()
