@@ -533,6 +533,7 @@ def test_a_very_long_text_is_cut_and_says_so(browser, tmp_path):
     assert len(html.encode()) < 200_000
     with Reader(browser, export(tmp_path, html), width=390) as opened:
         opened.choose(text_has="long long")
+        assert opened.count() == f"1 of {len(table)} rows found, as far as this page holds their texts"
         opened.page.get_by_role("button", name="row 1, show its card").click()
         assert "… and 98,500 characters more" in opened.page.locator(".fb-open .fb-text").inner_text()
         assert opened.page.evaluate("document.documentElement.scrollWidth") <= 390

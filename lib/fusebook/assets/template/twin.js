@@ -31,7 +31,7 @@
     return new Float64Array(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);
   }
 
-  /** The data with numbers as arrays, and a function that folds case as Python's str.casefold does. */
+  /** The data with numbers as arrays, and functions: what is held of a row's text, and case folded as by str.casefold. */
   function unpack(section) {
     const data = JSON.parse(section.querySelector('script[type="application/json"]').textContent);
     data.confidence = floats(data.confidence);
@@ -44,6 +44,8 @@
     data.slices = new Map(Object.entries(data.slices).map(([name, places]) => [name, new Set(places)]));
     const special = new RegExp(`[${Object.keys(data.fold).join("")}]`, "g");
     data.foldCase = (text) => text.replace(special, (letter) => data.fold[letter]).toLowerCase().replaceAll("ς", "σ");
+    data.held = (i) => data.cards[i]?.text ?? data.text[i];
+    data.partly = data.text.includes(null) || Object.keys(data.length).length > 0;
     return data;
   }
 
@@ -55,7 +57,7 @@
   function filterRows(data, asked) {
     const low = asked.low / 100, high = asked.high / 100, narrow = low > 0 || high < 1;
     const slice = data.slices.get(asked.slice), search = data.foldCase(asked.search);
-    if (search && !data.folded) data.folded = data.text.map((text) => (text === null ? null : data.foldCase(text)));
+    if (search && !data.folded) data.folded = data.row.map((_, i) => (data.held(i) === null ? null : data.foldCase(data.held(i))));
     const found = [];
     for (let i = 0; i < data.row.length; i++) {
       if (asked.split !== "" && data.split[i] !== Number(asked.split)) continue;
@@ -139,7 +141,7 @@
 
   /** The card of one row: all that the page has of it. */
   function rowCard(section, data, i) {
-    const held = data.cards[i] || {}, text = held.text ?? data.text[i];
+    const held = data.cards[i] || {}, text = data.held(i);
     const still = section.querySelector(`.fb-cards article[data-row="${data.row[i]}"]`);
     const source = (name, tag) => held[name] || still?.querySelector(tag)?.getAttribute("src");
     const picture = source("picture", "img"), sound = source("sound", "audio");
@@ -296,7 +298,7 @@
     const reset = make("button", { type: "button", click: () => set({}) }, "all rows");
 
     function line(i) {
-      const text = data.cards[i]?.text ?? data.text[i], wrong = data.predicted[i] !== data.label[i];
+      const text = data.held(i), wrong = data.predicted[i] !== data.label[i];
       const start = text === null ? "(left out)" : Array.from(text.slice(0, 300)).slice(0, 120).join("") || "(no text)";
       const known = data.predicted[i] >= 0;
       const button = make("button", { type: "button", "aria-expanded": String(open === i), "aria-label": `row ${data.row[i]}, show its card` }, data.row[i]);
@@ -319,7 +321,8 @@
       found = sortRows(data, filterRows(data, asked), order);
       const pages = Math.max(1, Math.ceil(found.length / PAGE));
       page = Math.min(Math.max(page, 1), pages);
-      const said = `${number(found.length)} of ${number(data.row.length)} rows found`;
+      const unseen = asked.search && data.partly ? ", as far as this page holds their texts" : "";
+      const said = `${number(found.length)} of ${number(data.row.length)} rows found${unseen}`;
       if (status.textContent !== said) status.textContent = said;
       place.textContent = `page ${number(page)} of ${number(pages)}`;
       before.disabled = page === 1;
