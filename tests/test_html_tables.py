@@ -90,6 +90,14 @@ def test_the_language_of_a_text(text, language):
     assert soup.p.get("lang", "") == language and soup.p.get_text() == text
 
 
+def test_a_table_wider_than_a_sheet_of_paper_is_told_apart():
+    for columns, broad in ((3, False), (20, True)):
+        soup = BeautifulSoup(
+            html_tables.dressed(pd.DataFrame([[0.123456] * columns]).to_html()), "html.parser"
+        )
+        assert ("broad" in soup.table["class"]) == broad
+
+
 def test_what_needs_nothing_is_returned_as_it_came():
     for html in ("<p>plain</p>", "<svg viewBox='0 0 1 1'><text>时政</text></svg>", ""):
         assert html_tables.dressed(html) == html

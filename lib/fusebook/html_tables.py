@@ -10,6 +10,7 @@ from fusebook.row_facts import script
 
 LONG_CELL = 24  # characters from which a cell counts as running text
 SHORT_CELL = 12  # characters up to which a column takes what room is left
+SHEET = 650  # pixels that it has on paper
 MOST_NAMED = 8  # columns in the name of a table
 PHONE = 290  # pixels that a table has on a narrow phone
 _LETTER, _PADDING, _TEXT_COLUMN = (
@@ -51,7 +52,10 @@ def dressed(html: str, name: str = "") -> str:
         _join_heads(table)
         _align_words(table)
         _name_headers(table)
-        if _width(table) > PHONE and not table.find_parent("table"):
+        width = _width(table)
+        if width > SHEET:
+            table["class"] = [*table.get("class", []), "broad"]
+        if width > PHONE and not table.find_parent("table"):
             number += 1
             told = f"{name} ({_said(table)})" if name else _said(table)
             inside = BeautifulSoup(
