@@ -337,7 +337,7 @@ def test_impossible_numbers_are_told(epochs, batch_size):
 @pytest.mark.parametrize("n_rows", [0, 10, 100_000])
 @pytest.mark.parametrize("blocks", [["text"], ["audio"], ["audio", "image", "text"]])
 def test_settings_over_dense_features_are_the_classic_ones(n_rows, blocks):
-    build, fit = training.settings(n_rows, blocks)
+    build, fit = training.settings(n_rows, dict.fromkeys(blocks, np.ones((4, 7))))
     assert build == {
         "hidden": [100, 50], "activations": ["relu", "relu"], "dropout": 0.0, "learning_rate": 0.001,
     }  # fmt: skip
@@ -359,13 +359,33 @@ def test_settings_over_dense_features_are_the_classic_ones(n_rows, blocks):
     "blocks", [["text_ngrams", "text_weights"], ["audio", "text", "text_ngrams", "text_weights"]]
 )
 def test_settings_over_ngrams_by_hand(n_rows, batch_size, epochs, blocks):
-    build, fit = training.settings(n_rows, blocks)
+    build, fit = training.settings(n_rows, dict.fromkeys(blocks, np.ones((4, 80))))
     assert build.pop("learning_rate") == pytest.approx(0.006 * (batch_size / 512) ** 0.5)
     assert build == {"hidden": [64], "activations": ["relu"], "dropout": 0.3}
     assert fit == {"epochs": epochs, "batch_size": batch_size, "label_smoothing": 0.1, "falling": True}
 
 
-@pytest.mark.parametrize("blocks", [["text"], ["text", "text_ngrams", "text_weights"]])
+@pytest.mark.parametrize(
+    ("n_ngrams", "epochs"),
+    [
+        ([80, 0, 160, 30], 3),  # 67.5 a text are short; 200 steps of 128 rows are 2.6 epochs, 3 the fewest
+        ([160, 100, 100, 120], 4),  # 120 are one and a half times 80: 4.5, to even
+        ([160, 160, 160, 168], 6),
+        ([256, 240, 250, 254], 9),  # three times 80 and more
+        ([900, 900, 900, 900], 9),
+    ],
+)
+def test_long_texts_are_learnt_longer(n_ngrams, epochs):
+    weights = (np.arange(900) < np.array(n_ngrams)[:, None]) * 0.5
+    features = {"text_ngrams": np.zeros((4, 900), int), "text_weights": weights}
+    assert training.settings(10_000, features)[1]["epochs"] == epochs
+
+
+DENSE = {"text": np.ones((4, 7))}
+BAG = {**DENSE, "text_ngrams": np.ones((4, 80), int), "text_weights": np.ones((4, 80))}
+
+
+@pytest.mark.parametrize("blocks", [DENSE, BAG], ids=["dense", "bag"])
 def test_what_is_given_goes_before(blocks):
     given = {"hidden": [7, 6, 5], "learning_rate": 0.5, "optimizer": "sgd", "n_ngrams": 9, "dropout": 0.9}
     fits = {"epochs": 77, "batch_size": 3, "label_smoothing": 0.4, "falling": True, "patience": 9}
@@ -376,7 +396,7 @@ def test_what_is_given_goes_before(blocks):
     assert (own["hidden"], own["activations"]) == ([7], ["tanh"])
 
 
-@pytest.mark.parametrize("blocks", [["text"], ["text", "text_ngrams", "text_weights"]])
+@pytest.mark.parametrize("blocks", [DENSE, BAG], ids=["dense", "bag"])
 def test_what_is_0_or_empty_is_left_to_the_settings(blocks):
     empty = {
         "hidden": [],
