@@ -62,7 +62,7 @@ def export_page(run: Path, step) -> Path:
     exporter = HTMLExporter(
         template_name="fusebook",
         extra_template_basedirs=[str(TEMPLATES)],
-        filters={"markdown2html": markdown_to_html},
+        filters={"markdown2html": lambda source: html_tables.dressed(markdown_to_html(source))},
     )
     exporter.register_filter("filter_data_type", _shown_type)
     # A progress bar is drawn over and over: its last state counts, and once it is wiped there is nothing to show.
