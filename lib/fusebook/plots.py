@@ -30,7 +30,7 @@ def use_style() -> None:
             "figure.figsize": (7, 3.6), "figure.facecolor": PAPER, "axes.facecolor": "none",
             "figure.constrained_layout.use": True, "axes.titlelocation": "left", "axes.titlesize": 11,
             "axes.spines.top": False, "axes.spines.right": False, "font.size": 10, "svg.fonttype": "path",
-            "legend.frameon": False, "text.parse_math": False,  # a label may hold a $
+            "legend.frameon": False, "patch.edgecolor": PAPER, "text.parse_math": False,  # a label may hold a $
             **dict.fromkeys(
                 ["text.color", "axes.edgecolor", "axes.labelcolor", "axes.titlecolor", "xtick.color", "ytick.color"], INK
             ),
