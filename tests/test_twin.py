@@ -344,6 +344,17 @@ def test_filters_find_the_rows_that_the_library_finds(reader, table_and_page, ch
     assert len(expected) > 0 or asked.get("search") == ".*"
 
 
+def test_the_ends_of_the_range_of_confidence_belong_to_it(reader, table_and_page):
+    table = table_and_page[0]
+    exact = [percent for percent in range(1, 100) if (table["confidence"] == percent / 100).any()]
+    low, high = exact[0], exact[-1]
+    assert low < high
+    reader.choose(confidence_from=low, to=high)
+    expected = inspection.filter_rows(table, confidence=(low / 100, high / 100))
+    assert set(expected["confidence"]) > {low / 100, high / 100}
+    assert sorted(reader.rows()) == expected["row"].tolist()
+
+
 @pytest.mark.parametrize("words", SORTS)
 def test_orders_are_those_of_the_library(reader, table_and_page, words):
     by, rising = SORTS[words]
