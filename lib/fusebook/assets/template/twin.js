@@ -269,7 +269,7 @@
       high: share("to, %", 100, change("high")),
     };
     if (data.slices.size) controls.slice = choice("slice", [["", "any"], ...[...data.slices.keys()].map((name) => [name, name])], change("slice"));
-    const search = make("input", { type: "search", input: () => change("search")(search.value) });
+    const search = make("input", { type: "search", dir: "auto", input: () => change("search")(search.value) });
     controls.search = [labelled("text has", search), search];
     const [sorting, sorted] = choice("sort by", orders.map(([, words], k) => [k, words]), (k) => { order = orders[k]; page = 1; open = -1; render(); });
 
