@@ -71,12 +71,13 @@ def _set(step: tuple) -> None:
 
 def edits(bundle: Bundle, table: pd.DataFrame) -> list[dict]:
     """Texts that grow word by word, then one of 100,000 characters; what each waits for."""
-    several = table[(table[bundle.modalities] != "").all(axis=1) & (table["text"].str.len() > 40)]
+    several = table[(table[bundle.modalities] != "").all(axis=1)]
+    several = several.sort_values("text", key=lambda texts: texts.str.len(), ascending=False)
     start = time.perf_counter()
     card = RowCard(bundle, several)
     card.show(several["row"].iloc[0])
     made = [rows.row("first card of all", "inspector", "ms", 1000 * (time.perf_counter() - start))]
-    words = " ".join(several["text"].head(60)).split("，")
+    words = several["text"].head(60).str[:20].tolist()
     texts = ["，".join(words[: i + 1]) for i in range(N_EDITS)]
     for what, given in (("changed text", texts), (f"text of {LONG:,} characters", _long(words))):
         bars, cards = [], []
