@@ -271,7 +271,9 @@ def test_our_template_leaves_charts_as_they_are(page_with_charts):
     shown = BeautifulSoup(page_with_charts.read_text(encoding="utf-8"), "html.parser").find_all("svg")
     for (name, paths), svg in zip(CHARTS.items(), shown, strict=True):
         assert svg == BeautifulSoup(flow_chart(paths, title=name, description="d"), "html.parser").svg
-        assert svg.parent["class"] == ["figure-box"] and svg.parent["aria-label"].endswith(svg.title.get_text())
+        assert svg.parent["class"] == ["figure-box"] and svg.parent["aria-label"].endswith(
+            svg.title.get_text()
+        )
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
