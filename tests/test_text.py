@@ -6,6 +6,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from fusebook import text as text_room
 from fusebook import tokens
 from fusebook.ngrams import NgramBag
 from fusebook.syntax import SyntaxEncoder
@@ -401,3 +402,17 @@ def test_with_syntax_it_comes_back_as_it_was(pipeline, tmp_path):
     encoder = fit_small(texts, labels, "vectors+ngrams+tags+syntax", syntax_pipeline=pipeline)
     check_comes_back(encoder, tmp_path, [*made(20, seed=1)[0], *ODD])
     assert (tmp_path / "syntax.json").exists()
+
+
+def test_many_texts_in_pieces_are_what_they_are_at_once(monkeypatch):
+    texts = [f"goal {i % 7} 球队 team {i}" for i in range(64)] + ["", "  "]
+    encoder = TextEncoder("vectors+ngrams", width=9).fit(texts, np.arange(66) % 2)
+    whole, bag = encoder.transform(texts), encoder.transform_ngrams(texts)
+    monkeypatch.setattr(text_room, "_AT_ONCE", 10)
+    in_pieces = encoder.transform(texts)
+    assert list(in_pieces) == list(whole)
+    for block, values in whole.items():
+        np.testing.assert_array_equal(in_pieces[block], values)
+        assert in_pieces[block].dtype == values.dtype
+    np.testing.assert_array_equal(encoder.transform_ngrams(texts).toarray(), bag.toarray())
+    assert {len(block) for block in encoder.transform([]).values()} == {0}

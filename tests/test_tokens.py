@@ -322,3 +322,10 @@ def test_real_titles_are_tagged_as_rjieba_cuts_them():
         kept = tokenise(title, keep_punctuation=True)
         assert [word.casefold() for word, _ in tag(title)] == kept
         assert [t for t in kept if re.search(r"[^\W_]", t)] == tokenise(title)
+
+
+def test_a_word_that_comes_again_is_the_same_string():
+    first, again = (tokenise("Bank 银行 bank 银行 " + "x" * n) for n in (1, 2))
+    assert first[:4] == ["bank", "银行", "bank", "银行"]
+    assert all(word is other for word, other in zip(first[:4], again[:4], strict=True))
+    assert first[0] is first[2] and first[1] is first[3]

@@ -46,11 +46,12 @@ def encode_rows(rows: pd.DataFrame, encoders: dict) -> dict[str, np.ndarray]:
 
 
 def mask(features: dict[str, np.ndarray], present: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """``features`` with zeros in the rows that lack a block's modality."""
-    return {
-        block: np.where(present[modality_of(block)][:, None], values, np.zeros((), values.dtype))
-        for block, values in features.items()
-    }
+    """``features`` with zeros in the rows that lack a block's modality; a block that no row lacks is not copied."""
+    made = {}
+    for block, values in features.items():
+        there = present[modality_of(block)]
+        made[block] = values if there.all() else np.where(there[:, None], values, np.zeros((), values.dtype))
+    return made
 
 
 def take(arrays: dict[str, np.ndarray], chosen: np.ndarray) -> dict[str, np.ndarray]:

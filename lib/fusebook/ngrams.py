@@ -91,10 +91,11 @@ class NgramBag:
 
     def kept_weight(self, bag: csr_array) -> np.ndarray:
         """The share of each text's squared weights that ``most_telling`` keeps, shape (n_texts,); 1 where it has none."""
-        rows, places = self._ranked(bag)
+        shares, long = np.ones(bag.shape[0]), np.flatnonzero(np.diff(bag.indptr) > self.width_)
+        rows, places = self._ranked(bag[long])
         kept = places < self.width_
-        shares = np.bincount(rows[kept], bag.data[kept] ** 2, bag.shape[0])
-        return np.where(np.diff(bag.indptr) > 0, shares, 1.0)
+        shares[long] = np.bincount(rows[kept], bag[long].data[kept] ** 2, len(long))
+        return shares
 
     def _ranked(self, bag: csr_array) -> tuple[np.ndarray, np.ndarray]:
         """The text of each entry of ``bag``, and its rank in the text; ranks say nothing where all entries are kept."""

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, vstack
 
 from fusebook import runs, tokens
 from fusebook.ngrams import NgramBag
@@ -25,6 +25,7 @@ WORDS: dict[str, Callable[[str], list[str]]] = {
     "no stop words": partial(tokens.tokenise, drop_stop_words=True),
     "content": tokens.content_words,
 }
+_AT_ONCE = 50_000  # texts whose words and n-grams are in memory together
 
 
 class TextEncoder:
@@ -97,6 +98,7 @@ class TextEncoder:
         self.scale_ = np.where(np.hstack(spreads) > 1e-6, np.hstack(spreads), 1)
         if "ngrams" in self.parts:
             self.scale_ = self.scale_ * np.sqrt(len(self.scale_)) / BESIDE_NGRAMS
+        self.scale_ = self.scale_.astype(np.float32)
         return self
 
     def _fit_vectors(self, token_lists: list[list[str]]) -> VectorEncoder | None:
@@ -116,11 +118,13 @@ class TextEncoder:
         n-grams to rows of about half the length of the bag's. "text_ngrams", int32, and "text_weights" have the n-grams
         that tell most, of shape (n_texts, width_), as ``NgramBag.most_telling`` gives them.
         """
+        made = [self._blocks(some) for some in _pieces(texts)]
+        return {block: np.concatenate([part.pop(block) for part in made]) for block in list(made[0])}
+
+    def _blocks(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
         token_lists, made = self.cut(texts), {}
         if len(self.mean_):
-            made["text"] = ((np.hstack(self._dense(texts, token_lists)) - self.mean_) / self.scale_).astype(
-                np.float32
-            )
+            made["text"] = (np.hstack(self._dense(texts, token_lists)) - self.mean_) / self.scale_
         if "ngrams" in self.parts:
             bag = self.bag_.transform(texts, token_lists)
             made["text_ngrams"], made["text_weights"] = self.bag_.most_telling(bag)
@@ -128,7 +132,7 @@ class TextEncoder:
 
     def transform_ngrams(self, texts: list[str]) -> csr_array:
         """The whole TF-IDF bag of n-grams, shape (n_texts, n_ngrams), sparse, each row of length 1."""
-        return self.bag_.transform(texts, self.cut(texts))
+        return vstack([self.bag_.transform(some, self.cut(some)) for some in _pieces(texts)], "csr")
 
     def _dense(self, texts, token_lists) -> list[np.ndarray]:
         made = [np.empty((len(texts), 0), np.float32)]
@@ -169,3 +173,7 @@ class TextEncoder:
         with np.load(folder / "text.npz") as arrays:
             encoder.mean_, encoder.scale_ = arrays["mean"], arrays["scale"]
         return encoder
+
+
+def _pieces(texts: Sequence[str]) -> list[Sequence[str]]:
+    return [texts[i : i + _AT_ONCE] for i in range(0, max(len(texts), 1), _AT_ONCE)]
