@@ -16,7 +16,7 @@ from tiny_runs import answers_of, majority_of, make_table, write_run
 from fusebook import cli, compare_page, run_rows
 
 HOSTILE = '"</script></style><img src=x onerror=alert(1)><script>alert(2)</script>'
-RECORD = {"python": "3.11", "cores": 2, "versions": {"keras": "3.1"}, "command": "fusebook report"}
+RECORD = {"python": "3.11", "cores": 2, "versions": {"keras": "3.1"}}
 
 
 def write_pair(
@@ -162,7 +162,7 @@ def hostile_page(tmp_path_factory):
         steps = {
             "03_train": {"parameters": {f"p{HOSTILE}": value}, "seconds": {"work": 1.0}, "peak_memory_mb": 10}
         }
-        record = RECORD | {"steps": steps, "command": HOSTILE, "versions": {HOSTILE: value}}
+        record = RECORD | {"steps": steps, "written": HOSTILE, "versions": {HOSTILE: value}}
         (path / "run.json").write_text(json.dumps(record), encoding="utf-8")
     return compare_page.write_comparison(folders)[0]
 

@@ -84,12 +84,12 @@ def test_runs_without_a_record_have_no_known_parameters(tmp_path):
 
 
 def test_facts_of_each_run(tmp_path):
-    run = run_of(tmp_path / "a", python="3.11", command="fusebook report", written="2026-01-01")
+    run = run_of(tmp_path / "a", python="3.11", written="2026-01-01")
     facts = run_differences.run_facts([run])["a"]
     splits = make_table(30)["split"].value_counts()
     assert facts["seconds, all notebooks"] == "4.8" and facts["peak memory, MB"] == "900"
     assert [facts[f"{name} rows"] for name in splits.index] == [str(n) for n in splits]
-    assert facts["columns"] == "text: title, label: topic" and facts["command"] == "fusebook report"
+    assert facts["columns"] == "text: title, label: topic" and facts["written"] == "2026-01-01"
 
 
 def test_a_broken_notebook_leaves_what_was_given(tmp_path):

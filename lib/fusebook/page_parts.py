@@ -41,7 +41,7 @@ def findings(found: list[dict[str, str]], headings: set[str]) -> str:
 
 def _finding(number: int, found: dict[str, str], headings: set[str]) -> str:
     language = html_tables.language_of(found["text"])
-    spoken = language if language in sentences.LANGUAGES else "en"
+    spoken = sentences.language_of(found["text"])
     severity, place = found["severity"], found["place"]
     mark = (
         f'<strong class="severity {escape(severity)}">{escape(sentences.say(severity, spoken))}</strong> '

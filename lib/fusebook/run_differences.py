@@ -86,7 +86,8 @@ def _facts(run: FinishedRun) -> dict[str, str]:
     made |= {f"{name} rows": f"{split.get(name, 0):,}" for name in ("train", "validation", "test")}
     if seconds:
         made |= {"seconds, all notebooks": f"{sum(seconds):,.1f}", "peak memory, MB": f"{max(memory):,}"}
-    made |= {name: str(run.record[name]) for name in ("written", "command") if name in run.record}
+    if "written" in run.record:
+        made["written"] = str(run.record["written"])
     return made
 
 
