@@ -74,9 +74,9 @@ def test_odd_labels_are_text_on_the_page(tmp_path):
     assert "x" * 51 not in html
     table = pd.read_parquet(tmp_path / "run" / "artifacts" / "errors.parquet")
     assert set(table["label"]) == set(ODD) and "None" not in set(table["predicted"])
-    findings = runs.read_json(tmp_path / "run" / "artifacts" / "findings" / "04_error_analysis.json")
-    assert 5 <= len(findings) <= 8 and all("：" in line or ":" in line for line in findings)
-    assert any("最弱的类别是“None”" in line for line in findings)
+    findings = runs.read_findings(tmp_path / "run", "04_error_analysis")
+    assert 5 <= len(findings) <= 8 and all(found["severity"] and found["place"] for found in findings)
+    assert any("最弱的类别是“None”" in found["text"] for found in findings)
     last = notebook.cells[-1].outputs[0].data["text/markdown"]
     assert last.startswith("1. **") and "](#" in last and "<script>" not in last
 
@@ -89,7 +89,7 @@ def test_odd_labels_are_text_on_the_page(tmp_path):
 def test_few_and_many_classes_make_a_page(tmp_path, n_rows, names, test_labels):
     notebook = execute(write_run(tmp_path / "run", names, n_rows=n_rows, test_labels=test_labels))
     assert "many rows could" in str(notebook.cells) or "better than" in str(notebook.cells)
-    assert len(runs.read_json(tmp_path / "run" / "artifacts" / "findings" / "04_error_analysis.json")) >= 4
+    assert len(runs.read_findings(tmp_path / "run", "04_error_analysis")) >= 4
 
 
 def test_one_test_row_makes_a_page(tmp_path):
@@ -150,7 +150,9 @@ def test_a_slice_of_a_named_column_and_a_shortcut_are_told(tmp_path):
     predictions.loc[wrong, columns] = predictions.loc[wrong, ["p1", "p2", "p0"]].to_numpy()
     runs.write_table(run, "predictions.parquet", predictions)
     notebook = execute(run, fact_columns="source")
-    findings = runs.read_json(run / "artifacts" / "findings" / "04_error_analysis.json")
+    findings = [
+        f"{found['severity']}: {found['text']}" for found in runs.read_findings(run, "04_error_analysis")
+    ]
     assert any(
         line.startswith("serious: Wrong more often than the rest: column source is “s<2>”")
         for line in findings
