@@ -54,8 +54,10 @@ def fit_models(
         build["modality_dropout"] = modality_dropout
         networks[name] = model_room.build_mlp(sizes, n_classes, random_state=random_state, **build)
         inputs = model_room.model_inputs(own, present)
-        learned, watched = ((feature_room.take(inputs, rows), labels[rows]) for rows in (learn, watch))
-        fit_mlp(networks[name], *learned, validation=watched, patience=patience, **fit)
+        watched = feature_room.take(inputs, watch), labels[watch]
+        learned = feature_room.take(inputs, learn)
+        fit_mlp(networks[name], learned, labels[learn], validation=watched, patience=patience, **fit)
+        del learned  # of a million rows it is a gigabyte
     trained = TrainedModels(networks, np.bincount(labels[train], minlength=n_classes) / train.sum())
     watched = feature_room.take(features, validation), feature_room.take(present, validation)
     trained.calibrate(*watched, labels[validation])
