@@ -16,6 +16,7 @@ from fusebook import figure_text
 
 # The page template swaps these two for the reader's own colours, light or dark.
 INK, PAPER = "#1b1b1f", "#fefefe"
+SHARES = sns.color_palette("light:#1f5fbf", as_cmap=True)  # of heat maps: what is 0 looks like nothing
 COLOURS = ["#3b7dd8", "#e07b39", "#2f9e73", "#b65fb5", "#ad8a18", "#d1495b", "#5c8a9e", "#8a6d4f"]
 CJK_FONT = Path(__file__).parent / "assets" / "DroidSansFallbackFull.ttf"
 
@@ -78,7 +79,7 @@ def plot_parts(shares: pd.DataFrame, *, ax=None, title: str = ""):
     """The share of rows that have each part, by label: ``shares`` has labels as rows, parts as columns, from 0 to 1."""
     ax = _axes(ax, height=0.9 + 0.36 * len(shares))
     sns.heatmap(
-        shares * 100, annot=True, fmt=".0f", vmin=0, vmax=100, cmap="crest", cbar=False, ax=ax, linewidths=1,
+        shares * 100, annot=True, fmt=".0f", vmin=0, vmax=100, cmap=SHARES, cbar=False, ax=ax, linewidths=1,
         linecolor=PAPER,
     )  # fmt: skip
     _colour_texts(ax)
@@ -167,7 +168,7 @@ def plot_confusion(confusion: np.ndarray, label_names: list[str], *, ax=None, ti
     shown = confusion if len(label_names) <= 12 else False
     step = -(-len(label_names) // 80)
     sns.heatmap(
-        shares, annot=shown, fmt="d", vmin=0, vmax=1, cmap="crest", square=True, ax=ax, linecolor=PAPER,
+        shares, annot=shown, fmt="d", vmin=0, vmax=1, cmap=SHARES, square=True, ax=ax, linecolor=PAPER,
         linewidths=0.5 if len(label_names) <= 50 else 0, rasterized=len(label_names) > 50,
         cbar_kws={"label": "share of the true class", "shrink": 0.8}, xticklabels=False, yticklabels=False,
     )  # fmt: skip
