@@ -378,7 +378,8 @@ def test_settings_over_ngrams_by_hand(n_rows, batch_size, epochs, blocks):
 def test_long_texts_are_learnt_longer(n_ngrams, epochs):
     weights = (np.arange(900) < np.array(n_ngrams)[:, None]) * 0.5
     features = {"text_ngrams": np.zeros((4, 900), int), "text_weights": weights}
-    assert training.settings(10_000, features)[1]["epochs"] == epochs
+    assert training.settings(10_000, features, n_classes=3)[1]["epochs"] == epochs
+    assert training.settings(10_000, features, n_classes=2)[1]["epochs"] == 3
 
 
 DENSE = {"text": np.ones((4, 7))}

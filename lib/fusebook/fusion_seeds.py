@@ -49,7 +49,7 @@ def fit_models(
         joint = name == FEATURE_LEVEL
         own = features if joint else feature_room.blocks_of(features, name)
         learn, watch = (rows & (joint | present.get(name, True)) for rows in (train, validation))
-        build, fit = settings(learn.sum(), own, **given)
+        build, fit = settings(learn.sum(), own, n_classes=n_classes, **given)
         sizes = {block: values.shape[1] for block, values in own.items()}
         build["modality_dropout"] = modality_dropout
         networks[name] = model_room.build_mlp(sizes, n_classes, random_state=random_state, **build)

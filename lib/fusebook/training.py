@@ -17,25 +17,28 @@ _WATCHED_AT_ONCE = 1024  # validation rows a step
 _SHORT_TEXT = 80  # n-grams: a headline has about 50
 
 
-def settings(n_rows: int, features: dict[str, np.ndarray], **given) -> tuple[dict, dict]:
+def settings(
+    n_rows: int, features: dict[str, np.ndarray], *, n_classes: int = 2, **given
+) -> tuple[dict, dict]:
     """How an MLP that reads ``features`` is built and fitted on ``n_rows`` training rows.
 
     Over dense features it is the classic recipe: hidden layers of 100 and 50, batches of 32, 10 epochs. A network that
     reads n-grams has one hidden layer of 64 and learns fast and briefly, as it would soon know its rows by heart: about
-    200 steps and at least 3 epochs, up to three times as many where texts are long (see ``_patience_for``), a rate of
+    200 steps and at least 3 epochs, up to three times as many where long texts have several classes (see ``_patience_for``), a rate of
     0.006 for batches of 512 (less by the root for smaller ones) that falls to 0, dropout and label smoothing. Options of
     either function in ``given`` go before, but for those that are 0 or empty.
 
     Parameters
     ----------
     features : blocks as ``features.encode_rows`` returns them, each of shape (n, n_features), of these or of more rows
+    n_classes : labels that there are; two need fewer steps than several
 
     Returns options of ``model.build_mlp`` and of ``fit_mlp``.
     """
     if "text_weights" in features:
         batch_size = 2 ** round(math.log2(np.clip(3 * n_rows / 200, 32, 512)))
         epochs = max(3, 200 / math.ceil(max(n_rows, 1) / batch_size))
-        epochs = round(epochs * _patience_for(features["text_weights"]))
+        epochs = round(epochs * _patience_for(features["text_weights"], n_classes))
         build = {"hidden": [64], "dropout": 0.3, "learning_rate": 0.006 * math.sqrt(batch_size / 512)}
         fit = {"epochs": epochs, "batch_size": batch_size, "label_smoothing": 0.1, "falling": True}
     else:
@@ -47,13 +50,15 @@ def settings(n_rows: int, features: dict[str, np.ndarray], **given) -> tuple[dic
     return {"activations": ["relu"] * len(build["hidden"]), **build}, fit
 
 
-def _patience_for(weights: np.ndarray) -> float:
+def _patience_for(weights: np.ndarray, n_classes: int) -> float:
     """How many times as long a network may learn from texts with these n-gram weights: 1 to 3.
 
-    Short texts are soon known by heart: on Chinese titles and on comments of 50 to 70 n-grams twice the epochs cost a
-    point. In long ones each n-gram weighs less: newsgroups of 256 gain nearly a point by three times the epochs, and
-    hotel reviews of 200 neither gain nor lose. ``make bench-text`` measures it.
+    Short texts are soon known by heart: on comments of 70 n-grams twice the epochs cost a point. In long ones each
+    n-gram weighs less: 20 newsgroups of 256 gain nearly a point by three times the epochs. Two classes need no more:
+    hotel reviews of 200 lose half a point. ``make bench-text`` measures it.
     """
+    if n_classes <= 2:
+        return 1.0
     read = np.count_nonzero(weights) / max(len(weights), 1)
     return float(np.clip(read / _SHORT_TEXT, 1, 3))
 

@@ -56,8 +56,9 @@ def mlp_answers(
     sizes = {name: values.shape[1] for name, values in features.items()}
     # No other rows are read: the highest number is enough.
     numbers = features.get("text_ngrams", np.array([-1]))
-    build, fit = settings(len(rows), features, n_ngrams=int(numbers.max()) + 1)
-    network = model_room.build_mlp(sizes, int(labels.max()) + 1, **build)
+    n_classes = int(labels.max()) + 1
+    build, fit = settings(len(rows), features, n_classes=n_classes, n_ngrams=int(numbers.max()) + 1)
+    network = model_room.build_mlp(sizes, n_classes, **build)
     watched = feature_room.take(inputs, splits["validation"]), labels[splits["validation"]]
     fit_mlp(network, feature_room.take(inputs, rows), labels[rows], validation=watched, **fit)
     return model_room.predict(network, feature_room.take(inputs, splits["test"])).argmax(axis=1)

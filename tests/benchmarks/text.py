@@ -66,7 +66,7 @@ def fit_mlp(parts: str, texts: list[str], labels: np.ndarray):
     """A network as 03_train makes it, but for one thing: as the SVM does, it learns from every row, and none stops it."""
     encoder = TextEncoder(parts)
     features = encoder.fit(texts, labels).transform(texts)
-    build, fit = training.settings(len(texts), features)
+    build, fit = training.settings(len(texts), features, n_classes=int(labels.max()) + 1)
     sizes = {block: values.shape[1] for block, values in features.items()}
     network = model.build_mlp(sizes, int(labels.max()) + 1, n_ngrams=encoder.bag_.n_ngrams_, **build)
     nobody = take(features, slice(0)), labels[:0]
