@@ -89,3 +89,26 @@ def browser():
         opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield opened
         opened.close()
+
+
+@pytest.fixture(scope="module")
+def rows_and_bundle(tmp_path_factory):
+    """The rows of ``tiny_bundle``, and their bundle of text and sound."""
+    import tiny_bundle
+
+    from fusebook.bundle import Bundle
+
+    rows, labels = tiny_bundle.make_rows(tmp_path_factory.mktemp("sounds"))
+    made = tiny_bundle.make_models(rows, labels)
+    return rows, Bundle(tiny_bundle.save(tmp_path_factory.mktemp("run"), *made))
+
+
+@pytest.fixture
+def rows(rows_and_bundle):
+    """Rows of one's own, to be changed."""
+    return rows_and_bundle[0].copy()
+
+
+@pytest.fixture
+def bundle(rows_and_bundle):
+    return rows_and_bundle[1]

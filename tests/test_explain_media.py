@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-import tiny_bundle
 from PIL import Image
 from scipy.signal import welch
 from scipy.special import expit
@@ -13,7 +12,6 @@ from sklearn.linear_model import LogisticRegression
 from fusebook import explain, explain_media
 from fusebook.audio import AudioEncoder
 from fusebook.audio_files import RATE, read_audio
-from fusebook.bundle import Bundle
 from fusebook.image import ImageEncoder
 
 
@@ -259,13 +257,6 @@ def test_pictures_and_sounds_come_back_from_files_as_they_were():
         assert explain_media.through_files(read_back(read, values), part)(values).shape == (2, 1)
     with pytest.raises(ValueError, match="expected image or audio"):
         explain_media.through_files(read_back(read_audio, []), "text")
-
-
-@pytest.fixture(scope="module")
-def rows_and_bundle(tmp_path_factory):
-    rows, labels = tiny_bundle.make_rows(tmp_path_factory.mktemp("sounds"))
-    saved = tiny_bundle.save(tmp_path_factory.mktemp("run"), *tiny_bundle.make_models(rows, labels))
-    return rows, Bundle(saved)
 
 
 def test_a_bundle_explains_a_sound(rows_and_bundle):

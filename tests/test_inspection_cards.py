@@ -22,24 +22,6 @@ from fusebook.bundle import Bundle
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 
 
-@pytest.fixture(scope="module")
-def rows_and_bundle(tmp_path_factory):
-    rows, labels = tiny_bundle.make_rows(tmp_path_factory.mktemp("sounds"))
-    return rows, Bundle(
-        tiny_bundle.save(tmp_path_factory.mktemp("run"), *tiny_bundle.make_models(rows, labels))
-    )
-
-
-@pytest.fixture
-def rows(rows_and_bundle):
-    return rows_and_bundle[0].copy()
-
-
-@pytest.fixture
-def bundle(rows_and_bundle):
-    return rows_and_bundle[1]
-
-
 def soup(html):
     return BeautifulSoup(getattr(html, "data", html), "html.parser")
 

@@ -3,32 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-import tiny_bundle
 
 from fusebook import what_if
-from fusebook.bundle import Bundle
 
 MADE = {"text": np.array([[0.7, 0.2, 0.1]] * 4), "audio": np.array([[0.1, 0.3, 0.6]] * 4)}
 THERE = {"text": np.array([1, 1, 0, 0], bool), "audio": np.array([1, 0, 1, 0], bool)}
 PRIOR = np.array([0.5, 0.3, 0.2])
-
-
-@pytest.fixture(scope="module")
-def rows_and_bundle(tmp_path_factory):
-    rows, labels = tiny_bundle.make_rows(tmp_path_factory.mktemp("sounds"))
-    return rows, Bundle(
-        tiny_bundle.save(tmp_path_factory.mktemp("run"), *tiny_bundle.make_models(rows, labels))
-    )
-
-
-@pytest.fixture
-def rows(rows_and_bundle):
-    return rows_and_bundle[0].copy()
-
-
-@pytest.fixture
-def bundle(rows_and_bundle):
-    return rows_and_bundle[1]
 
 
 # --- Votes --------------------------------------------------------------------------------------------

@@ -1,8 +1,5 @@
 """The first page of a run, index.html: its score, its main findings, its pages, and how it was made."""
 
-import ast
-import base64
-import hashlib
 import re
 from pathlib import Path
 
@@ -10,7 +7,7 @@ import nbformat
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
-from fusebook import command_line, main_findings, pages, runs, sentences, thumbnails
+from fusebook import command_line, main_findings, page_parts, pages, runs, sentences, thumbnails
 
 HOLDS = {"done", "fresh", "waiting"}  # states of a step whose page and artifacts belong to this run
 SECONDS = ("start", "imports", "work", "export")
@@ -35,7 +32,7 @@ def write_index(run: Path, steps: dict) -> Path:
     code = (pages.TEMPLATES / "copy.js").read_text(encoding="utf-8")
     values = record.get("values", _given(steps))
     html = _template().render(
-        run=run.name, style=Markup(pages.page_style()), script=Markup(code), script_hash=_hash(code),
+        run=run.name, style=Markup(pages.page_style()), script=Markup(code), script_hash=page_parts.script_hash(code),
         score=score, findings=_findings(run, holding, told, titles), cards=cards, table=_table(run, holding),
         failed=[step.error for step in steps.values() if step.status == "failed"], changed=changed, defaults=defaults,
         record=record, seconds=SECONDS, command=command_line.command_line(run, values, _project(steps)),
@@ -48,11 +45,6 @@ def write_index(run: Path, steps: dict) -> Path:
 def _template():
     room = Environment(loader=FileSystemLoader(pages.TEMPLATES), autoescape=True, trim_blocks=True)
     return room.get_template("run.html.j2")
-
-
-def _hash(code: str) -> str:
-    """By this a browser knows the one script that may run."""
-    return base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
 
 
 def _project(steps: dict) -> Path:
@@ -155,7 +147,7 @@ def parameter_rows(steps: dict) -> tuple[list[dict], list[dict]]:
     rows: dict[tuple, dict] = {}
     for step in steps.values():
         for name, facts in step.known.items():
-            default = _literal(facts["default"])
+            default = runs.parameter_value(facts["default"])
             row = {"name": name, "value": step.parameters.get(name, default), "default": default}
             known = rows.setdefault(
                 (name, repr(row["value"]), repr(default)), row | {"help": facts["help"], "notebooks": []}
@@ -166,10 +158,3 @@ def parameter_rows(steps: dict) -> tuple[list[dict], list[dict]]:
         [row for row in kept if row["value"] != row["default"]],
         [row for row in kept if row["value"] == row["default"]],
     )
-
-
-def _literal(source: str) -> object:
-    try:
-        return ast.literal_eval(source)
-    except (ValueError, SyntaxError):
-        return source

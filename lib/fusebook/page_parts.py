@@ -1,14 +1,14 @@
 """The parts of a page beside the notebook's own: its contents, findings and parameters, its figures and their words."""
 
-import ast
 import base64
+import hashlib
 import re
 from html import escape, unescape
 from io import BytesIO
 
 from PIL import Image
 
-from fusebook import html_tables, sentences
+from fusebook import html_tables, runs, sentences
 from fusebook.plots import INK, PAPER
 
 SMALLEST = 0.65  # of its size: how far a figure may shrink on a narrow page; then it scrolls in its box
@@ -64,7 +64,7 @@ def parameters(known: dict[str, dict], given: dict) -> str:
     shown = {name: facts for name, facts in known.items() if name != "run"}
     if not shown:
         return ""
-    defaults = {name: _value(facts["default"]) for name, facts in shown.items()}
+    defaults = {name: runs.parameter_value(facts["default"]) for name, facts in shown.items()}
     changed = [name for name in shown if given.get(name, defaults[name]) != defaults[name]]
     rows = "".join(
         _parameter(name, given.get(name, defaults[name]), defaults[name], facts["help"])
@@ -89,13 +89,6 @@ def _parameter(name: str, value: object, default: object, meaning: str) -> str:
         f'<tr{" class=changed" if changed else ""}><th scope="row">{escape(name)}{mark}</th>{cells}'
         f'<td class="left text">{escape(str(meaning))}</td></tr>'
     )
-
-
-def _value(source: str) -> object:
-    try:
-        return ast.literal_eval(source)
-    except (ValueError, SyntaxError):
-        return source
 
 
 def figure(svg: str, said: str, number: int) -> str:
@@ -164,3 +157,8 @@ def _own_ids(svg: str, prefix: str) -> str:
     used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', svg))
     svg = re.sub(r' id="([^"]*)"', lambda found: f' id="{prefix}{found[1]}"' if found[1] in used else "", svg)
     return re.sub(r'(href="#|url\(#)([^")]+)', rf"\g<1>{prefix}\g<2>", svg)
+
+
+def script_hash(code: str) -> str:
+    """How a Content-Security-Policy names a script: it then lets this one run, and no other."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()

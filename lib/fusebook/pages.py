@@ -69,7 +69,7 @@ def export_page(run: Path, step) -> Path:
     exporter.register_preprocessor(CoalesceStreamsPreprocessor, enabled=True)
     page = {"title": title, "run": run.name, "style": page_style(), "top": _top(run, step, notebook)}
     if _has_twin(notebook):
-        page |= {"script": twin.script(), "script_hash": twin.script_hash()}
+        page |= {"script": twin.script(), "script_hash": page_parts.script_hash(twin.script())}
     html, _ = exporter.from_notebook_node(notebook, resources={"page": page})
     html = html.replace(CONTENTS, page_parts.contents(html))
     path = run / f"{step.name}.html"

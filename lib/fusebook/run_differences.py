@@ -3,12 +3,12 @@
 Page of ``fusebook compare``. All functions are pure: they read what ``run_rows`` found, and write nothing.
 """
 
-import ast
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from fusebook import runs
 from fusebook.run_rows import FinishedRun
 
 ABSENT = "–"  # what stands for a value that a run does not have
@@ -28,18 +28,11 @@ def known_parameters(run: FinishedRun) -> dict[tuple[str, str], dict]:
         except ValueError:  # cut off or edited by hand; what was given still stands in run.json
             continue
         for name, facts in defaults.items():
-            made[path.stem, name] = {"value": _literal(facts["default"]), "help": facts["help"]}
+            made[path.stem, name] = {"value": runs.parameter_value(facts["default"]), "help": facts["help"]}
     for notebook, step in run.record.get("steps", {}).items():
         for name, value in step.get("parameters", {}).items():
             made[notebook, name] = {"help": ""} | made.get((notebook, name), {}) | {"value": value}
     return {key: facts for key, facts in made.items() if key[1] != "run"}
-
-
-def _literal(source: str) -> object:
-    try:
-        return ast.literal_eval(source)
-    except (ValueError, SyntaxError):
-        return source
 
 
 def parameter_differences(compared: Sequence[FinishedRun]) -> pd.DataFrame:

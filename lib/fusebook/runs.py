@@ -1,5 +1,6 @@
 """The run folder: where a notebook finds what an earlier one wrote, and how files get there whole."""
 
+import ast
 import hashlib
 import json
 import shutil
@@ -137,6 +138,14 @@ def _finding(found: str | tuple | dict) -> sentences.Finding:
     if isinstance(found, dict):
         return sentences.Finding(**found)
     return sentences.Finding(*(("", found, "") if isinstance(found, str) else found))
+
+
+def parameter_value(source: str) -> object:
+    """The value that stands in a notebook's parameters as ``source``; the source itself where it is no literal."""
+    try:
+        return ast.literal_eval(source)
+    except (ValueError, SyntaxError):
+        return source
 
 
 def fingerprint(path: str | Path) -> str:

@@ -3,8 +3,6 @@
 Notebooks 04_error_analysis and 05_inspect tell the story. User text is always escaped.
 """
 
-import base64
-import hashlib
 from html import escape
 from pathlib import Path
 
@@ -29,11 +27,6 @@ SHARES, SHARES_WITHOUT_MEDIA = (0.45, 0.5), (0.7, 1.0)
 def script() -> str:
     """The one script of all pages; it stands between ``<script>`` and ``</script>`` as it is."""
     return (TEMPLATES / "twin.js").read_text(encoding="utf-8")
-
-
-def script_hash() -> str:
-    """How a Content-Security-Policy names the script: it then lets this one run, and no other."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(script().encode()).digest()).decode()
 
 
 def row_effects(
