@@ -16,7 +16,7 @@ from bs4 import BeautifulSoup
 from PIL import Image
 from sklearn.metrics import confusion_matrix
 
-from fusebook import evaluate, inspection, pages, twin, twin_data
+from fusebook import evaluate, inspection, inspection_cards, pages, twin, twin_data
 from fusebook.bundle import Bundle
 
 LABELS = ["money", "sport", "技术"]
@@ -480,6 +480,20 @@ def test_effects_are_of_the_predicted_class_and_of_rows_served_first(tmp_path):
             best = bundle.predict(row)[0].argmax()
             change = bundle.predict(row)[0, best] - bundle.predict(shorter)[0, best]
             assert word.effect == pytest.approx(change, abs=1e-6)
+
+
+def test_words_of_a_long_text_are_those_of_the_inspectors_card(bundle, rows):
+    """A hundred thousand characters are left out in few spans: each is a prediction of the whole text."""
+    rows.loc[rows["row"] == 12, "text"] = "goal " * 20_000
+    facts = rows[["row", "label"]].assign(split="test", class_id=0)
+    predictions = evaluate.prediction_table(bundle.predict_all(rows), facts)
+    table = inspection.inspection_table(rows, predictions, bundle.chosen, bundle.label_names)
+    words = twin.row_effects(bundle, table, rows, len(rows))[12]["words"]
+    row = rows[rows["row"] == 12]
+    best = int(bundle.predict(row)[0].argmax())
+    expected, _ = inspection_cards.words_of_row(bundle, row, bundle.chosen, best)
+    pd.testing.assert_frame_equal(words, expected)
+    assert len(words) <= inspection_cards.FEWEST_SPANS
 
 
 # --- Bad input --------------------------------------------------------------------------------------------

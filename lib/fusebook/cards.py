@@ -86,7 +86,12 @@ def data_url(path: str) -> str:
     media_type = _MEDIA_TYPES.get(file.suffix.lower())
     if not media_type or not file.is_file() or file.stat().st_size > MOST_BYTES:
         return ""
-    return f"data:{media_type};base64,{base64.b64encode(file.read_bytes()).decode()}"
+    return inline(file.read_bytes(), media_type)
+
+
+def inline(content: bytes, media_type: str) -> str:
+    """``content`` as a data URL, for pages that carry all they show."""
+    return f"data:{media_type};base64,{base64.b64encode(content).decode()}"
 
 
 def _picture(path: str) -> str:

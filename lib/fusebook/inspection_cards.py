@@ -3,7 +3,6 @@
 Notebook 05_inspect tells the story. User text is always escaped.
 """
 
-import base64
 from html import escape
 from io import BytesIO
 
@@ -96,16 +95,28 @@ def words_of_row(
     )
 
 
+def patches_of_row(
+    bundle: Bundle, row: pd.DataFrame, model: str, class_number: int
+) -> tuple[np.ndarray | None, pd.DataFrame | None]:
+    """The picture as the model sees it, and what covering each patch does, as ``explain_media.cover_patches`` says.
+
+    None and None where the row has no picture or the bundle reads none.
+    """
+    if "image" not in bundle.modalities or not row["image"].iloc[0]:
+        return None, None
+    seen = image.read_image(row["image"].iloc[0], bundle.encoders["image"].size)
+    ask = explain_media.through_files(explain.part_predictor(bundle, row, "image", model=model), "image")
+    return seen, explain_media.cover_patches(seen, ask, class_number)
+
+
 def picture_map(bundle: Bundle, row: pd.DataFrame, model: str, class_number: int) -> str:
     """The picture as the model sees it, in grey, each patch coloured by what covering it does; "" without a picture.
 
     HTML with one inline SVG: blue holds the class up, orange speaks against it, as ``explain_media.cover_patches`` says.
     """
-    if "image" not in bundle.modalities or not row["image"].iloc[0]:
+    seen, patches = patches_of_row(bundle, row, model, class_number)
+    if seen is None:
         return ""
-    seen = image.read_image(row["image"].iloc[0], bundle.encoders["image"].size)
-    ask = explain_media.through_files(explain.part_predictor(bundle, row, "image", model=model), "image")
-    patches = explain_media.cover_patches(seen, ask, class_number)
     said = f"{explain_media.strongest_in_words(patches)}, the most of all patches."
     label = bundle.label_names[class_number]
     alternative = (
@@ -121,7 +132,7 @@ def picture_map(bundle: Bundle, row: pd.DataFrame, model: str, class_number: int
 def _png(picture: np.ndarray) -> str:
     stream = BytesIO()
     Image.fromarray(picture).convert("L").save(stream, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
+    return cards.inline(stream.getvalue(), "image/png")
 
 
 def _patches(patches: pd.DataFrame) -> str:

@@ -8,7 +8,7 @@ from io import BytesIO
 
 from PIL import Image
 
-from fusebook import html_tables, runs, sentences
+from fusebook import cards, html_tables, runs, sentences
 from fusebook.plots import INK, PAPER
 
 SMALLEST = 0.65  # of its size: how far a figure may shrink on a narrow page; then it scrolls in its box
@@ -126,8 +126,8 @@ def picture(png: str, said: str, number: int) -> str:
     title = title or said
     description = description or f"Picture of {opened.width} by {opened.height} points."
     words = escape(" ".join(f"{_ended(title)} {description}".split()))
-    image = f'<img alt="{words}" src="data:image/png;base64,{base64.b64encode(data).decode()}">'
-    return _framed(image, title, number, wide=False)
+    url = cards.inline(data, "image/png")
+    return _framed(f'<img alt="{words}" src="{url}">', title, number, wide=False)
 
 
 def _framed(inside: str, title: str, number: int, *, wide: bool) -> str:

@@ -1,6 +1,5 @@
 """The pages of a run: executed notebooks as self-contained HTML."""
 
-import base64
 import re
 from html import escape, unescape
 from io import BytesIO
@@ -155,11 +154,10 @@ def with_font(html: str) -> str:
     font.flavor = "woff2"
     stream = BytesIO()
     font.save(stream)
-    data = base64.b64encode(stream.getvalue()).decode()
+    url = cards.inline(stream.getvalue(), "font/woff2")
     # It comes first in the stylesheet, as Chromium may keep the boxes that it drew from a later font of the list; the
     # range leaves Latin letters, and the height of a line, to the reader's own fonts.
     face = (
-        '@font-face{font-family:"Fusebook CJK";unicode-range:U+2e80-10ffff;'
-        f'src:url(data:font/woff2;base64,{data}) format("woff2")}}'
+        f'@font-face{{font-family:"Fusebook CJK";unicode-range:U+2e80-10ffff;src:url({url}) format("woff2")}}'
     )
     return html.replace("<style>", f"<style>{face}", 1)

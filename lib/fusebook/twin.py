@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML
 
-from fusebook import cards, explain, explain_media, image, twin_data
+from fusebook import cards, inspection_cards, twin_data
 from fusebook.bundle import Bundle
 from fusebook.errors import short_names
 
@@ -35,21 +35,17 @@ def row_effects(
     """What words and patches of the picture do to the predicted class, in the ``most`` rows that the twin serves first.
 
     Returns row number to tables by name, as far as the row has the part and the bundle reads it: words as
-    ``explain.leave_words_out`` returns them, patches as ``explain_media.cover_patches`` does. ``table`` is an
+    ``inspection_cards.words_of_row`` returns them, patches as ``explain_media.cover_patches`` does. ``table`` is an
     ``inspection_table`` about the bundle's chosen model, ``rows`` the rows with all their parts.
     """
     first = table.iloc[twin_data.order_of_interest(table)]
     made: dict[int, dict[str, pd.DataFrame]] = {}
     for number, predicted in first.loc[first["predicted"] != "", ["row", "predicted"]].head(most).values:
         row, best = rows[rows["row"] == number], bundle.label_names.index(predicted)
-        made[number] = {}
-        if "text" in bundle.modalities and (text := row["text"].iloc[0]):
-            ask = explain.part_predictor(bundle, row, "text")
-            made[number]["words"] = explain.leave_words_out(text, ask, best)
-        if "image" in bundle.modalities and (path := row["image"].iloc[0]):
-            ask = explain_media.through_files(explain.part_predictor(bundle, row, "image"), "image")
-            seen = image.read_image(path, bundle.encoders["image"].size)
-            made[number]["patches"] = explain_media.cover_patches(seen, ask, best)
+        words, _ = inspection_cards.words_of_row(bundle, row, bundle.chosen, best)
+        _, patches = inspection_cards.patches_of_row(bundle, row, bundle.chosen, best)
+        moved = {"words": words if row["text"].iloc[0] else None, "patches": patches}
+        made[number] = {name: effects for name, effects in moved.items() if effects is not None}
     return made
 
 

@@ -162,7 +162,7 @@ def picture_url(path: str) -> str:
         image_files.thumbnail(path, PICTURE_SIZE).save(stream, "WEBP", quality=80)
     except Exception:  # a file that is gone or damaged by now is as good as none
         return ""
-    return f"data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"
+    return cards.inline(stream.getvalue(), "image/webp")
 
 
 def sound_url(path: str, room: int) -> str:
