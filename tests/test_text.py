@@ -8,6 +8,7 @@ import pytest
 
 from fusebook import text as text_room
 from fusebook import tokens
+from fusebook.lengths import LengthEncoder
 from fusebook.ngrams import NgramBag
 from fusebook.syntax import SyntaxEncoder
 from fusebook.text import BESIDE_NGRAMS, TextEncoder
@@ -39,7 +40,7 @@ def short_vectors(texts, dimensions=12, random_state=42):
     return VectorEncoder(train_vectors(token_lists, dimensions=dimensions, random_state=random_state))
 
 
-def fit_small(texts, labels, parts="vectors+ngrams", **options):
+def fit_small(texts, labels, parts="vectors+ngrams+length", **options):
     vectors = short_vectors(texts, random_state=options.get("random_state", 42))
     return TextEncoder(parts, vectors=vectors, **{"width": 15, **options}).fit(texts, labels)
 
@@ -58,20 +59,25 @@ def fitted():
 def dense_by_hand(parts, texts, others, syntax=None):
     """The block "text" of ``others``, each part from its own encoder: centred, and all of its columns on one scale.
 
-    Beside n-grams it is shorter: rows of d numbers of unit spread have a length of about the root of d.
+    Beside n-grams a part is shorter: rows of d numbers of unit spread have a length of about the root of d.
     """
     lists, other_lists = ([tokens.tokenise(text) for text in some] for some in (texts, others))
     made_of = []
     if "vectors" in parts:
         encoder = short_vectors(texts).fit(lists)
         made_of.append((encoder.transform(lists), encoder.transform(other_lists)))
+    if "length" in parts:
+        encoder = LengthEncoder().fit(texts)
+        made_of.append((encoder.transform(texts), encoder.transform(others)))
     if "tags" in parts:
         made_of.append((tokens.tag_shares(texts), tokens.tag_shares(others)))
     if "syntax" in parts:
         encoder = SyntaxEncoder(syntax).fit(texts)
         made_of.append((encoder.transform(texts), encoder.transform(others)))
-    block = np.hstack([(new - train.mean(axis=0)) / train.std() for train, new in made_of])
-    return block * BESIDE_NGRAMS / np.sqrt(block.shape[1]) if "ngrams" in parts else block
+    blocks = [(new - train.mean(axis=0)) / train.std() for train, new in made_of]
+    if "ngrams" in parts:
+        blocks = [block * BESIDE_NGRAMS / np.sqrt(block.shape[1]) for block in blocks]
+    return np.hstack(blocks)
 
 
 def ngrams_by_hand(texts, labels, others, **options):
@@ -93,6 +99,7 @@ def check_blocks(parts, syntax="", **options):
         bag = ngrams_by_hand(texts, labels, others, width=15, **options)
         expected["text_ngrams"], expected["text_weights"] = bag
     assert list(blocks) == list(expected)
+    assert encoder.n_vectors_ == (12 if "vectors" in parts else 0)
     for name, values in blocks.items():
         assert values.dtype == (np.int32 if name == "text_ngrams" else np.float32)
         np.testing.assert_allclose(values, expected[name], atol=1e-4)
@@ -100,7 +107,11 @@ def check_blocks(parts, syntax="", **options):
 
 @pytest.mark.parametrize(
     "parts",
-    [parts for count in (1, 2, 3) for parts in combinations(("vectors", "ngrams", "tags"), count)],
+    [
+        parts
+        for count in (1, 2, 3, 4)
+        for parts in combinations(("vectors", "ngrams", "length", "tags"), count)
+    ],
     ids="+".join,
 )
 def test_the_blocks_of_each_choice_of_parts(parts):
@@ -114,7 +125,7 @@ def test_the_bag_has_the_size_that_is_asked_for(max_ngrams):
 
 def test_the_order_of_parts_does_not_matter(fitted):
     encoder, texts, labels = fitted
-    other = fit_small(texts, labels, "ngrams+vectors", max_ngrams=500)
+    other = fit_small(texts, labels, "length+ngrams+vectors", max_ngrams=500)
     for name, values in encoder.transform(texts).items():
         np.testing.assert_array_equal(other.transform(texts)[name], values)
 
@@ -171,7 +182,7 @@ SENTENCE = "The coaches of the team did not see a better goal today。我们的�
 )
 def test_words_that_count_reach_vectors_and_word_ngrams(words, by_hand):
     texts, labels = [SENTENCE, "The bank said it sold the shares。银行卖了股票"], [0, 1]
-    encoder = TextEncoder(vectors=short_vectors(texts), words=words).fit(texts, labels)
+    encoder = TextEncoder("vectors+ngrams", vectors=short_vectors(texts), words=words).fit(texts, labels)
     assert encoder.cut(texts) == [by_hand(text) for text in texts]
     assert set(encoder.bag_.words_) == {word for text in texts for word in by_hand(text)}
     means = encoder.vectors_.transform([by_hand(SENTENCE)])
@@ -207,7 +218,7 @@ def state(encoder):
     bag, vectors = encoder.bag_, encoder.vectors_.vectors
     return {
         "words": list(vectors.index_to_key), "vectors": vectors.vectors.tolist(),
-        "mean": encoder.mean_.tolist(), "scale": encoder.scale_.tolist(),
+        "knots": encoder.lengths_.knots_.tolist(), "mean": encoder.mean_.tolist(), "scale": encoder.scale_.tolist(),
         "ngrams": [list(bag.words_), bag.pairs_.tolist(), bag.pieces_.tolist(), bag.chosen_.tolist()],
         "weights": [idf.tolist() for idf in bag.idf_], "scores": bag.scores_.tolist(), "width": bag.width_,
     }  # fmt: skip
@@ -247,7 +258,7 @@ def test_a_row_is_encoded_alone(fitted):
         np.testing.assert_allclose(turned[name][::-1], whole[name], atol=1e-5)
 
 
-@pytest.mark.parametrize("parts", ["vectors", "ngrams", "tags", "vectors+ngrams+tags"])
+@pytest.mark.parametrize("parts", ["vectors", "ngrams", "length", "tags", "vectors+ngrams+tags+length"])
 def test_no_texts_have_empty_blocks(parts):
     texts, labels = made(60)
     encoder = fit_small(texts, labels, parts)
@@ -260,7 +271,7 @@ def test_no_texts_have_empty_blocks(parts):
 
 def test_texts_without_known_words_have_finite_features():
     texts, labels = made(90)
-    blocks = fit_small(texts, labels, "vectors+ngrams+tags").transform(ODD)
+    blocks = fit_small(texts, labels, "vectors+ngrams+tags+length").transform(ODD)
     for values in blocks.values():
         assert len(values) == len(ODD) and np.isfinite(values).all()
     np.testing.assert_array_equal(blocks["text"][0], blocks["text"][1])
@@ -284,7 +295,7 @@ def test_texts_without_known_words_have_finite_features():
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # chi-squared of one class is 0 / 0
 def test_the_poorest_texts_can_be_learnt(texts):
     """A single word, a single text, or words that stand nowhere twice."""
-    encoder = TextEncoder("vectors+ngrams+tags", vectors=short_vectors(texts, 4))
+    encoder = TextEncoder("vectors+ngrams+tags+length", vectors=short_vectors(texts, 4))
     encoder.fit(texts, np.arange(len(texts)) % 2)
     for values in encoder.transform([*texts, "", "else"]).values():
         assert len(values) == len(texts) + 2
@@ -295,10 +306,10 @@ def test_the_poorest_texts_can_be_learnt(texts):
 # --- What is refused ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("parts", ["", "vector", "vectors,ngrams", "vectors+", "Vectors", "all"])
+@pytest.mark.parametrize("parts", ["", "vector", "vectors,ngrams", "vectors+", "Vectors", "lengths", "all"])
 def test_other_parts_are_told(parts):
     with pytest.raises(
-        ValueError, match=r"expected some of ngrams, syntax, tags, vectors, joined by '\+'"
+        ValueError, match=r"expected some of length, ngrams, syntax, tags, vectors, joined by '\+'"
     ) as told:
         TextEncoder(parts)
     assert f"text parts are {parts!r}" in str(told.value)
@@ -313,7 +324,7 @@ def test_another_choice_of_words_is_told(words):
 
 
 @pytest.mark.parametrize("texts", [["", ""], ["!!", "😀"], [" \n", "，。"], [], ["!"] * 60])
-@pytest.mark.parametrize("parts", ["vectors+ngrams", "ngrams", "tags"])
+@pytest.mark.parametrize("parts", ["vectors+ngrams+length", "ngrams", "length", "tags"])
 def test_texts_without_any_word_are_told(texts, parts):
     with pytest.raises(ValueError, match=r"No word stands in the training texts\. Check the text column"):
         TextEncoder(parts).fit(texts, np.arange(len(texts)) % 2)
@@ -338,7 +349,9 @@ def check_comes_back(encoder, folder, others):
     return loaded
 
 
-@pytest.mark.parametrize("parts", ["vectors", "ngrams", "tags", "vectors+ngrams", "vectors+ngrams+tags"])
+@pytest.mark.parametrize(
+    "parts", ["vectors", "ngrams", "length", "tags", "vectors+ngrams", "vectors+ngrams+tags+length"]
+)
 @pytest.mark.parametrize("words", ["all", "content"])
 def test_it_comes_back_as_it_was(tmp_path, parts, words):
     texts, labels = made(60)
@@ -353,6 +366,7 @@ def test_saved_it_holds_no_pickle(fitted, tmp_path):
     fitted[0].save(tmp_path)
     assert {file.name for file in tmp_path.iterdir()} == {
         "text.json", "text.npz", "vectors.json", "vectors.npz", "ngrams.json", "ngrams.npz",
+        "lengths.json",
     }  # fmt: skip
     for path in tmp_path.iterdir():
         if path.suffix == ".json":
@@ -389,7 +403,7 @@ def pipeline(tmp_path_factory):
     [
         (*parts, "syntax")
         for count in (0, 1, 2, 3)
-        for parts in combinations(("vectors", "ngrams", "tags"), count)
+        for parts in combinations(("vectors", "ngrams", "length", "tags"), count)
     ],
     ids="+".join,
 )
@@ -399,7 +413,7 @@ def test_the_blocks_of_each_choice_of_parts_with_syntax(pipeline, parts):
 
 def test_with_syntax_it_comes_back_as_it_was(pipeline, tmp_path):
     texts, labels = made(60)
-    encoder = fit_small(texts, labels, "vectors+ngrams+tags+syntax", syntax_pipeline=pipeline)
+    encoder = fit_small(texts, labels, "vectors+ngrams+tags+length+syntax", syntax_pipeline=pipeline)
     check_comes_back(encoder, tmp_path, [*made(20, seed=1)[0], *ODD])
     assert (tmp_path / "syntax.json").exists()
 

@@ -1,4 +1,4 @@
-"""The text encoder: word vectors, part-of-speech tags, syntax and n-grams to the blocks of numbers that a network reads.
+"""The text encoder: word vectors, n-grams, length, tags and syntax to the blocks of numbers that a network reads.
 
 Notebook 02_preprocess tells the story.
 """
@@ -12,14 +12,14 @@ import numpy as np
 from scipy.sparse import csr_array, vstack
 
 from fusebook import runs, tokens
+from fusebook.lengths import LengthEncoder
 from fusebook.ngrams import NgramBag
 from fusebook.syntax import SyntaxEncoder
 from fusebook.vectors import VectorEncoder, train_vectors
 
-PARTS = ("ngrams", "syntax", "tags", "vectors")
-BESIDE_NGRAMS = (
-    0.5  # about the length of a dense row beside a bag whose rows have length 1: louder, it drowns the bag
-)
+PARTS = ("length", "ngrams", "syntax", "tags", "vectors")
+# About the length of a part's dense row beside a bag whose rows have length 1: louder, it drowns the bag.
+BESIDE_NGRAMS = 0.5
 WORDS: dict[str, Callable[[str], list[str]]] = {
     "all": tokens.tokenise,
     "no stop words": partial(tokens.tokenise, drop_stop_words=True),
@@ -33,8 +33,9 @@ class TextEncoder:
 
     Parameters
     ----------
-    parts : any of "vectors" (a mean of word vectors), "ngrams" (a bag of word and character n-grams), "tags" (shares of
-        the part-of-speech tags) and "syntax" (relations and depth of the sentences' trees), joined by "+"
+    parts : any of "vectors" (a mean of word vectors), "ngrams" (a bag of word and character n-grams), "length" (how long
+        the text is), "tags" (shares of the part-of-speech tags) and "syntax" (relations and depth of the sentences'
+        trees), joined by "+"
     vectors : a ``VectorEncoder``, whose weights ``fit`` learns; without one, skip-gram vectors of 100 numbers are trained
         on the texts given to ``fit``
     words : which words count for vectors and word n-grams: "all", "no stop words", or "content" (nouns, verbs,
@@ -44,13 +45,13 @@ class TextEncoder:
 
     Attributes
     ----------
-    vectors_, syntax_ : fitted encoders, None where the part is not asked for
+    vectors_, lengths_, syntax_ : fitted encoders, None where the part is not asked for
     bag_ : the fitted ``NgramBag``; without "ngrams" it serves linear models and explanations alone
     """
 
     def __init__(
         self,
-        parts: str = "vectors+ngrams",
+        parts: str = "vectors+ngrams+length",
         *,
         vectors: VectorEncoder | None = None,
         words: str = "all",
@@ -62,7 +63,7 @@ class TextEncoder:
         if not set(parts.split("+")) <= set(PARTS):
             raise ValueError(
                 f"text parts are {parts!r}; expected some of {', '.join(PARTS)}, joined by '+', "
-                "such as 'vectors+ngrams'."
+                "such as 'vectors+ngrams+length'."
             )
         if words not in WORDS:
             raise ValueError(f"words is {words!r}; expected one of {', '.join(map(repr, WORDS))}.")
@@ -89,16 +90,12 @@ class TextEncoder:
             vectors = aside.submit(self._fit_vectors, token_lists)
             self.bag_.fit_transform(texts, token_lists, labels)
         self.vectors_, self.syntax_ = vectors.result(), None
+        self.lengths_ = LengthEncoder().fit(texts) if "length" in self.parts else None
         if "syntax" in self.parts:
             self.syntax_ = SyntaxEncoder(self.syntax_pipeline).fit(texts)
         blocks = self._dense(texts, token_lists)
         self.mean_ = np.hstack([block.mean(axis=0) for block in blocks])
-        # One scale a block: columns that are mere noise are not to be blown up. 1 for a constant.
-        spreads = [np.full(block.shape[1], block.std() if block.size else 1) for block in blocks]
-        self.scale_ = np.where(np.hstack(spreads) > 1e-6, np.hstack(spreads), 1)
-        if "ngrams" in self.parts:
-            self.scale_ = self.scale_ * np.sqrt(len(self.scale_)) / BESIDE_NGRAMS
-        self.scale_ = self.scale_.astype(np.float32)
+        self.scale_ = np.hstack([self._scale_of(block) for block in blocks]).astype(np.float32)
         return self
 
     def _fit_vectors(self, token_lists: list[list[str]]) -> VectorEncoder | None:
@@ -107,6 +104,19 @@ class TextEncoder:
         made = self.vectors or VectorEncoder(train_vectors(token_lists, random_state=self.random_state))
         return made.fit(token_lists)
 
+    def _scale_of(self, block: np.ndarray) -> np.ndarray:
+        """One scale for all of a part's columns: those that are mere noise are not to be blown up. 1 for a constant."""
+        spread = block.std() if block.size else 0.0
+        spread = spread if spread > 1e-6 else 1.0
+        if "ngrams" in self.parts:  # a row of d numbers of unit spread is about as long as the root of d
+            spread *= np.sqrt(block.shape[1]) / BESIDE_NGRAMS
+        return np.full(block.shape[1], spread)
+
+    @property
+    def n_vectors_(self) -> int:
+        """How many columns of the block "text" are word vectors: the first ones."""
+        return self.vectors_.vectors.vector_size if self.vectors_ else 0
+
     def cut(self, texts: Sequence[str]) -> list[list[str]]:
         """Each text's words, as far as they count."""
         return [WORDS[self.words](text) for text in texts]
@@ -114,8 +124,8 @@ class TextEncoder:
     def transform(self, texts: list[str]) -> dict[str, np.ndarray]:
         """The blocks of features, without those whose parts are not asked for.
 
-        "text" has shape (n_texts, n_features), float32, centred; each part is brought to about unit spread, and beside
-        n-grams to rows of about half the length of the bag's. "text_ngrams", int32, and "text_weights" have the n-grams
+        "text" has shape (n_texts, n_features), float32, centred: vectors, length, tags, syntax. Each part is brought to
+        about unit spread, and beside n-grams to rows of about half the length of the bag's. "text_ngrams", int32, and "text_weights" have the n-grams
         that tell most, of shape (n_texts, width_), as ``NgramBag.most_telling`` gives them.
         """
         made = [self._blocks(some) for some in _pieces(texts)]
@@ -138,6 +148,8 @@ class TextEncoder:
         made = [np.empty((len(texts), 0), np.float32)]
         if self.vectors_:
             made.append(self.vectors_.transform(token_lists))
+        if self.lengths_:
+            made.append(self.lengths_.transform(texts))
         if "tags" in self.parts:
             made.append(tokens.tag_shares(texts))
         if self.syntax_:
@@ -159,7 +171,7 @@ class TextEncoder:
         runs.write_json(folder / "text.json", {name: getattr(self, name) for name in names})
         with runs.replacing(folder / "text.npz") as beside, beside.open("wb") as file:
             np.savez(file, mean=self.mean_, scale=self.scale_)
-        for encoder in (self.bag_, self.vectors_, self.syntax_):
+        for encoder in (self.bag_, self.vectors_, self.lengths_, self.syntax_):
             if encoder:
                 encoder.save(folder)
 
@@ -169,6 +181,7 @@ class TextEncoder:
         encoder = cls(**runs.read_json(folder / "text.json"))
         encoder.bag_ = NgramBag.load(folder)
         encoder.vectors_ = VectorEncoder.load(folder) if "vectors" in encoder.parts else None
+        encoder.lengths_ = LengthEncoder.load(folder) if "length" in encoder.parts else None
         encoder.syntax_ = SyntaxEncoder.load(folder) if "syntax" in encoder.parts else None
         with np.load(folder / "text.npz") as arrays:
             encoder.mean_, encoder.scale_ = arrays["mean"], arrays["scale"]

@@ -15,12 +15,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import rows
+from scipy.sparse import hstack
 from sklearn.datasets._twenty_newsgroups import strip_newsgroup_header
 from sklearn.model_selection import StratifiedKFold
 from sklearn.svm import LinearSVC
 
 from fusebook import comparison, fetch, intervals, model, training
 from fusebook.features import take
+from fusebook.lengths import LengthEncoder
 from fusebook.ngrams import NgramBag
 from fusebook.text import TextEncoder
 from fusebook.tokens import tokenise
@@ -28,7 +30,11 @@ from fusebook.tokens import tokenise
 DATA = Path(os.environ.get("FUSEBOOK_DATA", Path(__file__).parents[3] / "shared" / "data"))
 STRIPPED = " without headers"
 SETS = ["thucnews-titles", "bbc", "20newsgroups", f"20newsgroups{STRIPPED}", "chnsenticorp-hotel", "waimai_10k", "ag_news"]  # fmt: skip
-MLPS = {"MLP": "vectors+ngrams", "MLP, n-grams alone": "ngrams", "MLP, classic recipe": "vectors"}
+MLPS = {"MLP": "vectors+ngrams+length", "MLP, n-grams alone": "ngrams", "MLP, classic recipe": "vectors"}
+SVM, SVM_WITH_LENGTH = "linear SVM", "linear SVM with length"
+LENGTH_BESIDE_BAG = (
+    0.5  # length of a row of hats beside a bag whose rows have length 1, as the network has it
+)
 
 
 def read_set(name: str) -> pd.DataFrame | None:
@@ -54,12 +60,20 @@ def folds(table: pd.DataFrame) -> list[tuple[np.ndarray, np.ndarray]]:
     return list(StratifiedKFold(5, shuffle=True, random_state=0).split(table, table["label"]))
 
 
-def fit_svm(texts: list[str], labels: np.ndarray):
-    """A linear support vector machine on the n-gram bag; returns what predicts."""
-    bag = NgramBag()
-    tokens = [tokenise(text) for text in texts]
-    machine = LinearSVC().fit(bag.fit_transform(texts, tokens, labels), labels)
-    return lambda others: machine.predict(bag.transform(others, [tokenise(text) for text in others]))
+def fit_svm(with_length: bool, texts: list[str], labels: np.ndarray):
+    """A linear support vector machine on the n-gram bag, and the texts' length if asked for; returns what predicts."""
+    bag, lengths = NgramBag(), LengthEncoder().fit(texts)
+
+    def join(ngrams, texts):
+        return (
+            hstack([ngrams, LENGTH_BESIDE_BAG * lengths.transform(texts)], "csr") if with_length else ngrams
+        )
+
+    read = join(bag.fit_transform(texts, [tokenise(text) for text in texts], labels), texts)
+    machine = LinearSVC().fit(read, labels)
+    return lambda others: machine.predict(
+        join(bag.transform(others, [tokenise(text) for text in others]), others)
+    )
 
 
 def fit_mlp(parts: str, texts: list[str], labels: np.ndarray):
@@ -78,7 +92,8 @@ def measure(name: str, table: pd.DataFrame) -> list[dict]:
     """Every model's accuracy on the set's test rows, seconds to fit and rows predicted a second; against the SVM."""
     labels = pd.factorize(table["label"], sort=True)[0]
     texts = table["text"].to_numpy(object)
-    fitting = {"linear SVM": fit_svm, **{key: partial(fit_mlp, parts) for key, parts in MLPS.items()}}
+    fitting = {SVM: partial(fit_svm, False), SVM_WITH_LENGTH: partial(fit_svm, True)}
+    fitting |= {key: partial(fit_mlp, parts) for key, parts in MLPS.items()}
     right = {key: np.zeros(len(table), bool) for key in fitting}
     seconds, made, tested = dict.fromkeys(fitting, 0.0), [], np.zeros(len(table), bool)
     spent = dict.fromkeys(fitting, 0.0)
@@ -105,8 +120,8 @@ def measure(name: str, table: pd.DataFrame) -> list[dict]:
             )
         )
         made.append(rows.row(name, key, "rows predicted a second", float(n_rows / spent[key])))
-        if key != "linear SVM":
-            pair = comparison.compare(right["linear SVM"][tested], right[key][tested])
+        if key != SVM:
+            pair = comparison.compare(right[SVM][tested], right[key][tested])
             made.append(
                 rows.row(
                     name, key, "minus linear SVM", *(float(pair[k]) for k in ("difference", "low", "high"))
