@@ -13,7 +13,11 @@ import keras
 import numpy as np
 import pandas as pd
 
+from fusebook import lazy_adam
+from fusebook.features import take
+
 _WATCHED_AT_ONCE = 1024  # validation rows a step
+_WATCHED_AT_MOST = 4096  # training rows, where there are no validation rows
 _SHORT_TEXT = 80  # n-grams: a headline has about 50
 
 
@@ -83,7 +87,8 @@ def fit_mlp(
     Parameters
     ----------
     labels : class numbers of shape (n_rows,)
-    validation : inputs and labels of the validation rows; where there are none, the training rows are watched instead
+    validation : inputs and labels of the validation rows; where there are none, training rows are watched instead, some
+        thousands at most
     patience : epochs without a better validation loss after which training stops; 0 never stops early
     label_smoothing : share of each row's target that is spread over all classes (Szegedy and others, 2016)
     falling : whether the learning rate falls in a straight line to 0 at the end of the last epoch
@@ -107,12 +112,14 @@ def fit_mlp(
     random = np.random.default_rng(int(keras.random.randint((), 0, 2**31 - 1)))
     if falling:
         _let_fall(model.optimizer, epochs * math.ceil(len(labels) / batch_size))
-    train, watch = _compiled(model, label_smoothing)
-    rows = _on_device(model, inputs, labels)
-    watched = _on_device(model, *validation) if len(validation[1]) else rows
+    if not len(validation[1]):
+        some = np.unique(np.linspace(0, len(labels) - 1, _WATCHED_AT_MOST).astype(int))
+        validation = take(inputs, some), labels[some]
+    watched = _on_device(model, *validation)
     state, history, best, since = _state(model), [], None, 0
+    train, watch = _trainer(model, inputs, labels, batch_size, label_smoothing), _watcher(model)
     while len(history) < epochs and (not patience or since < patience):
-        state, scores = train(state, rows, *_batches(random.permutation(len(labels)), batch_size))
+        state, scores = train(state, *_batches(random.permutation(len(labels)), batch_size))
         scores = np.concatenate([scores, watch(state, watched)])
         if not np.isfinite(scores).all():
             raise FloatingPointError(
@@ -152,41 +159,69 @@ def _state(model: keras.Model) -> tuple[list, list, list]:
     return tuple([jnp.copy(variable.value) for variable in group] for group in groups)
 
 
-def _compiled(model: keras.Model, label_smoothing: float):
-    """Two compiled functions: one epoch of training, and watching; both give mean loss and accuracy."""
+def _trainer(model: keras.Model, inputs: dict, labels: np.ndarray, batch_size: int, label_smoothing: float):
+    """What trains ``model`` for an epoch on these rows, lazily where that is worth it."""
+    step_of = partial(_step_of, label_smoothing=label_smoothing)
+    if lazy_adam.is_worth_it(model, inputs, batch_size):
+        numbers = inputs[lazy_adam.NUMBERS]
+        others = {name: values for name, values in inputs.items() if name != lazy_adam.NUMBERS}
+        return partial(
+            lazy_adam.lazy_trainer(model, step_of, numbers), rows=_on_device(model, others, labels)
+        )
+    return partial(_plain_trainer(step_of(model)), rows=_on_device(model, inputs, labels))
 
-    def losses(truth, made, smoothing=0.0):
-        return keras.losses.categorical_crossentropy(truth, made, label_smoothing=smoothing)
 
-    def right(truth, made):
-        return made.argmax(axis=1) == truth.argmax(axis=1)
+def _losses(truth, made, smoothing: float = 0.0):
+    return keras.losses.categorical_crossentropy(truth, made, label_smoothing=smoothing)
 
-    def step(state, batch, rows):
+
+def _right(truth, made):
+    return made.argmax(axis=1) == truth.argmax(axis=1)
+
+
+def _step_of(model: keras.Model, label_smoothing: float):
+    """One step of training; gives the new state, and the sums of loss and of right answers over the rows that count."""
+
+    def step(state, inputs, truth, counts):
         weights, others, memory = state
-        numbers, counts = batch
-        inputs, truth = jax.tree.map(lambda values: values[numbers], rows)
 
         def mean_loss(weights):
             made, moved = model.stateless_call(weights, others, inputs, training=True)
-            loss = counts @ losses(truth, made, label_smoothing)
-            return loss / counts.sum(), (moved, loss, counts @ right(truth, made))
+            loss = counts @ _losses(truth, made, label_smoothing)
+            return loss / counts.sum(), (moved, loss, counts @ _right(truth, made))
 
         gradients, (others, *sums) = jax.grad(mean_loss, has_aux=True)(weights)
         weights, memory = model.optimizer.stateless_apply(memory, gradients, weights)
         return (weights, others, memory), jnp.stack(sums)
 
+    return step
+
+
+def _plain_trainer(step):
+    """What trains for an epoch by ``step``; gives the new state, and mean loss and accuracy."""
+
     @partial(jax.jit, donate_argnums=0)
-    def train(state, rows, order, counts):
-        state, sums = jax.lax.scan(partial(step, rows=rows), state, (order, counts))
+    def train(state, order, counts, rows):
+        def one(state, batch):
+            numbers, counts = batch
+            return step(state, *jax.tree.map(lambda values: values[numbers], rows), counts)
+
+        state, sums = jax.lax.scan(one, state, (order, counts))
         return state, sums.sum(axis=0) / counts.sum()
+
+    return train
+
+
+def _watcher(model: keras.Model):
+    """Mean loss and accuracy on some rows, compiled."""
 
     @jax.jit
     def watch(state, rows):
         def one(row):
             inputs, truth = jax.tree.map(lambda values: values[None], row)
             made, _ = model.stateless_call(*state[:2], inputs, training=False)
-            return jnp.stack([losses(truth, made)[0], right(truth, made)[0].astype("float32")])
+            return jnp.stack([_losses(truth, made)[0], _right(truth, made)[0].astype("float32")])
 
         return jax.lax.map(one, rows, batch_size=_WATCHED_AT_ONCE).mean(axis=0)
 
-    return train, watch
+    return watch
