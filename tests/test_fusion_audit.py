@@ -179,6 +179,27 @@ def test_all_blocks_of_a_part_are_shuffled_alike():
     assert table["accuracy"].tolist() == [1.0] and table["shuffled"].tolist() == pytest.approx([1.0])
 
 
+def test_within_a_part_only_the_given_columns_are_shuffled(trained):
+    """By hand: two columns of the text change places with other rows', the rest stays; the given features stay too."""
+    features, present, labels = case()
+    before = {name: values.copy() for name, values in features.items()}
+    within = {"first": {"text": slice(0, 2)}, "none": {"text": slice(0, 0)}, "all": {"text": slice(None)}}
+    asked = {"text": (trained, "text")}
+    table = fusion_audit.shuffle_audit(asked, features, present, labels, within=within, n_shuffles=3)
+    table = table.set_index("part")
+    assert list(table.index) == list(within)
+    own, truth = features["text"][present["text"]], labels[present["text"]]
+    random = np.random.default_rng(42)
+    orders = [random.permutation(len(truth)) for _ in range(3)]
+    rights = [(np.hstack([own[order, :2], own[:, 2:]]).argmax(axis=1) == truth).mean() for order in orders]
+    assert table.loc["first", "shuffled"] == pytest.approx(np.mean(rights))
+    assert table.loc["none", "drop"] == 0 < table.loc["first", "drop"]
+    whole = fusion_audit.shuffle_audit(asked, features, present, labels, n_shuffles=3).set_index("part")
+    assert table.loc["all", "shuffled"] == whole.loc["text", "shuffled"]
+    for name, values in features.items():
+        np.testing.assert_array_equal(values, before[name])
+
+
 def test_a_part_that_no_row_has_is_not_shuffled(trained):
     features, present, labels = case(30)
     present["audio"][:] = False

@@ -88,6 +88,23 @@ def ngrams_by_hand(texts, labels, others, **options):
     return bag.most_telling(bag.transform(others, other_lists))
 
 
+def check_columns(encoder, parts, texts, expected):
+    """The parts' columns lie side by side and fill the block; all but those of syntax are counted apart."""
+    widths = {"vectors": 12, "length": len(LengthEncoder().fit(texts).knots_), "tags": len(tokens.TAGS)}
+    columns, end = encoder.columns(), 0
+    assert set(columns) == set(parts)
+    for part, width in widths.items():
+        if part in parts:
+            assert columns[part] == {"text": slice(end, end + width)}
+            end += width
+    if "syntax" in parts:
+        assert columns["syntax"] == {"text": slice(end, expected["text"].shape[1])}
+    elif "text" in expected:
+        assert end == expected["text"].shape[1]
+    if "ngrams" in parts:
+        assert columns["ngrams"] == {"text_ngrams": slice(None), "text_weights": slice(None)}
+
+
 def check_blocks(parts, syntax="", **options):
     (texts, labels), (others, _) = made(60), made(15, seed=1)
     encoder = fit_small(texts, labels, "+".join(parts), syntax_pipeline=syntax, **options)
@@ -99,7 +116,7 @@ def check_blocks(parts, syntax="", **options):
         bag = ngrams_by_hand(texts, labels, others, width=15, **options)
         expected["text_ngrams"], expected["text_weights"] = bag
     assert list(blocks) == list(expected)
-    assert encoder.n_vectors_ == (12 if "vectors" in parts else 0)
+    check_columns(encoder, parts, texts, expected)
     for name, values in blocks.items():
         assert values.dtype == (np.int32 if name == "text_ngrams" else np.float32)
         np.testing.assert_allclose(values, expected[name], atol=1e-4)

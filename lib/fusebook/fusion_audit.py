@@ -73,14 +73,20 @@ def shuffle_audit(
     present: dict[str, np.ndarray],
     labels: np.ndarray,
     *,
+    within: dict[str, dict[str, slice]] | None = None,
     n_shuffles: int = 10,
     groups=None,
     random_state: int = 42,
 ) -> pd.DataFrame:
     """How much accuracy a model loses where one part is another row's (permutation importance; Breiman, 2001).
 
-    All blocks of a part are permuted alike among the rows that have it, and the accuracy is taken on these rows, over
+    All columns of a part are permuted alike among the rows that have it, and the accuracy is taken on these rows, over
     ``n_shuffles`` permutations, the same for all models. A model that does not use a part loses nothing.
+
+    Parameters
+    ----------
+    within : what is shuffled instead of whole modalities, such as ``TextEncoder.columns`` gives it: the name to show to
+        the columns of each block, all of one modality
 
     Returns a DataFrame with one line a model and part: model, part, n_rows, accuracy, shuffled (mean accuracy over the
     permutations) with shuffled_low and shuffled_high, drop (accuracy minus shuffled) with drop_low and drop_high. The
@@ -88,28 +94,36 @@ def shuffle_audit(
     that is asked for is not there.
     """
     _check_asked(asked)
+    if within is None:
+        whole = {part: feature_room.blocks_of(features, part) for part in sorted(present)}
+        within = {part: dict.fromkeys(blocks, slice(None)) for part, blocks in whole.items()}
     lines = []
-    for part in sorted(present):
-        if not present[part].any():
+    for part, columns in within.items():
+        has = present[feature_room.modality_of(next(iter(columns)))]
+        if not has.any():
             continue
-        own, there = (feature_room.take(arrays, present[part]) for arrays in (features, present))
-        truth = labels[present[part]]
+        own, there = (feature_room.take(arrays, has) for arrays in (features, present))
+        truth, parted = labels[has], None if groups is None else np.asarray(groups)[has]
         random = np.random.default_rng(random_state)
         orders = [random.permutation(len(truth)) for _ in range(n_shuffles)]
         for shown, (models, name) in asked.items():
             right = _right(models, name, own, there, truth)
-            shuffled = np.zeros(len(truth))
-            for order in orders:
-                other = own | feature_room.take(feature_room.blocks_of(own, part), order)
-                shuffled += _right(models, name, other, there, truth)
+            answers = [_right(models, name, _shuffled(own, columns, order), there, truth) for order in orders]
+            shuffled = np.mean(answers, axis=0)
             line = {"model": shown, "part": part, "n_rows": len(truth), "accuracy": right.mean()}
-            parted = None if groups is None else np.asarray(groups)[present[part]]
-            shuffled /= n_shuffles
-            values = {"shuffled": shuffled, "drop": right - shuffled}
-            lines.append(line | _means(values, truth, parted))
+            lines.append(line | _means({"shuffled": shuffled, "drop": right - shuffled}, truth, parted))
     columns = ["model", "part", "n_rows", "accuracy"]
     columns += [f"{name}{end}" for name in ("shuffled", "drop") for end in ("", "_low", "_high")]
     return pd.DataFrame(lines, columns=columns)
+
+
+def _shuffled(features: dict, columns: dict[str, slice], order: np.ndarray) -> dict:
+    """``features`` with some columns of some blocks taken from other rows."""
+    made = dict(features)
+    for block, chosen in columns.items():
+        made[block] = features[block].copy()
+        made[block][:, chosen] = features[block][order, chosen]
+    return made
 
 
 def _right(models: TrainedModels, name: str, features: dict, present: dict, labels: np.ndarray) -> np.ndarray:

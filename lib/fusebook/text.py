@@ -93,9 +93,11 @@ class TextEncoder:
         self.lengths_ = LengthEncoder().fit(texts) if "length" in self.parts else None
         if "syntax" in self.parts:
             self.syntax_ = SyntaxEncoder(self.syntax_pipeline).fit(texts)
-        blocks = self._dense(texts, token_lists)
-        self.mean_ = np.hstack([block.mean(axis=0) for block in blocks])
-        self.scale_ = np.hstack([self._scale_of(block) for block in blocks]).astype(np.float32)
+        dense = list(self._dense(texts, token_lists).values())
+        self.mean_, self.scale_ = np.empty((2, 0), np.float32)
+        if dense:
+            self.mean_ = np.hstack([values.mean(axis=0) for values in dense])
+            self.scale_ = np.hstack([self._scale_of(values) for values in dense]).astype(np.float32)
         return self
 
     def _fit_vectors(self, token_lists: list[list[str]]) -> VectorEncoder | None:
@@ -104,18 +106,22 @@ class TextEncoder:
         made = self.vectors or VectorEncoder(train_vectors(token_lists, random_state=self.random_state))
         return made.fit(token_lists)
 
-    def _scale_of(self, block: np.ndarray) -> np.ndarray:
+    def _scale_of(self, values: np.ndarray) -> np.ndarray:
         """One scale for all of a part's columns: those that are mere noise are not to be blown up. 1 for a constant."""
-        spread = block.std() if block.size else 0.0
-        spread = spread if spread > 1e-6 else 1.0
+        spread = values.std() if values.std() > 1e-6 else 1.0
         if "ngrams" in self.parts:  # a row of d numbers of unit spread is about as long as the root of d
-            spread *= np.sqrt(block.shape[1]) / BESIDE_NGRAMS
-        return np.full(block.shape[1], spread)
+            spread *= np.sqrt(values.shape[1]) / BESIDE_NGRAMS
+        return np.full(values.shape[1], spread)
 
-    @property
-    def n_vectors_(self) -> int:
-        """How many columns of the block "text" are word vectors: the first ones."""
-        return self.vectors_.vectors.vector_size if self.vectors_ else 0
+    def columns(self) -> dict[str, dict[str, slice]]:
+        """Where each part stands in what ``transform`` returns: part to its columns of each block."""
+        made, start = {}, 0
+        for part, values in self._dense([], []).items():
+            made[part] = {"text": slice(start, start + values.shape[1])}
+            start += values.shape[1]
+        if "ngrams" in self.parts:
+            made["ngrams"] = {"text_ngrams": slice(None), "text_weights": slice(None)}
+        return made
 
     def cut(self, texts: Sequence[str]) -> list[list[str]]:
         """Each text's words, as far as they count."""
@@ -134,7 +140,8 @@ class TextEncoder:
     def _blocks(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
         token_lists, made = self.cut(texts), {}
         if len(self.mean_):
-            made["text"] = (np.hstack(self._dense(texts, token_lists)) - self.mean_) / self.scale_
+            dense = np.hstack(list(self._dense(texts, token_lists).values()))
+            made["text"] = (dense - self.mean_) / self.scale_
         if "ngrams" in self.parts:
             bag = self.bag_.transform(texts, token_lists)
             made["text_ngrams"], made["text_weights"] = self.bag_.most_telling(bag)
@@ -144,16 +151,17 @@ class TextEncoder:
         """The whole TF-IDF bag of n-grams, shape (n_texts, n_ngrams), sparse, each row of length 1."""
         return vstack([self.bag_.transform(some, self.cut(some)) for some in _pieces(texts)], "csr")
 
-    def _dense(self, texts, token_lists) -> list[np.ndarray]:
-        made = [np.empty((len(texts), 0), np.float32)]
+    def _dense(self, texts, token_lists) -> dict[str, np.ndarray]:
+        """The dense features of each part that has some, in the order of their columns."""
+        made = {}
         if self.vectors_:
-            made.append(self.vectors_.transform(token_lists))
+            made["vectors"] = self.vectors_.transform(token_lists)
         if self.lengths_:
-            made.append(self.lengths_.transform(texts))
+            made["length"] = self.lengths_.transform(texts)
         if "tags" in self.parts:
-            made.append(tokens.tag_shares(texts))
+            made["tags"] = tokens.tag_shares(texts)
         if self.syntax_:
-            made.append(self.syntax_.transform(texts))
+            made["syntax"] = self.syntax_.transform(texts)
         return made
 
     def known_share(self, texts: list[str]) -> np.ndarray:
