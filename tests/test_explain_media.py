@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+import tiny_bundle
 from PIL import Image
 from scipy.signal import welch
 from scipy.special import expit
@@ -283,8 +284,23 @@ def test_a_bundle_explains_a_text_as_if_the_row_had_it(rows_and_bundle):
     for model in bundle.models.names:
         made = explain.part_predictor(bundle, one, "text", model=model)(["bank tax", ""])
         for text, probabilities in zip(["bank tax", ""], made, strict=True):
-            expected = bundle.predict(one.assign(text=text), model=model)[0]
+            expected = tiny_bundle.predict_at_own_length(bundle, one, text, model)
             np.testing.assert_allclose(probabilities, expected, atol=1e-6)
+
+
+def test_the_effect_of_a_length_is_what_a_text_of_mean_length_lacks(rows_and_bundle):
+    """By hand: the numbers of the mean length are 0, as features are centred. What is no part of a model has no effect."""
+    rows, bundle = rows_and_bundle
+    one = rows[rows["row"] == 17]
+    features, present = bundle.encode(one)
+    before = bundle.models.predict(features, present)
+    features["text"][:, 4:] = 0  # 4 numbers of word vectors, then the length
+    after = bundle.models.predict(features, present)
+    for model in bundle.models.names:
+        effects = [explain.length_effect(bundle, *bundle.encode(one), k, model=model) for k in range(3)]
+        np.testing.assert_allclose(effects, before[model][0] - after[model][0], atol=1e-6)
+        assert (np.abs(effects).max() > 1e-6) == (model != "audio")
+    assert explain.length_effect(bundle, *bundle.encode(one.assign(text="")), 0) == 0
 
 
 @pytest.mark.parametrize("asked", [{"part": "image"}, {"part": "text", "model": "nobody"}])

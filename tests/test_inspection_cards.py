@@ -43,7 +43,7 @@ def test_words_are_coloured_by_what_leaving_them_out_does(bundle, rows, number, 
     before = bundle.predict(one, model=name)[0]
     expected = []
     for word in text.split():  # rjieba leaves these words whole
-        after = bundle.predict(one.assign(text=text.replace(word, "")), model=name)[0]
+        after = tiny_bundle.predict_at_own_length(bundle, one, text.replace(word, ""), name)
         expected.append((word, before.max() - after[before.argmax()]))
     made = marked(inspection_cards.inspect_row(bundle, rows, number, model=model))
     assert [word for word, _ in made] == [word for word, _ in expected]
@@ -70,7 +70,7 @@ def test_of_a_text_of_100_000_characters_the_words_shown_are_left_out_in_spans(b
     assert marks["end"].max() <= cards.MOST_CHARACTERS
     span = marks.iloc[1]
     before, after = (
-        bundle.predict(one.assign(text=value), model="text")[0, 0]
+        tiny_bundle.predict_at_own_length(bundle, one, value, "text")[0]
         for value in (text, text[: span["start"]] + text[span["end"] :])
     )
     assert span["effect"] == pytest.approx(before - after, abs=1e-6)
@@ -86,6 +86,21 @@ def test_the_longer_the_text_the_fewer_spans(bundle, rows, n_words):
     marks, note = inspection_cards.words_of_row(bundle, one, "text", 0)
     assert len(marks) <= allowed and (len(marks) == n_shown) == (n_shown <= allowed)
     assert bool(note) == (n_shown > allowed or len(text) > 1500)
+
+
+def test_the_length_is_told_beside_the_words(bundle, rows):
+    """As the prediction with the numbers of the mean length says; where it does nothing, nothing is told."""
+    one = rows[rows["row"] == 17]
+    features, present = bundle.encode(one)
+    before = bundle.models.predict(features, present, names=["text"])["text"][0]
+    features["text"][:, bundle.encoders["text"].columns()["length"]["text"]] = 0
+    after = bundle.models.predict(features, present, names=["text"])["text"][0]
+    best = before.argmax()
+    filled = len(one["text"].iloc[0])  # ASCII, a column each
+    said = f"The length of the text ({filled} columns), beside the mean length: {100 * (before - after)[best]:+.1f} points."
+    assert said in soup(inspection_cards.inspect_row(bundle, rows, 17, model="text")).text
+    for asked in ({"model": "audio"}, {"model": "text", "text": ""}):
+        assert "length of the text" not in soup(inspection_cards.inspect_row(bundle, rows, 17, **asked)).text
 
 
 # --- The card -----------------------------------------------------------------------------------------

@@ -476,9 +476,9 @@ def test_effects_are_of_the_predicted_class_and_of_rows_served_first(tmp_path):
         assert set(effects) == ({"words"} if row["text"].iloc[0] else set())
         for word in effects.get("words", pd.DataFrame()).itertuples():
             text = row["text"].iloc[0]
-            shorter = row.assign(text=text[: word.start] + text[word.end :])
+            left = tiny_bundle.predict_at_own_length(bundle, row, text[: word.start] + text[word.end :])
             best = bundle.predict(row)[0].argmax()
-            change = bundle.predict(row)[0, best] - bundle.predict(shorter)[0, best]
+            change = bundle.predict(row)[0, best] - left[best]
             assert word.effect == pytest.approx(change, abs=1e-6)
 
 

@@ -66,3 +66,12 @@ def save(folder: Path, models: TrainedModels, encoders: dict) -> Path:
     facts = {"label_names": LABEL_NAMES, "chosen": "decision-level mean", "modalities": sorted(encoders)}
     models.save_bundle(folder / "bundle", facts, encoders=folder / "encoders")
     return folder / "bundle"
+
+
+def predict_at_own_length(bundle, one: pd.DataFrame, text: str, model: str = "") -> np.ndarray:
+    """Probabilities for ``one``, a row, with another text that counts as long as its own: what is left of words tells."""
+    features, present = bundle.encode(one.assign(text=text))
+    columns = bundle.encoders["text"].columns()["length"]["text"]
+    features["text"][:, columns] = bundle.encode(one)[0]["text"][:, columns]
+    model = model or bundle.chosen
+    return bundle.models.predict(features, present, names=[model])[model][0]

@@ -25,7 +25,8 @@ def part_predictor(
     """What predicts ``row`` (a DataFrame of one line) with each of some values in place of its ``part``.
 
     The returned function takes texts (paths where ``part`` is image or audio) and returns the probabilities of
-    ``model`` (the chosen one by default), shape (n_values, n_classes). The row's other parts are read once.
+    ``model`` (the chosen one by default), shape (n_values, n_classes). The row's other parts are read once. A text counts
+    as long as the row's own, so that a word left out is judged by what it says, not by the columns it fills.
 
     Raises ValueError where the bundle does not read ``part``, or has no such model.
     """
@@ -44,10 +45,37 @@ def part_predictor(
         for block in made:
             if modality_of(block) != part:
                 made[block] = np.repeat(features[block], len(values), axis=0)
+        for block, columns in _length_columns(bundle).items() if part == "text" else ():
+            made[block][:, columns] = features[block][:, columns]
         there |= {name: np.repeat(held, len(values)) for name, held in present.items() if name != part}
         return bundle.models.predict(made, there, names=[model])[model]
 
     return predict
+
+
+def length_effect(
+    bundle: Bundle,
+    features: dict[str, np.ndarray],
+    present: dict[str, np.ndarray],
+    class_number: int,
+    *,
+    model: str = "",
+) -> float:
+    """How much the length of a row's text holds up the probability of one class, beside a text of mean length.
+
+    ``features`` and ``present`` are what ``Bundle.encode`` makes of one row. 0 where the row has no text or the bundle
+    does not read lengths.
+    """
+    model, columns = model or bundle.chosen, _length_columns(bundle)
+    other = {block: values.copy() for block, values in features.items()}
+    for block, chosen in columns.items():
+        other[block][:, chosen] = 0  # the training rows' mean
+    asked = [bundle.models.predict(made, present, names=[model])[model] for made in (features, other)]
+    return float(asked[0][0, class_number] - asked[1][0, class_number])
+
+
+def _length_columns(bundle: Bundle) -> dict[str, slice]:
+    return bundle.encoders["text"].columns().get("length", {}) if "text" in bundle.modalities else {}
 
 
 def leave_words_out(

@@ -11,7 +11,7 @@ import pandas as pd
 from IPython.display import HTML
 from PIL import Image
 
-from fusebook import cards, explain, explain_media, image, what_if
+from fusebook import cards, explain, explain_media, image, lengths, what_if
 from fusebook.bundle import Bundle
 from fusebook.error_cards import snippet
 from fusebook.explain_plots import strongest
@@ -49,11 +49,14 @@ def inspect_row(
     """
     given = one_row(rows, number)
     row, model = what_if.edited_row(bundle, given, text, without=without), model or bundle.chosen
-    probabilities = bundle.predict(row, model=model)[0]
+    features, present = bundle.encode(row)
+    probabilities = bundle.models.predict(features, present, names=[model])[model][0]
     best = int(probabilities.argmax())
     marks, note = words_of_row(bundle, row, model, best)
+    length = explain.length_effect(bundle, features, present, best, model=model)
     heading = _heading(given, row, f"{model}: {bundle.label_names[best]}", without)
-    below = f"<p><small>{escape(note)}</small></p>" if note else ""
+    notes = [note, length_in_words(row["text"].iloc[0], length)]
+    below = "".join(f"<p><small>{escape(said)}</small></p>" for said in notes if said)
     below += picture_map(bundle, row, model, best)
     below += cards.probability_bars(dict(zip(bundle.label_names, probabilities, strict=True)))
     card = cards.row_card(row.iloc[0].to_dict(), heading=heading, marks=marks, below=below)
@@ -93,6 +96,14 @@ def words_of_row(
         marks,
         f"{told} the words shown were left out {'one by one' if whole else f'in {len(marks)} spans'}.",
     )
+
+
+def length_in_words(text: str, effect: float) -> str:
+    """What the length of ``text`` does, as a sentence; "" where that is nothing."""
+    points = f"{100 * effect:+.1f}"
+    if float(points) == 0:
+        return ""
+    return f"The length of the text ({lengths.columns(text):,} columns), beside the mean length: {points} points."
 
 
 def patches_of_row(
