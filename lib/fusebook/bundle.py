@@ -147,7 +147,11 @@ class Bundle:
 
     def predict(self, rows: pd.DataFrame, *, model: str = "") -> np.ndarray:
         """Probabilities of ``model`` (the chosen one by default), shape (n_rows, n_classes)."""
-        model = model or self.chosen
-        if model not in self.models.names:
-            raise ValueError(f"No model {model!r} in the bundle; it has {', '.join(self.models.names)}.")
+        model = self.model_name(model)
         return self.models.predict(*self.encode(rows), names=[model])[model]
+
+    def model_name(self, model: str) -> str:
+        """``model``, or the chosen one where it is "". Raises ValueError where the bundle has no such model."""
+        if model and model not in self.models.names:
+            raise ValueError(f"No model {model!r} in the bundle; it has {', '.join(self.models.names)}.")
+        return model or self.chosen

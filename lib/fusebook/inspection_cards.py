@@ -48,7 +48,7 @@ def inspect_row(
     Raises KeyError where ``rows`` has no such row, ValueError for an unknown model or part.
     """
     given = one_row(rows, number)
-    row, model = what_if.edited_row(bundle, given, text, without=without), model or bundle.chosen
+    row, model = what_if.edited_row(bundle, given, text, without=without), bundle.model_name(model)
     features, present = bundle.encode(row)
     probabilities = bundle.models.predict(features, present, names=[model])[model][0]
     best = int(probabilities.argmax())
