@@ -120,14 +120,11 @@ def measure(name: str, table: pd.DataFrame) -> list[dict]:
             )
         )
         made.append(rows.row(name, key, "rows predicted a second", float(n_rows / spent[key])))
-        if key != SVM:
-            pair = comparison.compare(right[SVM][tested], right[key][tested])
-            made.append(
-                rows.row(
-                    name, key, "minus linear SVM", *(float(pair[k]) for k in ("difference", "low", "high"))
-                )
-            )
-            made.append(rows.row(name, key, "McNemar's p", float(pair["p"])))
+        for other in (SVM, SVM_WITH_LENGTH) if key in MLPS else ():
+            pair = comparison.compare(right[other][tested], right[key][tested])
+            difference = (float(pair[end]) for end in ("difference", "low", "high"))
+            made.append(rows.row(name, key, f"minus {other}", *difference))
+            made.append(rows.row(name, key, f"McNemar's p against {other}", float(pair["p"])))
     return made
 
 
