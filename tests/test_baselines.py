@@ -15,7 +15,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.svm import LinearSVC
 
 from fusebook import evaluate
-from fusebook.baselines import FASTTEXT, LOGISTIC, NAIVE_BAYES, SVM, fit_baselines
+from fusebook.baselines import FASTTEXT, LOGISTIC, NAIVE_BAYES, SVM, fit_baselines, join_dense
 from fusebook.calibration import calibrate, fit_temperature
 
 MLP, RECIPE = "MLPClassifier (word vectors)", "classic recipe (word vectors)"
@@ -253,3 +253,20 @@ def test_fasttext_learns_long_texts_too():
     long = [" ".join([text] * 8 + [more]) for text, more in zip(texts, filler, strict=True)]
     made, _ = fit_baselines(bag, None, labels, splits, n_classes=3, texts=long)
     assert accuracy_score(labels[splits["test"]], made[FASTTEXT].test.argmax(axis=1)) > 0.6
+
+
+def test_dense_blocks_are_joined_at_unit_spread_of_the_training_rows():
+    rng = np.random.default_rng(0)
+    blocks = {
+        "audio": rng.normal(3, 5, (40, 2)),
+        "text": rng.normal(0, 0.1, (40, 3)),
+        "text_ngrams": np.ones((40, 4)),
+    }
+    train = np.arange(40) < 30
+    joined = join_dense(blocks, train)
+    assert joined.shape == (40, 5)
+    np.testing.assert_allclose([joined[train, :2].std(), joined[train, 2:].std()], 1)
+    np.testing.assert_allclose(joined[:, :2] / joined[0, 0], blocks["audio"] / blocks["audio"][0, 0])
+    assert join_dense({"text_ngrams": blocks["text_ngrams"]}, train) is None
+    constant = join_dense({"image": np.zeros((40, 2))}, train)
+    np.testing.assert_array_equal(constant, 0)

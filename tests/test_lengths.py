@@ -57,7 +57,7 @@ def test_between_two_knots_lie_as_many_texts():
     encoder = LengthEncoder().fit(texts := made(4000))
     lengths = np.log2([1 + wcswidth(text) for text in texts])
     counts = np.histogram(lengths, encoder.knots_)[0]
-    assert len(counts) == 40 and counts.min() > 80 and counts.max() < 120
+    assert len(counts) == 20 and counts.min() > 180 and counts.max() < 220
 
 
 def test_a_length_at_a_knot_is_that_knot_alone():

@@ -97,6 +97,15 @@ def fit_baselines(
     return made, left_out
 
 
+def join_dense(features: dict[str, np.ndarray], train: np.ndarray) -> np.ndarray | None:
+    """The dense blocks of ``features`` side by side, shape (n_rows, n_features); None where there is none.
+
+    Each block is brought to unit spread over the training rows (``train``, bools), so that none drowns another.
+    """
+    blocks = [values for block, values in features.items() if "_" not in block]
+    return np.hstack([values / max(values[train].std(), 1e-9) for values in blocks]) if blocks else None
+
+
 def _check(bag, dense, labels: np.ndarray, splits: dict, texts) -> None:
     given = {"bag": bag, "dense": dense} | splits
     lengths = {name: values.shape[0] for name, values in given.items() if values is not None}

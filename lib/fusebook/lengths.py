@@ -12,7 +12,7 @@ import numpy as np
 
 from fusebook import runs
 
-_STEPS = 40  # between knots: as many training texts lie in each
+_STEPS = 20  # between knots: as many training texts lie in each
 
 
 def columns(text: str) -> int:
