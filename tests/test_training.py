@@ -380,6 +380,9 @@ def test_long_texts_are_learnt_longer(n_ngrams, epochs):
     features = {"text_ngrams": np.zeros((4, 900), int), "text_weights": weights}
     assert training.settings(10_000, features, n_classes=3)[1]["epochs"] == epochs
     assert training.settings(10_000, features, n_classes=2)[1]["epochs"] == 3
+    build = training.settings(10_000, features, n_classes=3)[0]
+    assert (build["hidden"], build["dropout"]) == (([128], 0.5) if epochs > 6 else ([64], 0.3))
+    assert training.settings(10_000, features, n_classes=2)[0]["hidden"] == [64]
 
 
 DENSE = {"text": np.ones((4, 7))}
