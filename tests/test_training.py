@@ -381,7 +381,7 @@ def test_long_texts_are_learnt_longer(n_ngrams, epochs):
     assert training.settings(10_000, features, n_classes=3)[1]["epochs"] == epochs
     assert training.settings(10_000, features, n_classes=2)[1]["epochs"] == 3
     build = training.settings(10_000, features, n_classes=3)[0]
-    assert (build["hidden"], build["dropout"]) == (([128], 0.5) if epochs > 6 else ([64], 0.3))
+    assert (build["hidden"], build["dropout"]) == (([128], 0.5) if np.mean(n_ngrams) > 160 else ([64], 0.3))
     assert training.settings(10_000, features, n_classes=2)[0]["hidden"] == [64]
 
 
