@@ -85,13 +85,13 @@ def test_large_tables_are_read_less_often():
     small = Counter({f"w{i}": 1 for i in range(1000)})
     assert _schedule(small, 1) == (1e-3, 20)
     middle = Counter({f"w{i}": 300 for i in range(1000)})  # 300,000 tokens, none above the share
-    assert _schedule(middle, 1) == (1e-3, round(1_250_000 / 300_000))
-    assert _schedule(middle, 3) == (1e-3, round(3 * 1_250_000 / 300_000))
+    assert _schedule(middle, 1) == (1e-3, round(1_000_000 / 300_000))
+    assert _schedule(middle, 3) == (1e-3, round(3 * 1_000_000 / 300_000))
     large = Counter(
         {f"w{i}": 2000 for i in range(1000)}
     )  # 2,000,000 tokens of share 1/1000 each: sqrt(0.1) + 0.1 stay
     kept = 2_000_000 * (np.sqrt(1e-5 / 1e-3) + 1e-5 / 1e-3)
-    assert _schedule(large, 1) == (1e-5, round(1_250_000 / kept))
+    assert _schedule(large, 1) == (1e-5, round(1_000_000 / kept))
     huge = Counter({f"w{i}": 100 for i in range(1_000_000)})
     assert _schedule(huge, 1) == (1e-5, 2)
 

@@ -20,7 +20,7 @@ from fusebook import runs
 # The model, and how often it may read the corpus in the time that skip-gram takes for once.
 METHODS = {"word2vec-sg": (Word2Vec, 1), "word2vec-cbow": (Word2Vec, 3), "fasttext": (FastText, 0.75)}
 WEIGHTINGS = ("mean", "idf", "sif")
-_TOKENS_READ = 1_250_000  # by skip-gram in all epochs together: about 4 seconds
+_TOKENS_READ = 1_000_000  # by skip-gram in all epochs together: three to four seconds
 _BUCKETS = 50_000  # vectors that all sub-words share: 20 MB at 100 dimensions
 _COMMON = 1e-3  # a in Arora and others: a word as frequent as this weighs half
 _OTHER_SHARE = 0.001  # of a file's vectors may have another length (cut off) before the file is refused
