@@ -133,10 +133,17 @@ def test_what_is_trained_lazily(optimizer, n_ngrams, worth):
 def test_rows_read_by_hand():
     numbers = np.array([[[5, 2], [2, 0]], [[7, 7], [7, 1]]])
     rows, places = lazy_adam.rows_read(numbers, 9)
-    assert rows.tolist() == [[0, 2, 5, 9], [1, 7, 9, 9]]
+    assert rows.tolist() == [[0, 2, 5, *[9] * 6], [1, 7, *[9] * 7]]
     assert places.tolist() == [[[2, 1], [1, 0]], [[1, 1], [1, 0]]]
     wider, again = lazy_adam.rows_read(numbers, 9, at_least=6)
     assert wider.tolist() == [[0, 2, 5, 9, 9, 9], [1, 7, 9, 9, 9, 9]] and (again == places).all()
+
+
+@pytest.mark.parametrize(("n_read", "columns"), [(100, 1024), (930, 1024), (940, 2048), (3500, 4000)])
+def test_sizes_are_rounded_so_that_another_training_has_the_same(n_read, columns):
+    """A tenth more than the most that a step reads, in whole 1024s; never more than the table has."""
+    rows, _ = lazy_adam.rows_read(np.arange(n_read).reshape(1, 1, -1), 4000)
+    assert rows.shape == (1, columns)
 
 
 def test_places_lead_back_to_the_numbers():

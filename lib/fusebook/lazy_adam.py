@@ -19,6 +19,9 @@ from fusebook.model import EmbeddingBag
 
 NUMBERS = "text_ngrams"  # the input with the numbers of the rows that a text reads
 _WORTH = 0.5  # of the table's rows: where a step reads more, a plain step is as fast
+_ROUNDED_TO = (
+    1024  # rows read at most by a step: so that the same size serves the next training, compiled already
+)
 _STEPS_AT_ONCE = 256  # whose rows are looked up together: 60 MB of headlines
 
 
@@ -133,8 +136,8 @@ def rows_read(numbers: np.ndarray, n_rows: int, *, at_least: int = 0) -> tuple[n
         place_of[found[-1]] = np.arange(len(found[-1]))
         places[step] = place_of[read]
     most = max(map(len, found))
-    if most > at_least:  # with room for the batches to come: another size is compiled anew
-        at_least = min(math.ceil(1.1 * most), n_rows)
+    if most > at_least:  # with room for the batches to come
+        at_least = min(math.ceil(1.1 * most / _ROUNDED_TO) * _ROUNDED_TO, n_rows)
     return np.stack(
         [np.pad(rows, (0, at_least - len(rows)), constant_values=n_rows) for rows in found]
     ), places
