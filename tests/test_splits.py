@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from datasketch import MinHash, MinHashLSH
 from sklearn.model_selection import train_test_split
 
 from fusebook import splits
@@ -90,6 +91,29 @@ def test_all_groups_are_those_of_brute_force(threshold, seed):
     assert same_groups(made, by_force)
     order = np.random.default_rng(1).permutation(200)
     assert same_groups(splits.find_duplicates([texts[i] for i in order], threshold=threshold), made[order])
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_candidates_are_those_of_datasketchs_index(seed):
+    texts = list(dict.fromkeys(text for text in made_texts(300, seed) if text))
+    hashes = MinHash.bulk([[s.encode() for s in _shingles(text)] for text in texts], num_perm=128, seed=1)
+    index, pairs = MinHashLSH(threshold=0.64, num_perm=128, weights=(0.1, 0.9)), set()
+    for i, minhash in enumerate(hashes):
+        pairs |= {(other, i) for other in index.query(minhash)}
+        index.insert(i, minhash)
+    signatures = np.array([minhash.hashvalues for minhash in hashes])
+    made = splits._candidates(signatures, index.hashranges)
+    assert len(made) == len(set(map(tuple, made.tolist()))) > 20
+    assert {tuple(sorted(pair)) for pair in made.tolist()} == pairs
+
+
+@pytest.mark.parametrize("neighbours", [1, 5, 100])
+def test_many_near_copies_are_one_group_though_not_all_pairs_are_compared(monkeypatch, neighbours):
+    monkeypatch.setattr(splits, "_NEIGHBOURS", neighbours)
+    common = "".join(map(chr, range(0x4E00, 0x4E00 + 80)))
+    texts = [common + chr(0x5E00 + i) for i in range(400)] + [common[::-1]]
+    made = splits.find_duplicates(texts)
+    assert len(set(made[:400])) == 1 and made[400] != made[0]
 
 
 def test_a_chain_of_near_copies_is_one_group():

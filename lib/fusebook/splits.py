@@ -4,6 +4,7 @@ Notebooks 01_explore and 02_preprocess tell the story.
 """
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import train_test_split
 
+_NEIGHBOURS = 100
+
 
 def find_duplicates(texts: list[str], *, threshold: float = 0.8, permutations: int = 128) -> np.ndarray:
     """Group texts that are the same or nearly so (MinHash over 3-character shingles; Broder, 1997).
@@ -19,21 +22,52 @@ def find_duplicates(texts: list[str], *, threshold: float = 0.8, permutations: i
     Returns an int array of shape (n_texts,): rows with the same number belong together; an empty text stands alone.
     """
     normalised = ["".join(text.lower().split()) for text in texts]
-    distinct = {text: i for i, text in reversed(list(enumerate(normalised))) if text}
-    shingles = [{text[j : j + 3].encode() for j in range(max(1, len(text) - 2))} for text in distinct]
-    hashes = MinHash.bulk(shingles, num_perm=permutations, seed=1)
-    # Of two errors the index should rather make the harmless one: a candidate too many, not a pair too few.
-    index = MinHashLSH(threshold=0.8 * threshold, num_perm=permutations, weights=(0.1, 0.9))
-    shingles_of = dict(zip(distinct.values(), shingles, strict=True))
-    pairs = [(i, distinct[text]) for i, text in enumerate(normalised) if text]
-    for (first, own), minhash in zip(shingles_of.items(), hashes, strict=True):
-        for other in index.query(minhash):  # the hash may err, the count of shared shingles does not
-            if len(own & shingles_of[other]) >= threshold * len(own | shingles_of[other]):
-                pairs.append((first, other))
-        index.insert(first, minhash)
-    left, right = np.array(pairs, dtype=int).reshape(-1, 2).T
+    places = {text: i for i, text in reversed(list(enumerate(normalised))) if text}
+    same = [(i, places[text]) for i, text in enumerate(normalised) if text]
+    distinct = list(places)
+    hashes = MinHash.generator(map(_shingles, distinct), num_perm=permutations, seed=1)
+    signatures = np.empty((len(distinct), permutations), np.uint32)
+    for i, minhash in enumerate(hashes):
+        signatures[i] = minhash.hashvalues
+    # Of two errors the bands should rather make the harmless one: a candidate too many, not a pair too few.
+    bands = MinHashLSH(threshold=0.8 * threshold, num_perm=permutations, weights=(0.1, 0.9)).hashranges
+    for first, second in _candidates(signatures, bands):
+        own, others = _shingles(distinct[first]), _shingles(distinct[second])
+        if len(own & others) >= threshold * len(own | others):  # the hash may err, this count does not
+            same.append((places[distinct[first]], places[distinct[second]]))
+    left, right = np.array(same, dtype=int).reshape(-1, 2).T
     graph = coo_array((np.ones(len(left)), (left, right)), shape=(len(texts), len(texts)))
     return connected_components(graph, directed=False)[1]
+
+
+def _candidates(signatures: np.ndarray, bands: list[tuple[int, int]]) -> np.ndarray:
+    """Pairs of rows whose signatures agree in a whole band of columns, shape (n_pairs, 2), each once.
+
+    As datasketch's index finds them, which takes eight gigabytes for a million titles; here the rows are sorted. Of many
+    rows that agree each is paired with the ``_NEIGHBOURS`` before it, so that work does not grow with their square.
+    """
+    n_rows, codes = len(signatures), np.empty(0, np.int64)
+    mixed = np.random.default_rng(0).integers(1 << 62, size=signatures.shape[1], dtype=np.uint64) | np.uint64(
+        1
+    )
+    for start, end in bands:
+        keys = (
+            signatures[:, start:end] @ mixed[start:end]
+        )  # where two bands make the same: a candidate too many
+        order, found = np.argsort(keys, kind="stable"), [codes]
+        ends = np.append(np.flatnonzero(np.diff(keys[order])) + 1, n_rows)
+        sizes = np.diff(ends, prepend=0)
+        for stop, size in zip(ends[sizes > 1], sizes[sizes > 1], strict=True):
+            members = order[stop - size : stop]
+            for apart in range(1, min(size, _NEIGHBOURS + 1)):
+                found.append(members[:-apart] * n_rows + members[apart:])
+        codes = np.unique(np.concatenate(found))
+    return np.column_stack(np.divmod(codes, max(n_rows, 1)))
+
+
+@lru_cache(maxsize=10_000)  # not of all texts: those of a million titles take gigabytes
+def _shingles(text: str) -> frozenset[bytes]:
+    return frozenset(text[j : j + 3].encode() for j in range(max(1, len(text) - 2)))
 
 
 def split_rows(
