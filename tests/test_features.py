@@ -43,7 +43,7 @@ def encoders(rows):
     pictures, texts = rows["image"].tolist(), rows.loc[there, "text"].tolist()
     vectors = VectorEncoder(train_vectors([tokenise(text) for text in texts], dimensions=4))
     return {
-        "text": TextEncoder(vectors=vectors, width=9).fit(texts, labels[there]),
+        "text": TextEncoder("vectors+ngrams", vectors=vectors, width=9).fit(texts, labels[there]),
         "image": ImageEncoder(size=8, epochs=1).fit(pictures, labels, validation=(pictures[:4], labels[:4])),
         "audio": AudioEncoder().fit(rows["audio"].tolist()),
     }  # fmt: skip

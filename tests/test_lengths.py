@@ -60,8 +60,13 @@ def test_between_two_knots_lie_as_many_texts():
     assert len(counts) == 20 and counts.min() > 180 and counts.max() < 220
 
 
+@pytest.mark.parametrize(("n_texts", "knots"), [(2, 2), (39, 2), (40, 3), (100, 6), (400, 21), (5000, 21)])
+def test_a_step_holds_twenty_texts_at_least(n_texts, knots):
+    assert len(LengthEncoder().fit(["x" * (i + 1) for i in range(n_texts)]).knots_) == knots
+
+
 def test_a_length_at_a_knot_is_that_knot_alone():
-    encoder = LengthEncoder().fit(["x", "x" * 3, "x" * 7])  # log2 of 1 + length: 1, 2, 3
+    encoder = LengthEncoder().fit(["x"] * 20 + ["x" * 3] * 30 + ["x" * 7] * 20)  # log2 of 1 + length: 1, 2, 3
     assert {1.0, 2.0, 3.0} <= set(encoder.knots_)
     row = encoder.transform(["字x"])[0]  # three columns
     assert row[np.flatnonzero(encoder.knots_ == 2)[0]] == 1 and row.sum() == 1

@@ -143,7 +143,7 @@ def test_refused_rows_are_left_out_and_told(bundle, tmp_path):
     (tmp_path / "bad.wav").write_text("no sound")
     names = sounds(tmp_path, [0, 1])
     lines = [
-        ["bank", names[0]],
+        ["bank tax profit share", names[0]],
         ["only"],
         ["", ""],
         ["", names[1]],
@@ -152,7 +152,7 @@ def test_refused_rows_are_left_out_and_told(bundle, tmp_path):
         ["goal", ""],
     ]
     made, rejected = prediction.predict_table(bundle, write(tmp_path, lines), columns=COLUMNS)
-    assert made["title"].tolist() == ["bank", "", "goal", "goal"]
+    assert made["title"].tolist() == ["bank tax profit share", "", "goal", "goal"]
     assert made["sound"].tolist() == [names[0], names[1], "bad.wav", ""]
     assert made["class_id"].tolist() == [0, 1, 1, 1]
     assert made.index.tolist() == [0, 1, 2, 3]

@@ -178,9 +178,10 @@ def test_features_tell_the_classes_apart(fitted):
     """A nearest-centre rule on new texts is right nine times of ten."""
     encoder, texts, labels = fitted
     others, truth = made(60, seed=9)
-    features = encoder.transform(texts)["text"]
+    vectors = encoder.columns()["vectors"]["text"]
+    features = encoder.transform(texts)["text"][:, vectors]
     centres = np.stack([features[labels == k].mean(axis=0) for k in range(3)])
-    distances = np.linalg.norm(encoder.transform(others)["text"][:, None] - centres, axis=2)
+    distances = np.linalg.norm(encoder.transform(others)["text"][:, None, vectors] - centres, axis=2)
     assert (distances.argmin(axis=1) == truth).mean() > 0.9
 
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from fusebook import runs
 
-_STEPS = 20  # between knots: as many training texts lie in each
+_STEPS = 20  # between knots at most, and
+_TEXTS = 20  # training texts that lie in a step at least
 
 
 def columns(text: str) -> int:
@@ -25,8 +26,8 @@ class LengthEncoder:
 
     So a network may give each length its own say, and texts of about the same length about the same (piecewise linear
     encoding, as in Gorishniy, Rubachev and Babenko, 2022). Knots lie at quantiles of the training texts' lengths, and
-    the scale between them is the logarithm: ten characters more make a headline another
-    kind of text, and an article none.
+    the scale between them is the logarithm: ten characters more make a headline another kind of text, and an article
+    none. A step from knot to knot holds 20 training texts at least, so few texts have few knots.
 
     Attributes
     ----------
@@ -37,7 +38,8 @@ class LengthEncoder:
         """Learn the knots from training rows' ``texts``. Raises ValueError where there is none."""
         if not len(texts):
             raise ValueError("No training text to learn lengths from; expected at least one.")
-        self.knots_ = np.unique(np.quantile(_log_lengths(texts), np.linspace(0, 1, _STEPS + 1)))
+        steps = int(np.clip(len(texts) / _TEXTS, 1, _STEPS))
+        self.knots_ = np.unique(np.quantile(_log_lengths(texts), np.linspace(0, 1, steps + 1)))
         return self
 
     def transform(self, texts: Sequence[str]) -> np.ndarray:
