@@ -252,7 +252,7 @@ class VectorEncoder:
     Words without a vector are left out. FastText's sub-words make a vector for each of those that they can.
     """
 
-    def __init__(self, vectors: KeyedVectors, weighting: str = "idf"):
+    def __init__(self, vectors: KeyedVectors, weighting: str = "mean"):
         if weighting not in WEIGHTINGS:
             raise ValueError(f"weighting is {weighting!r}; expected one of {', '.join(WEIGHTINGS)}.")
         self.vectors = vectors
