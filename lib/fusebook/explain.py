@@ -38,6 +38,7 @@ def part_predictor(
         )
     features, present = bundle.encode(row)
     others = dict.fromkeys(("text", "image", "audio"), "")
+    held_columns = _length_columns(bundle) if part == "text" else {}
 
     def predict(values: list[str]) -> np.ndarray:
         copies = pd.concat([row] * len(values), ignore_index=True).assign(**others | {part: values})
@@ -45,7 +46,7 @@ def part_predictor(
         for block in made:
             if modality_of(block) != part:
                 made[block] = np.repeat(features[block], len(values), axis=0)
-        for block, columns in _length_columns(bundle).items() if part == "text" else ():
+        for block, columns in held_columns.items():
             made[block][:, columns] = features[block][:, columns]
         there |= {name: np.repeat(held, len(values)) for name, held in present.items() if name != part}
         return bundle.models.predict(made, there, names=[model])[model]

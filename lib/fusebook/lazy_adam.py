@@ -30,9 +30,10 @@ def is_worth_it(model: keras.Model, inputs: dict[str, np.ndarray], batch_size: i
 
     What a step reads is judged by the first ``batch_size`` rows of ``inputs``.
     """
-    if type(model.optimizer) is not keras.optimizers.Adam or not _bags(model):
+    bags = _bags(model)
+    if type(model.optimizer) is not keras.optimizers.Adam or not bags:
         return False
-    return len(np.unique(inputs[NUMBERS][:batch_size])) < _WORTH * _bags(model)[0].n_ngrams
+    return len(np.unique(inputs[NUMBERS][:batch_size])) < _WORTH * bags[0].n_ngrams
 
 
 def _bags(model: keras.Model) -> list[EmbeddingBag]:

@@ -13,7 +13,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import train_test_split
 
-_NEIGHBOURS = 100
+_NEIGHBOURS = 100  # rows of a band that a row is compared with at most
 
 
 def find_duplicates(texts: list[str], *, threshold: float = 0.8, permutations: int = 128) -> np.ndarray:
@@ -24,7 +24,7 @@ def find_duplicates(texts: list[str], *, threshold: float = 0.8, permutations: i
     normalised = ["".join(text.lower().split()) for text in texts]
     places = {text: i for i, text in reversed(list(enumerate(normalised))) if text}
     same = [(i, places[text]) for i, text in enumerate(normalised) if text]
-    distinct = list(places)
+    distinct, owners = list(places), list(places.values())
     hashes = MinHash.generator(map(_shingles, distinct), num_perm=permutations, seed=1)
     signatures = np.empty((len(distinct), permutations), np.uint32)
     for i, minhash in enumerate(hashes):
@@ -34,7 +34,7 @@ def find_duplicates(texts: list[str], *, threshold: float = 0.8, permutations: i
     for first, second in _candidates(signatures, bands):
         own, others = _shingles(distinct[first]), _shingles(distinct[second])
         if len(own & others) >= threshold * len(own | others):  # the hash may err, this count does not
-            same.append((places[distinct[first]], places[distinct[second]]))
+            same.append((owners[first], owners[second]))
     left, right = np.array(same, dtype=int).reshape(-1, 2).T
     graph = coo_array((np.ones(len(left)), (left, right)), shape=(len(texts), len(texts)))
     return connected_components(graph, directed=False)[1]
@@ -47,13 +47,10 @@ def _candidates(signatures: np.ndarray, bands: list[tuple[int, int]]) -> np.ndar
     rows that agree each is paired with the ``_NEIGHBOURS`` before it, so that work does not grow with their square.
     """
     n_rows, codes = len(signatures), np.empty(0, np.int64)
-    mixed = np.random.default_rng(0).integers(1 << 62, size=signatures.shape[1], dtype=np.uint64) | np.uint64(
-        1
-    )
+    # A band becomes one number, by odd factors; where two bands make the same one, that is a candidate too many.
+    factors = 2 * np.random.default_rng(0).integers(1 << 62, size=signatures.shape[1], dtype=np.uint64) + 1
     for start, end in bands:
-        keys = (
-            signatures[:, start:end] @ mixed[start:end]
-        )  # where two bands make the same: a candidate too many
+        keys = signatures[:, start:end] @ factors[start:end]
         order, found = np.argsort(keys, kind="stable"), [codes]
         ends = np.append(np.flatnonzero(np.diff(keys[order])) + 1, n_rows)
         sizes = np.diff(ends, prepend=0)

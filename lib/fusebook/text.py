@@ -131,8 +131,9 @@ class TextEncoder:
         """The blocks of features, without those whose parts are not asked for.
 
         "text" has shape (n_texts, n_features), float32, centred: vectors, length, tags, syntax. Each part is brought to
-        about unit spread, and beside n-grams to rows of about half the length of the bag's. "text_ngrams", int32, and "text_weights" have the n-grams
-        that tell most, of shape (n_texts, width_), as ``NgramBag.most_telling`` gives them.
+        about unit spread, and beside n-grams to rows of about half the length of the bag's. "text_ngrams", int32, and
+        "text_weights" have the n-grams that tell most, of shape (n_texts, width_), as ``NgramBag.most_telling`` gives
+        them.
         """
         made = [self._blocks(some) for some in _pieces(texts)]
         return {block: np.concatenate([part.pop(block) for part in made]) for block in list(made[0])}

@@ -84,8 +84,8 @@ def fit_mlp(
 ) -> pd.DataFrame:
     """Train ``model`` and go back to the weights of the epoch with the lowest validation loss.
 
-    An epoch is one compiled call, or a few of many steps (see ``lazy_adam``): the way from Python costs more than a step, and
-    the step works on the weights in place.
+    An epoch is one compiled call, or a few of many steps (see ``lazy_adam``): the way from Python costs more than a
+    step, and the step works on the weights in place.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ from fusebook import comparison, fetch, intervals, model, training
 from fusebook.features import take
 from fusebook.lengths import LengthEncoder
 from fusebook.ngrams import NgramBag
-from fusebook.text import TextEncoder
+from fusebook.text import BESIDE_NGRAMS, TextEncoder
 from fusebook.tokens import tokenise
 
 DATA = Path(os.environ.get("FUSEBOOK_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -32,9 +32,6 @@ STRIPPED = " without headers"
 SETS = ["thucnews-titles", "bbc", "20newsgroups", f"20newsgroups{STRIPPED}", "chnsenticorp-hotel", "waimai_10k", "ag_news"]  # fmt: skip
 MLPS = {"MLP": "vectors+ngrams+length", "MLP, n-grams alone": "ngrams", "MLP, classic recipe": "vectors"}
 SVM, SVM_WITH_LENGTH = "linear SVM", "linear SVM with length"
-LENGTH_BESIDE_BAG = (
-    0.5  # length of a row of hats beside a bag whose rows have length 1, as the network has it
-)
 
 
 def read_set(name: str) -> pd.DataFrame | None:
@@ -69,9 +66,7 @@ def fit_svm(with_length: bool, texts: list[str], labels: np.ndarray):
     bag, lengths = NgramBag(), LengthEncoder().fit(texts)
 
     def join(ngrams, texts):
-        return (
-            hstack([ngrams, LENGTH_BESIDE_BAG * lengths.transform(texts)], "csr") if with_length else ngrams
-        )
+        return hstack([ngrams, BESIDE_NGRAMS * lengths.transform(texts)], "csr") if with_length else ngrams
 
     read = join(bag.fit_transform(texts, [tokenise(text) for text in texts], labels), texts)
     machine = LinearSVC().fit(read, labels)
