@@ -112,3 +112,19 @@ def rows(rows_and_bundle):
 @pytest.fixture
 def bundle(rows_and_bundle):
     return rows_and_bundle[1]
+
+
+@pytest.fixture
+def batches(monkeypatch):
+    """The row numbers of every step that training takes, as they are drawn."""
+    from fusebook import training
+
+    taken, draw = [], training._batches
+
+    def spy(*given):
+        numbers, counts = draw(*given)
+        taken.extend(rows[there == 1] for rows, there in zip(numbers, counts, strict=True))
+        return numbers, counts
+
+    monkeypatch.setattr(training, "_batches", spy)
+    return taken

@@ -16,75 +16,63 @@ CLOSE = 2e-4
 # --- Whole training -----------------------------------------------------------------------------------
 
 
-def train_both(monkeypatch, inputs, labels, *, n_ngrams, epochs=1, batch_size=8, falling=False, **options):
-    """Weights after our training, after Keras's on the same batches, and before; and how many steps were lazy."""
-    taken, lazy, draw, read = [], [], training._batches, lazy_adam.rows_read
-
-    def spy(*given):
-        numbers, counts = draw(*given)
-        taken.extend(rows[there == 1] for rows, there in zip(numbers, counts, strict=True))
-        return numbers, counts
+@pytest.fixture
+def train_both(monkeypatch, batches):
+    """What gives weights after our training, after Keras's on the same batches, and before; and the steps taken lazily."""
+    lazy, read = [], lazy_adam.rows_read
 
     def reading(numbers, *given, **named):
         lazy.append(len(numbers))
         return read(numbers, *given, **named)
 
-    monkeypatch.setattr(training, "_batches", spy)
+    def train(inputs, labels, *, n_ngrams, epochs=1, falling=False):
+        ours, other = (small(tuple(inputs), n_ngrams=n_ngrams, learning_rate=0.01) for _ in range(2))
+        before = all_weights(ours)
+        options = {"epochs": epochs, "batch_size": 8, "patience": 0, "falling": falling}
+        nobody = {name: values[:0] for name, values in inputs.items()}, labels[:0]
+        training.fit_mlp(ours, inputs, labels, validation=nobody, **options)
+        rates = 0.01 * (1 - np.arange(len(batches)) / len(batches)) if falling else None
+        by_keras(other, inputs, labels, batches, rates=rates)
+        return all_weights(ours), all_weights(other), before, sum(lazy)
+
     monkeypatch.setattr(lazy_adam, "rows_read", reading)
-    ours, other = (small(tuple(inputs), n_ngrams=n_ngrams, learning_rate=0.01, **options) for _ in range(2))
-    before = all_weights(ours)
-    watched = {name: values[:0] for name, values in inputs.items()}, labels[:0]
-    training.fit_mlp(
-        ours,
-        inputs,
-        labels,
-        validation=watched,
-        epochs=epochs,
-        batch_size=batch_size,
-        patience=0,
-        falling=falling,
-    )
-    steps = len(taken)
-    by_keras(other, inputs, labels, taken, rates=0.01 * (1 - np.arange(steps) / steps) if falling else None)
-    return all_weights(ours), all_weights(other), before, sum(lazy)
+    return train
 
 
 @pytest.mark.parametrize("blocks", [("text_ngrams", "text_weights"), ("text", "text_ngrams", "text_weights")])
 @pytest.mark.parametrize("falling", [False, True])
 @pytest.mark.parametrize(("n_rows", "epochs"), [(64, 1), (61, 1), (61, 4), (5, 3)])
-def test_it_ends_where_kerass_adam_ends(monkeypatch, blocks, falling, n_rows, epochs):
+def test_it_ends_where_kerass_adam_ends(train_both, blocks, falling, n_rows, epochs):
     inputs, labels = with_bag(n_rows, n_ngrams=400)
     inputs = {name: inputs[name] for name in blocks}
-    ours, other, before, lazy = train_both(
-        monkeypatch, inputs, labels, n_ngrams=400, epochs=epochs, falling=falling
-    )
+    ours, other, before, lazy = train_both(inputs, labels, n_ngrams=400, epochs=epochs, falling=falling)
     assert lazy == epochs * -(-n_rows // 8), "else the case shows nothing"
     np.testing.assert_allclose(ours, other, atol=CLOSE)
     assert np.abs(ours - before).max() > 1e-3, "else the case shows nothing"
 
 
-def test_most_steps_carry_rows_on_that_they_do_not_read(monkeypatch):
+def test_most_steps_carry_rows_on_that_they_do_not_read(train_both, monkeypatch):
     """The table of plain Adam without the carrying on is another one, so the test above would see its lack."""
     inputs, labels = with_bag(61, n_ngrams=400)
     monkeypatch.setattr(lazy_adam, "step_sizes", lambda optimizer, done, n: np.zeros(n + 1, np.float32))
-    ours, other, _, _ = train_both(monkeypatch, inputs, labels, n_ngrams=400)
+    ours, other, _, _ = train_both(inputs, labels, n_ngrams=400)
     assert np.abs(ours - other).max() > 1e-2
 
 
 @pytest.mark.parametrize("at_once", [1, 3, 5])
-def test_in_pieces_it_is_the_same(monkeypatch, at_once):
+def test_in_pieces_it_is_the_same(train_both, monkeypatch, at_once):
     inputs, labels = with_bag(61, n_ngrams=400)
     monkeypatch.setattr(lazy_adam, "_STEPS_AT_ONCE", at_once)
-    ours, other, _, lazy = train_both(monkeypatch, inputs, labels, n_ngrams=400, epochs=2)
+    ours, other, _, lazy = train_both(inputs, labels, n_ngrams=400, epochs=2)
     assert lazy == 16
     np.testing.assert_allclose(ours, other, atol=CLOSE)
 
 
-def test_a_batch_may_read_more_than_any_before_it(monkeypatch):
+def test_a_batch_may_read_more_than_any_before_it(train_both):
     """Even the whole table, when the rows that were looked at first read little of it."""
     inputs, labels = with_bag(60, n_ngrams=40)
     inputs["text_ngrams"][:8] = 3
-    ours, other, _, lazy = train_both(monkeypatch, inputs, labels, n_ngrams=40, epochs=3)
+    ours, other, _, lazy = train_both(inputs, labels, n_ngrams=40, epochs=3)
     assert lazy == 3 * 8
     np.testing.assert_allclose(ours, other, atol=CLOSE)
 

@@ -56,20 +56,6 @@ def test_an_epoch_has_every_row_once(n_rows, batch_size):
     assert set(np.unique(counts)) <= {0, 1} and counts[:-1].all()
 
 
-@pytest.fixture
-def batches(monkeypatch):
-    """The row numbers of every step that training takes, as they are drawn."""
-    taken, draw = [], training._batches
-
-    def spy(*given):
-        numbers, counts = draw(*given)
-        taken.extend(rows[there == 1] for rows, there in zip(numbers, counts, strict=True))
-        return numbers, counts
-
-    monkeypatch.setattr(training, "_batches", spy)
-    return taken
-
-
 def by_keras(network, inputs, labels, batches, rates=None):
     """Trains ``network`` step by step with Keras's train_on_batch; the mean loss of rows before the step they are in."""
     loss = 0.0
