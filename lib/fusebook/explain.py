@@ -68,8 +68,9 @@ def length_effect(
     does not read lengths.
     """
     model, columns = model or bundle.chosen, _length_columns(bundle)
-    other = {block: values.copy() for block, values in features.items()}
+    other = dict(features)
     for block, chosen in columns.items():
+        other[block] = features[block].copy()
         other[block][:, chosen] = 0  # the training rows' mean
     asked = [bundle.models.predict(made, present, names=[model])[model] for made in (features, other)]
     return float(asked[0][0, class_number] - asked[1][0, class_number])
