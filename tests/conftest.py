@@ -15,14 +15,7 @@ WORDS = {
     "money": "bank market share price profit bond loan trade budget tax",
     "技术": "芯片 软件 网络 数据 机器人 卫星 电池 算法 实验 屏幕",
 }
-SMALL = {
-    "epochs": 3,
-    "image_epochs": 2,
-    "image_size": 32,
-    "vector_dimensions": 20,
-    "most_cards": 3,
-    "samples": 600,
-}
+SMALL = {"epochs": 3, "image_epochs": 2, "image_size": 32, "vector_dimensions": 20, "most_cards": 3, "samples": 600}
 
 
 def write_table(folder: Path, *, n_rows: int = 120, seed: int = 0) -> Path:
@@ -39,9 +32,7 @@ def write_table(folder: Path, *, n_rows: int = 120, seed: int = 0) -> Path:
             picture, sound = f"media/{i}.png", f"media/{i}.wav"
             colour = np.clip(np.eye(3)[k] * 150 + rng.normal(60, 40, (24, 24, 3)), 0, 255).astype(np.uint8)
             Image.fromarray(colour).save(folder / picture)
-            tone = np.sin(2 * np.pi * 300 * (k + 1) * np.arange(4000) / 8000) * 0.3 + rng.normal(
-                0, 0.05, 4000
-            )
+            tone = np.sin(2 * np.pi * 300 * (k + 1) * np.arange(4000) / 8000) * 0.3 + rng.normal(0, 0.05, 4000)
             soundfile.write(folder / sound, tone, 8000)
             writer.writerow([text, picture if i % 7 else "", sound if i % 5 else "", labels[k]])
     return folder / "small.csv"
@@ -55,22 +46,18 @@ def small_table(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def finished_run(small_table, tmp_path_factory) -> Path:
     """The run folder of all notebooks over the small table, with hostile text in one row."""
-    from fusebook import index_page, pages, runner
+    from fusebook.report import index, pages, runner
 
     folder = small_table.parent / "hostile"
     shutil.copytree(small_table.parent / "media", folder / "media")
     content = small_table.read_text(encoding="utf-8")
-    hostile = (
-        '"</script><img src=x onerror=alert(1)> '
-        + "".join(f"match goal {i} " for i in range(9))
-        + '",,,sport\n'
-    )
+    hostile = '"</script><img src=x onerror=alert(1)> ' + "".join(f"match goal {i} " for i in range(9)) + '",,,sport\n'
     (folder / "small.csv").write_text(content + hostile, encoding="utf-8")
     run = tmp_path_factory.mktemp("runs") / "finished"
     columns = {"text": "title", "label": "topic", "image": "picture", "audio": "sound"}
     values = {"table": str(folder / "small.csv"), "new_table": "", **columns, **SMALL}
     steps = runner.run_notebooks(run, values, export=pages.export_page)
-    index_page.write_index(run, steps)
+    index.write_index(run, steps)
     return run
 
 
@@ -96,7 +83,7 @@ def rows_and_bundle(tmp_path_factory):
     """The rows of ``tiny_bundle``, and their bundle of text and sound."""
     import tiny_bundle
 
-    from fusebook.bundle import Bundle
+    from fusebook.models.bundle import Bundle
 
     rows, labels = tiny_bundle.make_rows(tmp_path_factory.mktemp("sounds"))
     made = tiny_bundle.make_models(rows, labels)
@@ -117,7 +104,7 @@ def bundle(rows_and_bundle):
 @pytest.fixture
 def batches(monkeypatch):
     """The row numbers of every step that training takes, as they are drawn."""
-    from fusebook import training
+    from fusebook.models import training
 
     taken, draw = [], training._batches
 

@@ -18,9 +18,7 @@ NOT_LOCKED = {"syntax", "fasttext"}  # extras that a person installs by hand
 def _ranges(without: set[str] = frozenset()) -> dict[str, Requirement]:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    lines = project["dependencies"] + [
-        line for name, extra in extras.items() if name not in without for line in extra
-    ]
+    lines = project["dependencies"] + [line for name, extra in extras.items() if name not in without for line in extra]
     return {canonicalize_name(Requirement(line).name): Requirement(line) for line in lines}
 
 
@@ -71,7 +69,5 @@ def test_environment_yml_installs_the_lock_and_this_project():
 def test_keras_finds_its_backend_without_a_variable():
     environment = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
     code = "import fusebook, keras; print(keras.backend.backend())"
-    made = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-    )
+    made = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert made.stdout.strip() == "jax"

@@ -4,13 +4,14 @@ import json
 
 from bs4 import BeautifulSoup
 
-from fusebook import pages, runs, sentences
+from fusebook import findings, runs
+from fusebook.report import pages
 
 HOSTILE = "</script><img src=x onerror=alert(1)> *is* [not](http://x) `code`"
 
 
 def test_severity_text_and_place_are_kept(tmp_path):
-    given = [sentences.Finding("look", "A.", "How sure?"), ("note", "B.", "Where?"), "C."]
+    given = [findings.Finding("look", "A.", "How sure?"), ("note", "B.", "Where?"), "C."]
     runs.write_findings(tmp_path, "03_train", given)
     path = tmp_path / "artifacts" / "findings" / "03_train.json"
     expected = [

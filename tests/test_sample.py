@@ -22,7 +22,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from threadpoolctl import threadpool_limits
 
-from fusebook import audio, image
+from fusebook.data import files
+from fusebook.encoders import audio
+from fusebook.encoders.image import ImageEncoder
 
 SAMPLE = Path(__file__).resolve().parents[1] / "data" / "sample"
 sys.path.insert(0, str(SAMPLE))
@@ -147,9 +149,7 @@ def test_a_linear_model_finds_the_classes_neither_easy_nor_hopeless(texts, class
 def test_length_and_punctuation_do_not_give_the_class_away(texts, classes):
     shape = np.array([[len(text), *(text.count(mark) for mark in MARKS)] for text in texts])
     model = RandomForestClassifier(300, random_state=0)
-    check_accuracy(
-        "Shape of the text", cross_val_predict(model, shape, classes, cv=FOLDS) == classes, 0, 0.35
-    )
+    check_accuracy("Shape of the text", cross_val_predict(model, shape, classes, cv=FOLDS) == classes, 0, 0.35)
 
 
 # --- The tables ---------------------------------------------------------------------------------------
@@ -195,9 +195,7 @@ def test_every_file_that_has_no_fault_can_be_decoded(table, planted):
 
 
 def test_folders_hold_no_file_that_no_row_names(table):
-    named = {
-        row[part] for row in [*table.values(), *read_csv("new_items.csv")] for part in ("image", "audio")
-    }
+    named = {row[part] for row in [*table.values(), *read_csv("new_items.csv")] for part in ("image", "audio")}
     found = {str(path.relative_to(SAMPLE).as_posix()) for path in SAMPLE.glob("[ia]*/*")}
     assert found <= named
 
@@ -245,9 +243,7 @@ def test_duplicates_are_duplicates(table, planted):
 
 
 def test_no_duplicates_but_the_planted_ones(table, planted):
-    copies = {
-        name for name, kind, _ in planted if kind in {"exact_duplicate", "near_duplicate", "empty_text"}
-    }
+    copies = {name for name, kind, _ in planted if kind in {"exact_duplicate", "near_duplicate", "empty_text"}}
     others = [row["text"] for name, row in table.items() if name not in copies]
     counter = CountVectorizer(analyzer=make_sample.grams, binary=True, dtype=np.int64)
     grams = counter.fit_transform(others)
@@ -299,8 +295,8 @@ def test_a_small_network_finds_most_classes_by_the_picture(rows, planted):
     train, watched, train_truth, watched_truth = train_test_split(
         rest, rest_truth, test_size=0.2, stratify=rest_truth, random_state=0
     )
-    encoder = image.ImageEncoder().fit(train, train_truth, validation=(watched, watched_truth))
-    predicted = encoder.network_.predict(image.read_images(tested, encoder.size), verbose=0).argmax(axis=1)
+    encoder = ImageEncoder().fit(train, train_truth, validation=(watched, watched_truth))
+    predicted = encoder.network_.predict(files.read_images(tested, encoder.size), verbose=0).argmax(axis=1)
     check_accuracy("Picture", predicted == tested_truth, 0.55, 0.85, within=0.08)
 
 

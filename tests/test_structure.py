@@ -41,9 +41,7 @@ def test_every_module_has_its_place():
 @pytest.mark.parametrize("name", sorted(set(MODULES) - OF_NOTEBOOK_00))
 def test_a_module_imports_only_what_stands_left_of_it(name):
     places = stages()
-    assert {
-        other: places.get(other) for other in imported(name) if places.get(other, 99) >= places[name]
-    } == {}
+    assert {other: places.get(other) for other in imported(name) if places.get(other, 99) >= places[name]} == {}
 
 
 def test_nothing_but_themselves_imports_the_modules_of_notebook_00():

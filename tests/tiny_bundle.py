@@ -6,14 +6,15 @@ import numpy as np
 import pandas as pd
 import soundfile
 
-from fusebook import features as modalities
-from fusebook.audio import AudioEncoder
-from fusebook.bundle import FEATURE_LEVEL, TrainedModels
-from fusebook.fusion import RULES, DecisionFusion
-from fusebook.model import build_mlp
-from fusebook.text import TextEncoder
-from fusebook.tokens import tokenise
-from fusebook.vectors import VectorEncoder, train_vectors
+from fusebook.data.features import blocks_of, encode_rows, present_parts
+from fusebook.encoders import saved
+from fusebook.encoders.audio import AudioEncoder
+from fusebook.encoders.text import TextEncoder
+from fusebook.encoders.tokens import tokenise
+from fusebook.encoders.vectors import VectorEncoder, train_vectors
+from fusebook.models.bundle import FEATURE_LEVEL, TrainedModels
+from fusebook.models.fusion import RULES, DecisionFusion
+from fusebook.models.network import build_mlp
 
 LABEL_NAMES = ["money", "sport", "技术"]
 WORDS = ["bank share profit tax", "match goal team coach", "芯片 软件 网络 数据"]
@@ -42,27 +43,23 @@ def make_models(rows: pd.DataFrame, labels: np.ndarray) -> tuple[TrainedModels, 
         "text": TextEncoder(vectors=vectors, width=20).fit(texts, labels[there]),
         "audio": AudioEncoder().fit(rows["audio"].tolist()),
     }
-    features, present = modalities.encode_rows(rows, encoders), modalities.present_parts(rows, list(encoders))
+    features, present = encode_rows(rows, encoders), present_parts(rows, list(encoders))
     sizes = {name: values.shape[1] for name, values in features.items()}
     shape = {"hidden": [6], "activations": ["relu"], "n_ngrams": encoders["text"].bag_.n_ngrams_}
-    networks = {
-        part: build_mlp(modalities.blocks_of(sizes, part), 3, random_state=5, **shape)
-        for part in sorted(encoders)
-    }
+    networks = {part: build_mlp(blocks_of(sizes, part), 3, random_state=5, **shape) for part in sorted(encoders)}
     networks[FEATURE_LEVEL] = build_mlp(sizes, 3, **shape)
     models = TrainedModels(networks, np.array([0.2, 0.5, 0.3]))
     models.calibrate(features, present, labels)
     votes = models.predict(features, present, names=list(encoders))
     models.fusions = {
-        f"decision-level {rule}": DecisionFusion(rule, models.prior).fit(votes, present, labels)
-        for rule in RULES
+        f"decision-level {rule}": DecisionFusion(rule, models.prior).fit(votes, present, labels) for rule in RULES
     }
     return models, encoders
 
 
 def save(folder: Path, models: TrainedModels, encoders: dict) -> Path:
     """Write the bundle to ``folder`` and say where."""
-    modalities.save_encoders(folder / "encoders", encoders)
+    saved.save_encoders(folder / "encoders", encoders)
     facts = {"label_names": LABEL_NAMES, "chosen": "decision-level mean", "modalities": sorted(encoders)}
     models.save_bundle(folder / "bundle", facts, encoders=folder / "encoders")
     return folder / "bundle"

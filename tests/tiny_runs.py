@@ -16,9 +16,7 @@ def make_table(n_rows: int = 60, labels=("money", "sport", "技术"), seed: int 
     table["image"] = table["audio"] = ""
     table["label"] = [labels[i] for i in rng.integers(len(labels), size=n_rows)]
     table.loc[: len(labels) - 1, "label"] = list(labels)
-    table["split"] = np.where(
-        table["row"] % 3 == 0, "test", np.where(table["row"] % 5 == 0, "validation", "train")
-    )
+    table["split"] = np.where(table["row"] % 3 == 0, "test", np.where(table["row"] % 5 == 0, "validation", "train"))
     table["group"] = table["row"]
     return table
 
@@ -36,13 +34,7 @@ def answers_of(table: pd.DataFrame, *, wrong=(), confidence: float = 0.8, seed: 
 
 
 def write_run(
-    folder: Path,
-    table: pd.DataFrame,
-    models: dict[str, pd.DataFrame],
-    *,
-    columns=None,
-    sha256="",
-    record=None,
+    folder: Path, table: pd.DataFrame, models: dict[str, pd.DataFrame], *, columns=None, sha256="", record=None
 ) -> Path:
     """A run folder with what ``fusebook compare`` reads; ``models`` as ``answers_of`` returns them, the first is chosen."""
     artifacts = folder / "artifacts"
@@ -60,8 +52,7 @@ def write_run(
     asked = splits[splits["split"].isin(["validation", "test"])][["row", "split", "label", "class_id"]]
     parts = [
         asked.assign(
-            model=model,
-            **{f"p{i}": values.loc[asked["row"], name].to_numpy() for i, name in enumerate(names)},
+            model=model, **{f"p{i}": values.loc[asked["row"], name].to_numpy() for i, name in enumerate(names)}
         )
         for model, values in models.items()
     ]

@@ -64,19 +64,14 @@ def speech(pen: np.random.Generator, seconds: float) -> np.ndarray:
     """A hall's murmur: vowels of one voice, blurred."""
     pitch = pen.uniform(90, 200)
     return _scatter(
-        pen,
-        seconds,
-        lambda p: _tone(0.18, pitch * p.uniform(0.9, 1.2), (1, 0.7, 0.5, 0.3)) * np.hanning(2880),
-        (4, 9),
+        pen, seconds, lambda p: _tone(0.18, pitch * p.uniform(0.9, 1.2), (1, 0.7, 0.5, 0.3)) * np.hanning(2880), (4, 9)
     )
 
 
 def bell(pen: np.random.Generator, seconds: float) -> np.ndarray:
     """The bell of a trading floor."""
     pitch = pen.uniform(700, 1500)
-    return _scatter(
-        pen, seconds, lambda p: _tone(0.6, pitch, (1, 0.1, 0.6, 0.05, 0.4)) * _decay(0.6, 6), (1, 4)
-    )
+    return _scatter(pen, seconds, lambda p: _tone(0.6, pitch, (1, 0.1, 0.6, 0.05, 0.4)) * _decay(0.6, 6), (1, 4))
 
 
 def keys(pen: np.random.Generator, seconds: float) -> np.ndarray:
@@ -86,16 +81,12 @@ def keys(pen: np.random.Generator, seconds: float) -> np.ndarray:
 
 def coins(pen: np.random.Generator, seconds: float) -> np.ndarray:
     """Coins in a drawer."""
-    return _scatter(
-        pen, seconds, lambda p: _tone(0.12, p.uniform(2500, 5200), (1, 0.3)) * _decay(0.12, 30), (3, 10)
-    )
+    return _scatter(pen, seconds, lambda p: _tone(0.12, p.uniform(2500, 5200), (1, 0.3)) * _decay(0.12, 30), (3, 10))
 
 
 def hum(pen: np.random.Generator, seconds: float) -> np.ndarray:
     """Machines: a mains hum and a fan."""
-    return _tone(seconds, pen.uniform(50, 120), (1, 0.6, 0.4, 0.3, 0.2)) + 0.4 * _band(
-        pen, seconds, 200, 1200
-    )
+    return _tone(seconds, pen.uniform(50, 120), (1, 0.6, 0.4, 0.3, 0.2)) + 0.4 * _band(pen, seconds, 200, 1200)
 
 
 def beeps(pen: np.random.Generator, seconds: float) -> np.ndarray:
@@ -109,9 +100,7 @@ def chirps(pen: np.random.Generator, seconds: float) -> np.ndarray:
     return _scatter(
         pen,
         seconds,
-        lambda p: np.sin(
-            2 * np.pi * (p.uniform(400, 1500) + p.uniform(1000, 8000) * _time(0.2)) * _time(0.2)
-        ),
+        lambda p: np.sin(2 * np.pi * (p.uniform(400, 1500) + p.uniform(1000, 8000) * _time(0.2)) * _time(0.2)),
         (2, 6),
     )
 
@@ -142,9 +131,7 @@ def ball(pen: np.random.Generator, seconds: float) -> np.ndarray:
 def melody(pen: np.random.Generator, seconds: float) -> np.ndarray:
     """Plucked strings on a five-tone scale."""
     scale = pen.uniform(220, 440) * 2 ** (np.array([0, 2, 4, 7, 9, 12]) / 12)
-    return _scatter(
-        pen, seconds, lambda p: _tone(0.4, p.choice(scale), (1, 0.5, 0.3, 0.2)) * _decay(0.4, 9), (4, 9)
-    )
+    return _scatter(pen, seconds, lambda p: _tone(0.4, p.choice(scale), (1, 0.5, 0.3, 0.2)) * _decay(0.4, 9), (4, 9))
 
 
 def strings(pen: np.random.Generator, seconds: float) -> np.ndarray:
@@ -159,10 +146,7 @@ def drum(pen: np.random.Generator, seconds: float) -> np.ndarray:
     """A drum with a skin."""
     pitch = pen.uniform(60, 140)
     return _scatter(
-        pen,
-        seconds,
-        lambda p: (_tone(0.2, pitch) + 0.4 * _band(p, 0.2, 300, 3000)) * _decay(0.2, 25) * 2,
-        (3, 8),
+        pen, seconds, lambda p: (_tone(0.2, pitch) + 0.4 * _band(p, 0.2, 300, 3000)) * _decay(0.2, 25) * 2, (3, 8)
     )
 
 
@@ -208,9 +192,5 @@ def write_audio(rows, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, label, generic, seed in rows:
         soundfile.write(
-            folder / f"{name}.flac",
-            synthesise(label, generic, seed),
-            RATE,
-            subtype="PCM_16",
-            compression_level=1.0,
+            folder / f"{name}.flac", synthesise(label, generic, seed), RATE, subtype="PCM_16", compression_level=1.0
         )

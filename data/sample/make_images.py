@@ -141,9 +141,7 @@ class Pen:
         """Fill a circle, or an ellipse of height `squash` times its width."""
         self.poly(arc(x, y, radius, radius * squash), fill)
 
-    def ring(
-        self, x: float, y: float, radius: float, fill: Colour, width: float, squash: float = 1.0
-    ) -> None:
+    def ring(self, x: float, y: float, radius: float, fill: Colour, width: float, squash: float = 1.0) -> None:
         """Draw the outline of a circle or an ellipse."""
         self.line(arc(x, y, radius, radius * squash), fill, width)
 
@@ -152,9 +150,7 @@ class Pen:
         self.box(-1.0, horizon, 2.0, 2.0, self.hue.ground)
 
 
-def arc(
-    x: float, y: float, wide: float, high: float, start: float = 0.0, end: float = 2 * math.pi
-) -> list[Point]:
+def arc(x: float, y: float, wide: float, high: float, start: float = 0.0, end: float = 2 * math.pi) -> list[Point]:
     """Return points along an ellipse, from one angle to another."""
     angles = np.linspace(start, end, 33)
     return [(x + wide * math.cos(angle), y + high * math.sin(angle)) for angle in angles]
@@ -180,11 +176,7 @@ def draw_bust(pen: Pen, x: float, y: float, size: float, coat: Colour, back_view
 def draw_person(pen: Pen, x: float, y: float, size: float, coat: Colour) -> None:
     """Draw a standing person whose feet are at y."""
     for side in (-1, 1):
-        pen.line(
-            [(x + side * size * 0.06, y - size * 0.45), (x + side * size * 0.08, y)],
-            pen.hue.dark,
-            size * 0.09,
-        )
+        pen.line([(x + side * size * 0.06, y - size * 0.45), (x + side * size * 0.08, y)], pen.hue.dark, size * 0.09)
         pen.line([(x, y - size * 0.76), (x + side * size * 0.17, y - size * 0.45)], coat, size * 0.08)
     pen.box(x - size * 0.12, y - size * 0.8, x + size * 0.12, y - size * 0.4, coat)
     pen.disc(x, y - size * 0.9, size * 0.1, pen.skin())
@@ -507,10 +499,7 @@ def draw_trace(pen: Pen, start: Point) -> None:
     ahead = (math.copysign(1, math.cos(angle)), 0) if level else (0, math.copysign(1, math.sin(angle)))
     bend = (start[0] + ahead[0] * pen.between(0.06, 0.16), start[1] + ahead[1] * pen.between(0.06, 0.16))
     side = 0.08 * math.copysign(1, math.sin(angle) if level else math.cos(angle))
-    aside = (
-        bend[0] + ahead[0] * 0.08 + abs(ahead[1]) * side,
-        bend[1] + ahead[1] * 0.08 + abs(ahead[0]) * side,
-    )
+    aside = (bend[0] + ahead[0] * 0.08 + abs(ahead[1]) * side, bend[1] + ahead[1] * 0.08 + abs(ahead[0]) * side)
     run = pen.between(0.05, 0.3)
     end = (aside[0] + ahead[0] * run, aside[1] + ahead[1] * run)
     pen.line([start, bend, aside, end], pen.hue.accent, 0.016)
@@ -574,9 +563,7 @@ def satellite_dish(pen: Pen) -> None:
     axis = (math.cos(lean - 0.25 * math.pi), math.sin(lean - 0.25 * math.pi))
     focus = (0.45 + 0.17 * axis[0], 0.42 + 0.17 * axis[1])
     for angle in (start, end, start + math.pi / 2):
-        pen.line(
-            [(0.45 + 0.29 * math.cos(angle), 0.42 + 0.29 * math.sin(angle)), focus], pen.hue.second, 0.016
-        )
+        pen.line([(0.45 + 0.29 * math.cos(angle), 0.42 + 0.29 * math.sin(angle)), focus], pen.hue.second, 0.016)
     pen.disc(*focus, 0.04, pen.hue.accent)
     for radius in spread(0.12, 0.32, pen.count(2, 4)):
         middle = lean - 0.25 * math.pi
@@ -687,9 +674,7 @@ def net_court(pen: Pen) -> None:
     far, near, chalk = pen.between(0.2, 0.3), pen.between(0.42, 0.5), pen.hue.pale
     pen.poly([(0.5 - far, 0.18), (0.5 + far, 0.18), (0.5 + near, 0.95), (0.5 - near, 0.95)], pen.hue.main)
     for share in (1.0, 0.78):
-        ends = [
-            (0.5 + side * share * reach, y) for side in (-1, 1) for reach, y in ((far, 0.18), (near, 0.95))
-        ]
+        ends = [(0.5 + side * share * reach, y) for side in (-1, 1) for reach, y in ((far, 0.18), (near, 0.95))]
         pen.line([ends[0], ends[1], ends[3], ends[2], ends[0]], chalk, 0.016)
     for y in (0.32, 0.72):
         reach = 0.78 * (far + (near - far) * (y - 0.18) / 0.77)
@@ -719,9 +704,7 @@ def running_track(pen: Pen) -> None:
     lanes = pen.count(5, 7)
     vanish = pen.between(0.3, 0.7)
     pen.poly([(vanish - 0.12, horizon), (vanish + 0.12, horizon), (1.45, 1.15), (-0.45, 1.15)], pen.hue.main)
-    for far, near in zip(
-        spread(vanish - 0.12, vanish + 0.12, lanes + 1), spread(-0.45, 1.45, lanes + 1), strict=True
-    ):
+    for far, near in zip(spread(vanish - 0.12, vanish + 0.12, lanes + 1), spread(-0.45, 1.45, lanes + 1), strict=True):
         pen.line([(far, horizon), (near, 1.15)], pen.hue.pale, 0.018)
     for index in range(pen.count(2, 4)):
         depth = pen.between(0.35, 0.8)
@@ -791,9 +774,7 @@ def pool_lanes(pen: Pen) -> None:
             x, middle = pen.between(0.15, 0.8), y + height / 2
             pen.line([(x - 0.2, middle), (x - 0.02, middle)], pen.hue.pale, 0.045)
             pen.line([(x - 0.16, middle), (x - 0.02, middle)], pen.skin(), 0.035)
-            pen.line(
-                [(x - 0.04, middle), (x + 0.02, middle - 0.05), (x + 0.09, middle - 0.02)], pen.skin(), 0.02
-            )
+            pen.line([(x - 0.04, middle), (x + 0.02, middle - 0.05), (x + 0.09, middle - 0.02)], pen.skin(), 0.02)
             pen.disc(x, middle, 0.036, pen.hue.dark)
         for _ in range(2):
             x, drop = pen.between(0, 0.9), pen.between(0.3, 0.7) * height
@@ -820,9 +801,7 @@ def stage_show(pen: Pen) -> None:
     spots = spread(0.5, 0.5, 1) if performers == 1 else spread(0.34, 0.66, performers)
     for x in spots:
         lamp = x + pen.between(-0.15, 0.15)
-        pen.poly(
-            [(lamp - 0.02, -0.1), (lamp + 0.02, -0.1), (x + 0.15, 0.86), (x - 0.15, 0.86)], pen.hue.accent
-        )
+        pen.poly([(lamp - 0.02, -0.1), (lamp + 0.02, -0.1), (x + 0.15, 0.86), (x - 0.15, 0.86)], pen.hue.accent)
         pen.disc(x, 0.87, 0.16, pen.hue.pale, 0.3)
     for x in spots:
         draw_person(pen, x, 0.88, 0.42, pen.hue.dark)
@@ -920,10 +899,7 @@ def open_book(pen: Pen) -> None:
     for side in (-1, 1):
         cover = [(0.5, 0.28), (0.5 + side * 0.48, 0.2), (0.5 + side * 0.48, 0.8), (0.5, 0.9)]
         pen.poly(cover, pen.hue.main)
-        top = [
-            (0.5 + side * 0.45 * step, 0.27 - 0.09 * math.sin(math.pi * step * 0.9))
-            for step in spread(0, 1, 9)
-        ]
+        top = [(0.5 + side * 0.45 * step, 0.27 - 0.09 * math.sin(math.pi * step * 0.9)) for step in spread(0, 1, 9)]
         low = [(x, y + 0.56) for x, y in reversed(top)]
         pen.poly(top + low, pen.hue.pale)
         for drop in spread(0.08, 0.48, pen.count(6, 9)):
@@ -1117,14 +1093,7 @@ def clutter_prop(pen: Pen) -> None:
         pen.box(x + 0.02, y + 0.03, x + 0.08, y + 0.05, pen.hue.pale)
 
 
-CLUTTER_THINGS: tuple[Scene, ...] = (
-    clutter_line,
-    clutter_blob,
-    clutter_head,
-    clutter_tree,
-    clutter_sign,
-    clutter_prop,
-)
+CLUTTER_THINGS: tuple[Scene, ...] = (clutter_line, clutter_blob, clutter_head, clutter_tree, clutter_sign, clutter_prop)
 
 
 def add_clutter(pen: Pen) -> None:

@@ -71,11 +71,7 @@ class Row:
 
 def read_items(folder: Path = HERE / "source") -> list[dict]:
     """Read the written items in a fixed order, each with its class as label."""
-    return [
-        item | {"label": label}
-        for name, label in CLASSES.items()
-        for item in read_lines(folder / f"{name}.jsonl")
-    ]
+    return [item | {"label": label} for name, label in CLASSES.items() for item in read_lines(folder / f"{name}.jsonl")]
 
 
 def read_lines(path: Path) -> list[dict]:
@@ -107,13 +103,7 @@ def make_row(item: dict, name: str, rng: np.random.Generator) -> Row:
     """Make a row without faults."""
     label = item["label"]
     return Row(
-        name,
-        join_text(item),
-        label,
-        label,
-        **draw_parts(rng),
-        between=item.get("between"),
-        english=join_english(item),
+        name, join_text(item), label, label, **draw_parts(rng), between=item.get("between"), english=join_english(item)
     )
 
 
@@ -290,9 +280,7 @@ EDITS = (change_number, swap_words, drop_clause, change_marks)
 
 def media_rows(rows: Iterable[Row], part: str) -> list[tuple[str, str, bool, int]]:
     """Return (name, class, generic, seed) for every row that has the part."""
-    return [
-        (row.id, row.truth, row.generic[part], media_seed(row.path(part))) for row in rows if row.has[part]
-    ]
+    return [(row.id, row.truth, row.generic[part], media_seed(row.path(part))) for row in rows if row.has[part]]
 
 
 def media_seed(path: str) -> int:

@@ -25,11 +25,7 @@ def main() -> None:
 @click.option("--image", default="", help="Column with paths to pictures, relative to the table's folder.")
 @click.option("--audio", default="", help="Column with paths to sounds, relative to the table's folder.")
 @click.option(
-    "--new",
-    "new_table",
-    type=click.Path(),
-    default="",
-    help="A table without labels to predict in 06_predict.",
+    "--new", "new_table", type=click.Path(), default="", help="A table without labels to predict in 06_predict."
 )
 @click.option("--run", type=click.Path(), help="Folder of the run. Default: reports/ and the table's name.")
 @click.option("-p", "parameters", nargs=2, multiple=True, metavar="NAME VALUE",
@@ -59,32 +55,26 @@ def report(table, text, label, image, audio, new_table, run, parameters, force, 
             "new_table": str(Path(new_table).absolute()) if new_table else "",
         }
         if not Path(table).is_file():
-            raise click.UsageError(
-                f"No table at {table}. Pass the path of a CSV, TSV, JSONL or Parquet file."
-            )
+            raise click.UsageError(f"No table at {table}. Pass the path of a CSV, TSV, JSONL or Parquet file.")
     elif text or label or image or audio or new_table:
         raise click.UsageError("Columns and --new go with --table; the sample has its own.")
-    folder = (
-        runs.resolve(run) if run else runs.resolve("reports") / ("sample" if not table else Path(table).stem)
-    )
+    folder = runs.resolve(run) if run else runs.resolve("reports") / ("sample" if not table else Path(table).stem)
     _report(folder, values, force, jobs)
 
 
 def _report(folder: Path, values: dict, force: bool, jobs: int) -> None:
-    from fusebook import progress, runner
+    from fusebook.report import progress, runner
 
     start = time.monotonic()
 
     def export(run: Path, step) -> None:
-        from fusebook import pages  # takes a second that would keep the first kernel waiting
+        from fusebook.report import pages
 
         pages.export_page(run, step)
 
     try:
         with progress.live_lines() as watch:
-            steps = runner.run_notebooks(
-                folder, values, export=export, watch=watch, force=force, side_by_side=jobs
-            )
+            steps = runner.run_notebooks(folder, values, export=export, watch=watch, force=force, side_by_side=jobs)
         failure = None
     except runner.NotebookFailed as error:
         failure, steps = str(error), error.steps
@@ -93,9 +83,9 @@ def _report(folder: Path, values: dict, force: bool, jobs: int) -> None:
     except KeyboardInterrupt:
         click.echo("Stopped. What is done stays; the same command goes on from there.", err=True)
         os._exit(130)  # the thread that waits for a kernel just killed can't be joined
-    from fusebook import index_page
+    from fusebook.report.index import write_index
 
-    index = index_page.write_index(folder, steps)
+    index = write_index(folder, steps)
     if failure:
         raise click.ClickException(f"{failure}\nThe pages done so far: {index}")
     progress.print_times(steps, time.monotonic() - start)
@@ -104,19 +94,11 @@ def _report(folder: Path, values: dict, force: bool, jobs: int) -> None:
 
 @main.command()
 @click.option(
-    "--bundle",
-    required=True,
-    type=click.Path(),
-    help="The bundle folder of a finished run: reports/<run>/bundle.",
+    "--bundle", required=True, type=click.Path(), help="The bundle folder of a finished run: reports/<run>/bundle."
 )
+@click.option("--table", required=True, type=click.Path(), help="The table to predict: CSV, TSV, JSONL or Parquet.")
 @click.option(
-    "--table", required=True, type=click.Path(), help="The table to predict: CSV, TSV, JSONL or Parquet."
-)
-@click.option(
-    "--output",
-    required=True,
-    type=click.Path(),
-    help="The CSV to write; an existing file is not overwritten.",
+    "--output", required=True, type=click.Path(), help="The CSV to write; an existing file is not overwritten."
 )
 @click.option("--text", default="", help="Column with the text.")
 @click.option("--image", default="", help="Column with paths to pictures, relative to the table's folder.")
@@ -124,14 +106,14 @@ def _report(folder: Path, values: dict, force: bool, jobs: int) -> None:
 @click.option("--model", default="", help="The model that answers. Default: the one that the run chose.")
 def predict(bundle, table, output, text, image, audio, model) -> None:
     """Predict the rows of a new table: class, class id and probabilities as CSV."""
-    from fusebook import prediction
+    from fusebook.models.bundle import predict_table, write_predictions
 
     if Path(output).exists():
         raise click.ClickException(f"{output} is there already. Name another file, or move it away.")
     columns = {"text": text, "image": image, "audio": audio}
     try:
-        made, rejected = prediction.predict_table(bundle, table, columns=columns, model=model)
-        prediction.write_predictions(output, made)
+        made, rejected = predict_table(bundle, table, columns=columns, model=model)
+        write_predictions(output, made)
     except (ValueError, FileNotFoundError) as error:
         raise click.ClickException(str(error)) from error
     for line in rejected.itertuples():
@@ -141,9 +123,7 @@ def predict(bundle, table, output, text, image, audio, model) -> None:
 
 @main.command()
 @click.argument("compared", nargs=-1, metavar="RUN RUN ...")
-@click.option(
-    "--output", type=click.Path(), default="", help="The page. Default: compare.html beside the first RUN."
-)
+@click.option("--output", type=click.Path(), default="", help="The page. Default: compare.html beside the first RUN.")
 @click.option(
     "--cards",
     type=click.IntRange(min=0),
@@ -153,12 +133,10 @@ def predict(bundle, table, output, text, image, audio, model) -> None:
 )
 def compare(compared, output, cards) -> None:
     """Compare finished runs on one page: the first against each other one, on the test rows that all have."""
-    from fusebook import compare_page
+    from fusebook.report import compare_page
 
     if len(compared) < 2:
-        raise click.UsageError(
-            f"{len(compared)} RUN given; name two or more: fusebook compare reports/a reports/b"
-        )
+        raise click.UsageError(f"{len(compared)} RUN given; name two or more: fusebook compare reports/a reports/b")
     try:
         path, verdicts, replaced = compare_page.write_comparison(compared, output, cards)
     except (ValueError, OSError) as error:
@@ -170,9 +148,9 @@ def compare(compared, output, cards) -> None:
 @main.command()
 def parameters() -> None:
     """List every notebook's parameters with default and meaning."""
-    from fusebook import steps as step_room
+    from fusebook.report.steps import find_notebooks, read_steps
 
-    for step in step_room.read_steps(step_room.find_notebooks()).values():
+    for step in read_steps(find_notebooks()).values():
         click.echo(f"\n{step.name}")
         for name, facts in step.known.items():
             click.echo(f"  {name} = {facts['default']}  {facts['help']}")
@@ -186,24 +164,24 @@ def parameters() -> None:
     type=click.Path(),
     help="A folder that holds the set's files or archives already; nothing is downloaded.",
 )
-@click.option(
-    "--to", type=click.Path(), default="data/raw", show_default=True, help="Where NAME/ is written."
-)
+@click.option("--to", type=click.Path(), default="data/raw", show_default=True, help="Where NAME/ is written.")
 def fetch(name, copy, to) -> None:
     """Get a well-known set as one table, with its terms and checked counts. Without NAME: list the sets."""
-    from fusebook import datasets, fetch, runs
+    from fusebook import runs
+    from fusebook.data import known_sets
+    from fusebook.data.fetch import describe, fetch_dataset
 
-    known = datasets.read_facts()
+    known = known_sets.read_facts()
     if not name:
         click.echo("\n".join(f"{name:18} {facts['title']}" for name, facts in known.items()))
         return
     if name not in known:
         raise click.UsageError(f"No set is named {name!r}. Known are {', '.join(known)}.")
     try:
-        result = fetch.fetch_dataset(name, known[name], runs.resolve(to), copy=copy)
+        result = fetch_dataset(name, known[name], runs.resolve(to), copy=copy)
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error
-    click.echo(fetch.describe(known[name], result))
+    click.echo(describe(known[name], result))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fusebook import sentences
+from fusebook.findings import Finding, as_markdown
 
 # What a run's artifacts folder holds, and the notebook that writes it.
 WRITTEN_BY = {
@@ -117,12 +117,12 @@ def write_table(run: str | Path, name: str, table) -> None:
 def write_findings(run: str | Path, notebook: str, findings: Iterable, language: str = "en") -> str:
     """Keep the findings of a notebook's "What we found" for the pages; returns them as a numbered list in Markdown.
 
-    Each is a ``sentences.Finding`` (or severity, text and place as a tuple) or a plain text, which has neither severity
+    Each is a ``findings.Finding`` (or severity, text and place as a tuple) or a plain text, which has neither severity
     nor place. The file holds a list of objects with these three names.
     """
     made = [_finding(found) for found in findings]
     write_json(artifacts(run) / "findings" / f"{notebook}.json", [found._asdict() for found in made])
-    return sentences.as_markdown(made, language)
+    return as_markdown(made, language)
 
 
 def read_findings(run: str | Path, notebook: str) -> list[dict[str, str]]:
@@ -134,10 +134,10 @@ def read_findings(run: str | Path, notebook: str) -> list[dict[str, str]]:
     return [_finding(found)._asdict() for found in read_json(path)] if path.exists() else []
 
 
-def _finding(found: str | tuple | dict) -> sentences.Finding:
+def _finding(found: str | tuple | dict) -> Finding:
     if isinstance(found, dict):
-        return sentences.Finding(**found)
-    return sentences.Finding(*(("", found, "") if isinstance(found, str) else found))
+        return Finding(**found)
+    return Finding(*(("", found, "") if isinstance(found, str) else found))
 
 
 def parameter_value(source: str) -> object:
@@ -153,9 +153,7 @@ def fingerprint(path: str | Path) -> str:
     path = Path(path)
     if path.is_file():
         return hashlib.sha256(path.read_bytes()).hexdigest()
-    parts = [
-        f"{file.relative_to(path)} {fingerprint(file)}" for file in sorted(path.rglob("*")) if file.is_file()
-    ]
+    parts = [f"{file.relative_to(path)} {fingerprint(file)}" for file in sorted(path.rglob("*")) if file.is_file()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest() if parts else ""
 
 

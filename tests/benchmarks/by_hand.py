@@ -20,8 +20,9 @@ import rows
 from sklearn.datasets import make_classification
 from sklearn.preprocessing import StandardScaler
 
-from fusebook import by_hand, by_hand_proofs
-from fusebook.intervals import wilson_interval
+from fusebook.by_hand import lessons
+from fusebook.by_hand.network import Network
+from fusebook.evaluation.intervals import wilson_interval
 
 COMMAND = "make bench-by_hand"
 PAIRS = 9
@@ -50,14 +51,14 @@ def made_data() -> Data:
 def pair(hand_first: bool) -> dict[str, float]:
     """Seconds of ten epochs and accuracy on the rows held out, of both from the same weights."""
     data = made_data()
-    network = by_hand.Network((100, 100, 50, 5), ("sigmoid", "relu", "softmax"), dtype=np.float32)
-    twin = by_hand_proofs.keras_twin(network)
+    network = Network((100, 100, 50, 5), ("sigmoid", "relu", "softmax"), dtype=np.float32)
+    twin = lessons.keras_twin(network)
     if hand_first:
         return of_network(network, data) | of_keras(twin, data)
     return of_keras(twin, data) | of_network(network, data)
 
 
-def of_network(network: by_hand.Network, data: Data) -> dict[str, float]:
+def of_network(network: Network, data: Data) -> dict[str, float]:
     taken = timed("by hand", lambda: network.fit(data.rows, data.targets, epochs=10, batch_size=32))
     return taken | {"by hand, accuracy": accuracy(network.forward(data.held_out)[-1], data.labels)}
 
@@ -77,8 +78,7 @@ def timed(name: str, do) -> dict[str, float]:
     do()
     ends = time.perf_counter(), time.process_time()
     return {
-        f"{name}, {kind}": end - begin
-        for kind, begin, end in zip(("fit, s", "fit, CPU s"), start, ends, strict=True)
+        f"{name}, {kind}": end - begin for kind, begin, end in zip(("fit, s", "fit, CPU s"), start, ends, strict=True)
     }
 
 

@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 import rows
 
-from fusebook import intervals, pages, runner
+from fusebook.evaluation import intervals
+from fusebook.report import pages, runner
 
 N_SETS, N_ROWS = 500, 200
 SETTINGS = [(accuracy, False) for accuracy in (0.7, 0.9, 0.97, 0.99)] + [(0.8, True)]
@@ -38,9 +39,7 @@ def coverage() -> list[dict]:
         for seed in range(N_SETS):
             right, groups = draw(accuracy, grouped, random)
             labels = np.zeros(N_ROWS, int)
-            sums = intervals.resampled_sums(
-                right[:, None], labels, groups, n_resamples=1000, random_state=seed
-            )
+            sums = intervals.resampled_sums(right[:, None], labels, groups, n_resamples=1000, random_state=seed)
             plain = random.binomial(N_ROWS, right.mean(), 1000) / N_ROWS
             ends = {
                 "ours": intervals.share_interval(right, groups, sums[:, 0] / N_ROWS),
@@ -69,9 +68,7 @@ def read_titles(folder: Path) -> pd.DataFrame:
 def notebook_time() -> list[dict]:
     """Seconds, memory and page size of notebook 04 on 10,000 test rows."""
     if not (DATA / "thucnews-titles").is_dir():
-        print(
-            f"No THUCNews titles at {DATA}: the time of notebook 04 is left out. FUSEBOOK_DATA names the folder."
-        )
+        print(f"No THUCNews titles at {DATA}: the time of notebook 04 is left out. FUSEBOOK_DATA names the folder.")
         return []
     with TemporaryDirectory() as folder:
         table, run = Path(folder) / "titles.csv", Path(folder) / "run"
@@ -81,14 +78,8 @@ def notebook_time() -> list[dict]:
         steps = runner.run_notebooks(run, values, export=pages.export_page)
         step = steps["04_error_analysis"]
         kilobytes = (run / "04_error_analysis.html").stat().st_size / 1000
-    measured = {
-        "seconds": sum(step.seconds.values()),
-        "peak memory, MB": step.peak_memory_mb,
-        "page, kB": kilobytes,
-    }
-    return [
-        rows.row("THUCNews titles", "notebook 04", name, float(value)) for name, value in measured.items()
-    ]
+    measured = {"seconds": sum(step.seconds.values()), "peak memory, MB": step.peak_memory_mb, "page, kB": kilobytes}
+    return [rows.row("THUCNews titles", "notebook 04", name, float(value)) for name, value in measured.items()]
 
 
 if __name__ == "__main__":

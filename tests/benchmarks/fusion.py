@@ -22,19 +22,19 @@ import pandas as pd
 import rows
 from PIL import Image
 
-from fusebook import audio, evaluate, fetch, fusion, fusion_audit, fusion_seeds, image, splits, text
-from fusebook.bundle import FEATURE_LEVEL
-from fusebook.features import encode_rows, present_parts, take
+from fusebook.data import fetch, splits
+from fusebook.data.features import encode_rows, present_parts, take
+from fusebook.encoders import audio, image, text
+from fusebook.evaluation.fusion import fusion_table, readable, shuffle_audit, subset_table
+from fusebook.models import baselines, bundle
+from fusebook.models.bundle import FEATURE_LEVEL
+from fusebook.models.fusion import RULES
 
 DATA = Path(os.environ.get("FUSEBOOK_DATA", Path(__file__).parents[3] / "shared" / "data"))
-SPEAKERS = {
-    "nicolas": "validation",
-    "theo": "test",
-    "yweweler": "test",
-}  # the last in the alphabet; others train
+SPEAKERS = {"nicolas": "validation", "theo": "test", "yweweler": "test"}  # the last in the alphabet; others train
 NOISE = 170  # standard deviation of the noise on a handwritten digit, of 255
 SEEDS, RATE = (0, 1, 2), 0.5  # of the networks; of modality dropout
-DECISIONS = [f"decision-level {rule}" for rule in fusion.RULES]
+DECISIONS = [f"decision-level {rule}" for rule in RULES]
 
 
 # --- The two sets -------------------------------------------------------------------------------------
@@ -66,9 +66,7 @@ def read_tweets(folder: Path) -> pd.DataFrame:
         archive.extractall(folder, filter="data")
     table = pd.read_csv(next(folder.rglob("tweets.csv")), dtype=str, keep_default_na=False).assign(audio="")
     table["image"] = [str(next(folder.rglob("images")).parent / path) for path in table["image"]]
-    table["group"] = image.find_duplicates(
-        table["image"].tolist(), splits.find_duplicates(list(table["text"]))
-    )
+    table["group"] = splits.duplicate_images(table["image"].tolist(), splits.duplicate_texts(list(table["text"])))
     table["split"] = splits.split_rows(table["label"], table["group"])
     return table
 
@@ -98,9 +96,7 @@ def measure(name: str, table: pd.DataFrame, **options) -> list[dict]:
     split = {part: (table["split"] == part).to_numpy() for part in ("train", "validation", "test")}
     fits = [
         {
-            rate: fusion_seeds.fit_models(
-                features, present, labels, split, modality_dropout=rate, random_state=seed, **given
-            )
+            rate: bundle.fit_models(features, present, labels, split, modality_dropout=rate, random_state=seed, **given)
             for rate in (0.0, RATE)
         }
         for seed in SEEDS
@@ -109,12 +105,10 @@ def measure(name: str, table: pd.DataFrame, **options) -> list[dict]:
     groups = table.loc[split["test"], "group"].to_numpy()
     answers = [fit[RATE].predict(*test[:2]) for fit in fits]
     best = max(present, key=lambda part: (answers[0][part].argmax(axis=1) == test[2]).mean())
-    prior = evaluate.majority_probabilities(labels[split["train"]], len(test[2]), int(labels.max()) + 1)
+    prior = baselines.majority_probabilities(labels[split["train"]], len(test[2]), int(labels.max()) + 1)
     joined = [{"majority": prior, **answers[0]}, *answers[1:]]
-    scores = fusion_seeds.fusion_table(
-        joined, test[2], best=best, fusions=[FEATURE_LEVEL, *DECISIONS], groups=groups
-    )
-    print(name, fusion_seeds.readable(scores).to_string(), sep="\n")
+    scores = fusion_table(joined, test[2], best=best, fusions=[FEATURE_LEVEL, *DECISIONS], groups=groups)
+    print(name, readable(scores).to_string(), sep="\n")
     made = score_rows(name, scores, best) + oracle_rows(name, answers[0], scores, prior[0], test[2], present)
     return made + missing_rows(name, fits, test) + shuffle_rows(name, fits[0][RATE], test, groups)
 
@@ -127,13 +121,7 @@ def score_rows(name: str, scores: pd.DataFrame, best: str) -> list[dict]:
             if line["seeds"] > 1:
                 ends = [line[f"{key}_lowest"], line[f"{key}_highest"]]
                 made.append(
-                    rows.row(
-                        name,
-                        model,
-                        f"{key}, middle of {line['seeds']:.0f} seeds",
-                        float(np.mean(ends)),
-                        *ends,
-                    )
+                    rows.row(name, model, f"{key}, middle of {line['seeds']:.0f} seeds", float(np.mean(ends)), *ends)
                 )
         if not np.isnan(line["gain"]):
             ends = [line["gain"], line["gain_low"], line["gain_high"]]
@@ -163,7 +151,7 @@ def missing_rows(name: str, fits: list[dict], test: tuple) -> list[dict]:
     lost = {}
     for fit in fits:
         asked = {f"modality dropout {rate}": (models, FEATURE_LEVEL) for rate, models in fit.items()}
-        found = fusion_audit.subset_table(asked, *test).set_index(["parts", "model"])["accuracy"]
+        found = subset_table(asked, *test).set_index(["parts", "model"])["accuracy"]
         for part, shown in product(sorted(test[1]), asked):
             loss = float(found[part, "own network"] - found[part, shown])
             lost.setdefault((shown, part), []).append(loss)
@@ -183,11 +171,9 @@ def missing_rows(name: str, fits: list[dict], test: tuple) -> list[dict]:
 def shuffle_rows(name: str, models, test: tuple, groups) -> list[dict]:
     """Accuracy lost where one part is another row's."""
     asked = {model: (models, model) for model in (FEATURE_LEVEL, "decision-level product")}
-    found = fusion_audit.shuffle_audit(asked, *test, groups=groups)
+    found = shuffle_audit(asked, *test, groups=groups)
     return [
-        rows.row(
-            name, line.model, f"lost with {line.part} shuffled", line.drop, line.drop_low, line.drop_high
-        )
+        rows.row(name, line.model, f"lost with {line.part} shuffled", line.drop, line.drop_low, line.drop_high)
         for line in found.itertuples()
     ]
 

@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 import rows
 
-from fusebook import inspection, runs, widgets
-from fusebook.bundle import Bundle
-from fusebook.row_widgets import RowCard, silent
+from fusebook import runs
+from fusebook.inspection import listing, widgets
+from fusebook.inspection.row_widgets import RowCard, silent
+from fusebook.models.bundle import Bundle
 
 N_ROWS, FILTER, EDIT = 10_000, 200, 300  # rows; milliseconds
 N_EDITS, LONG = 40, 100_000  # edits; characters
@@ -34,11 +35,7 @@ def measure(work: Callable[[object], object], values: Iterable) -> np.ndarray:
 
 def lines(what: str, took: np.ndarray, limit: float) -> list[dict]:
     """Median, maximum, and what the maximum is of the limit."""
-    values = {
-        "median, ms": np.median(took),
-        "maximum, ms": took.max(),
-        f"maximum / {limit} ms": took.max() / limit,
-    }
+    values = {"median, ms": np.median(took), "maximum, ms": took.max(), f"maximum / {limit} ms": took.max() / limit}
     return [rows.row(what, "inspector", name, float(value)) for name, value in values.items()]
 
 
@@ -101,14 +98,10 @@ def _long(words: list[str]) -> list[str]:
 def main(run: str) -> None:
     """Read the run, measure, print and write."""
     bundle = Bundle(runs.need(run, "bundle"))
-    content, predictions = (
-        pd.read_parquet(runs.need(run, f"{name}.parquet")) for name in ("rows", "predictions")
-    )
+    content, predictions = (pd.read_parquet(runs.need(run, f"{name}.parquet")) for name in ("rows", "predictions"))
     names = bundle.label_names
-    took = measure(
-        lambda _: inspection.inspection_table(content, predictions, bundle.chosen, names), range(5)
-    )
-    table = inspection.inspection_table(content, predictions, bundle.chosen, names)
+    took = measure(lambda _: listing.inspection_table(content, predictions, bundle.chosen, names), range(5))
+    table = listing.inspection_table(content, predictions, bundle.chosen, names)
     made = [rows.row(f"table of {len(table):,} rows", "inspector", "median, ms", float(np.median(took)))]
     for times in (1, 10):
         many = repeated(table, times)

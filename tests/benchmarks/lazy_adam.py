@@ -10,8 +10,9 @@ import time
 import numpy as np
 import rows
 
-from fusebook import lazy_adam, model, training
-from fusebook.features import take
+from fusebook.data.features import take
+from fusebook.models import lazy_adam, training
+from fusebook.models.network import build_mlp
 
 SET = "33,590 rows of 50 out of 170,000 n-grams"
 PAIRS = 3
@@ -23,15 +24,13 @@ def draw() -> tuple[dict[str, np.ndarray], np.ndarray]:
     shape, ranks = (33_590, 110), np.arange(1, 170_001)
     numbers = rng.choice(170_000, shape, p=ranks**-0.8 / (ranks**-0.8).sum()).astype(np.int32)
     weights = np.full(shape, 0.14, np.float32) * (np.arange(110) < 50)
-    return {"text_ngrams": numbers * (weights > 0), "text_weights": weights}, rng.integers(
-        0, 10, len(numbers)
-    )
+    return {"text_ngrams": numbers * (weights > 0), "text_weights": weights}, rng.integers(0, 10, len(numbers))
 
 
 def seconds(inputs: dict[str, np.ndarray], labels: np.ndarray, lazy: bool) -> float:
     """What one training takes."""
     build, fit = training.settings(len(labels), inputs, n_classes=10)
-    network = model.build_mlp({"text_ngrams": 110, "text_weights": 110}, 10, n_ngrams=170_000, **build)
+    network = build_mlp({"text_ngrams": 110, "text_weights": 110}, 10, n_ngrams=170_000, **build)
     judge, start = lazy_adam.is_worth_it, time.perf_counter()
     try:
         lazy_adam.is_worth_it = lambda *given: lazy and judge(*given)

@@ -22,7 +22,11 @@ import rows
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
-from fusebook import audio, image, intervals, model, training
+from fusebook.data import files
+from fusebook.encoders import audio, image
+from fusebook.evaluation import intervals
+from fusebook.models import training
+from fusebook.models.network import build_mlp, predict
 
 COMMAND = "make bench-media"
 DATA = Path(os.environ.get("FUSEBOOK_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -67,10 +71,10 @@ def timed(set_name: str, name: str, code: str, folder: Path) -> list[dict]:
 
 def mlp_right(features: np.ndarray, labels: np.ndarray, split: np.ndarray) -> np.ndarray:
     """Which test rows an MLP of the usual size gets right; it stops on the validation rows."""
-    network = model.build_mlp({"part": features.shape[1]}, int(labels.max()) + 1)
+    network = build_mlp({"part": features.shape[1]}, int(labels.max()) + 1)
     part = {name: ({"part": features[split == name]}, labels[split == name]) for name in set(split)}
     training.fit_mlp(network, *part["train"], validation=part["validation"], epochs=40, patience=5)
-    return model.predict(network, part["test"][0]).argmax(axis=1) == part["test"][1]
+    return predict(network, part["test"][0]).argmax(axis=1) == part["test"][1]
 
 
 def shares(set_name: str, name: str, right: np.ndarray) -> dict:
@@ -163,23 +167,16 @@ def write_digits(folder: Path) -> tuple[list[str], np.ndarray]:
 def pictures(folder: Path) -> list[dict]:
     paths, labels = write_digits(folder)
     made = timed("MNIST 10,000", "CNN training, 12 epochs", TIMED_PICTURES, folder)
-    part = {
-        name: ([paths[i] for i in np.flatnonzero(name == SPLIT)], labels[name == SPLIT])
-        for name in set(SPLIT)
-    }
+    part = {name: ([paths[i] for i in np.flatnonzero(name == SPLIT)], labels[name == SPLIT]) for name in set(SPLIT)}
     options = {"epochs": 12, "mirror": False}
     for kind, name in (("cnn", "CNN"), ("hog", "gradients and colours")):
         encoder = image.ImageEncoder(SIZE, features=kind, **options)
         encoder.fit(*part["train"], validation=part["validation"])
         made.append(
-            shares(
-                "MNIST 10,000, 1,000 held out",
-                f"{name} + MLP",
-                mlp_right(encoder.transform(paths), labels, SPLIT),
-            )
+            shares("MNIST 10,000, 1,000 held out", f"{name} + MLP", mlp_right(encoder.transform(paths), labels, SPLIT))
         )
         if kind == "cnn":
-            shown = image.read_images(part["test"][0], SIZE)
+            shown = files.read_images(part["test"][0], SIZE)
             answers = encoder.network_.predict(shown, verbose=0).argmax(axis=1)
             made.append(shares("MNIST 10,000, 1,000 held out", "CNN itself", answers == part["test"][1]))
     common = np.bincount(part["train"][1]).argmax()

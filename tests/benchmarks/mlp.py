@@ -68,11 +68,7 @@ def tensorflow_python() -> Path | None:
 
 def seconds(python: str | Path, code: str, backend: str, **variables: str) -> float:
     """The training seconds that ``code`` prints in a fresh process; build and compile count, imports do not."""
-    quiet = (
-        os.environ
-        | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "KERAS_BACKEND": backend}
-        | variables
-    )
+    quiet = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "KERAS_BACKEND": backend} | variables
     made = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True, env=quiet)
     return float(made.stdout.split("seconds")[-1])
 
@@ -94,14 +90,7 @@ def main() -> None:
         ratios = [theirs / ours for ours, theirs in pairs]
         made.append(rows.row(SET, "tf.keras", "fit, s", statistics.median(other), min(other), max(other)))
         made.append(
-            rows.row(
-                SET,
-                "tf.keras / Keras on JAX",
-                "ratio",
-                statistics.median(ratios),
-                min(ratios),
-                max(ratios),
-            )
+            rows.row(SET, "tf.keras / Keras on JAX", "ratio", statistics.median(ratios), min(ratios), max(ratios))
         )
     else:
         made.append(rows.row(SET, "tf.keras", "skipped: TensorFlow could not be installed", float("nan")))

@@ -36,9 +36,7 @@ def main() -> None:
         for part, seconds in step["seconds"].items()
     ]
     made += [rows.row("sample", name, "page, MB", size) for name, size in sizes.items()]
-    made += [
-        rows.row("sample", name, "peak memory, MB", step["peak_memory_mb"]) for name, step in steps.items()
-    ]
+    made += [rows.row("sample", name, "peak memory, MB", step["peak_memory_mb"]) for name, step in steps.items()]
     made += [
         rows.row("sample", "all", "wall, s", wall),
         rows.row("sample", "all", "wall / notebooks' own work", wall / own),

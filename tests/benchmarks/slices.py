@@ -17,8 +17,8 @@ import pandas as pd
 import rows
 from threadpoolctl import threadpool_limits
 
-from fusebook import intervals
-from fusebook.slices import SliceFinder
+from fusebook.errors.slices import SliceFinder
+from fusebook.evaluation import intervals
 
 N_DRAWS, N_TEST, N_VALIDATION = 100, 2_000, 1_000
 ERROR, ELSEWHERE = 0.3, 0.08
@@ -29,9 +29,7 @@ def draw_facts(n_rows: int, random: np.random.Generator) -> pd.DataFrame:
     facts = {f"number {i}": random.lognormal(size=n_rows) for i in range(6)}
     facts["number 6"] = facts["number 0"] * random.lognormal(0, 0.3, n_rows)
     facts["with gaps"] = np.where(random.random(n_rows) < 0.4, np.nan, random.normal(size=n_rows))
-    facts |= {
-        f"yes or no {i}": random.random(n_rows) < share for i, share in enumerate((0.5, 0.4, 0.3, 0.05))
-    }
+    facts |= {f"yes or no {i}": random.random(n_rows) < share for i, share in enumerate((0.5, 0.4, 0.3, 0.05))}
     facts["source"] = random.choice(list("abcdef"), n_rows, p=[0.4, 0.2, 0.15, 0.1, 0.08, 0.07])
     facts["colour"] = random.choice(["red", "green", "blue"], n_rows)
     facts["digits"] = random.poisson(1, n_rows)

@@ -20,11 +20,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict, train_test_split
 from text import read_set
 
-from fusebook import corrections, suspects
-from fusebook.intervals import wilson_interval
-from fusebook.ngrams import NgramBag
-from fusebook.splits import find_duplicates
-from fusebook.tokens import tokenise
+from fusebook.data.splits import duplicate_texts
+from fusebook.encoders.ngrams import NgramBag
+from fusebook.encoders.tokens import tokenise
+from fusebook.errors import corrections, suspects
+from fusebook.evaluation.intervals import wilson_interval
 
 SETS = ["bbc", "chnsenticorp-hotel"]
 SHARE, N_SEEDS = 0.05, 3
@@ -45,9 +45,7 @@ def found_by_tutorial(token_lists: list[list[str]], labels: np.ndarray) -> np.nd
     return find_label_issues(labels, made, return_indices_ranked_by="self_confidence", n_jobs=1)
 
 
-def found_at(
-    listed: np.ndarray, planted: np.ndarray, set_name: str, model: str, seconds: float
-) -> list[dict]:
+def found_at(listed: np.ndarray, planted: np.ndarray, set_name: str, model: str, seconds: float) -> list[dict]:
     """Precision and recall of the list, cut off at the number planted, and of the whole list."""
     made = []
     for kind, part in (("at the number planted", listed[: len(planted)]), ("whole list", listed)):
@@ -61,20 +59,13 @@ def found_at(
 def gains(table: pd.DataFrame, values, listed: np.ndarray, planted: np.ndarray, set_name: str) -> list[dict]:
     """Accuracy on the test rows gained by correcting the flips that were listed, and by correcting all."""
     made = []
-    for name, places in (
-        ("flips among the suspects", listed[np.isin(listed, planted)]),
-        ("all flips", planted),
-    ):
+    for name, places in (("flips among the suspects", listed[np.isin(listed, planted)]), ("all flips", planted)):
         lines = table.iloc[places].assign(suggested=table["true"], action="change")
         given = lines[["row", "label", "suggested", "action"]].astype(str)
         corrected, rejected = corrections.apply_corrections(table, given)
         assert rejected.empty, rejected
         gain = corrections.correction_gain(values, corrected, table["group"])
-        made.append(
-            rows.row(
-                set_name, f"corrected: {name}", "gain", *(gain[k] for k in ("difference", "low", "high"))
-            )
-        )
+        made.append(rows.row(set_name, f"corrected: {name}", "gain", *(gain[k] for k in ("difference", "low", "high"))))
     return made
 
 
@@ -89,10 +80,8 @@ def measure(set_name: str, content: pd.DataFrame, seed: int) -> list[dict]:
     start, bag = time.perf_counter(), NgramBag()
     cut = [[values[i] for i in train] for values in (texts, token_lists)]
     known = bag.fit_transform(*cut, labels[train])
-    groups = find_duplicates([texts[i] for i in order])
-    made = suspects.out_of_fold(
-        known, labels[train], len(names), groups=groups[: len(train)], random_state=seed
-    )
+    groups = duplicate_texts([texts[i] for i in order])
+    made = suspects.out_of_fold(known, labels[train], len(names), groups=groups[: len(train)], random_state=seed)
     places = pd.Series(range(len(train)))
     listed = suspects.training_suspects(made, labels[train], names, places)["row"].to_numpy()
     lines = found_at(listed, planted, set_name, "out of fold, n-gram bag", time.perf_counter() - start)
@@ -114,9 +103,7 @@ def mean_lines(lines: list[dict]) -> list[dict]:
     for (name, model, what), part in pd.DataFrame(lines).groupby(["set", "model", "measure"], sort=False):
         ends = part["value"].min(), part["value"].max()
         made.append(
-            rows.row(
-                name, model, f"{what}, mean of seeds", part["value"].mean(), *ends, part["seconds"].mean()
-            )
+            rows.row(name, model, f"{what}, mean of seeds", part["value"].mean(), *ends, part["seconds"].mean())
         )
     return made
 

@@ -20,12 +20,15 @@ from sklearn.datasets._twenty_newsgroups import strip_newsgroup_header
 from sklearn.model_selection import StratifiedKFold
 from sklearn.svm import LinearSVC
 
-from fusebook import comparison, fetch, intervals, model, training
-from fusebook.features import take
-from fusebook.lengths import LengthEncoder
-from fusebook.ngrams import NgramBag
-from fusebook.text import BESIDE_NGRAMS, TextEncoder
-from fusebook.tokens import tokenise
+from fusebook.data import fetch
+from fusebook.data.features import take
+from fusebook.encoders.ngrams import NgramBag
+from fusebook.encoders.text import BESIDE_NGRAMS, LengthEncoder, TextEncoder
+from fusebook.encoders.tokens import tokenise
+from fusebook.evaluation import comparison, intervals
+from fusebook.models import network as models_network
+from fusebook.models import training
+from fusebook.models.network import build_mlp
 
 DATA = Path(os.environ.get("FUSEBOOK_DATA", Path(__file__).parents[3] / "shared" / "data"))
 STRIPPED = " without headers"
@@ -70,9 +73,7 @@ def fit_svm(with_length: bool, texts: list[str], labels: np.ndarray):
 
     read = join(bag.fit_transform(texts, [tokenise(text) for text in texts], labels), texts)
     machine = LinearSVC().fit(read, labels)
-    return lambda others: machine.predict(
-        join(bag.transform(others, [tokenise(text) for text in others]), others)
-    )
+    return lambda others: machine.predict(join(bag.transform(others, [tokenise(text) for text in others]), others))
 
 
 def fit_mlp(parts: str, texts: list[str], labels: np.ndarray):
@@ -81,10 +82,10 @@ def fit_mlp(parts: str, texts: list[str], labels: np.ndarray):
     features = encoder.fit(texts, labels).transform(texts)
     build, fit = training.settings(len(texts), features, n_classes=int(labels.max()) + 1)
     sizes = {block: values.shape[1] for block, values in features.items()}
-    network = model.build_mlp(sizes, int(labels.max()) + 1, n_ngrams=encoder.bag_.n_ngrams_, **build)
+    network = build_mlp(sizes, int(labels.max()) + 1, n_ngrams=encoder.bag_.n_ngrams_, **build)
     nobody = take(features, slice(0)), labels[:0]
     training.fit_mlp(network, features, labels, validation=nobody, patience=0, **fit)
-    return lambda others: model.predict(network, encoder.transform(others)).argmax(axis=1)
+    return lambda others: models_network.predict(network, encoder.transform(others)).argmax(axis=1)
 
 
 def measure(name: str, table: pd.DataFrame) -> list[dict]:
@@ -106,17 +107,12 @@ def measure(name: str, table: pd.DataFrame) -> list[dict]:
             start = time.perf_counter()
             right[key][test] = predict(list(texts[test])) == labels[test]
             spent[key] += time.perf_counter() - start
-            print(
-                f"{name}, {key}: {right[key][tested].mean():.4f} so far, {seconds[key]:.0f} s to fit",
-                flush=True,
-            )
+            print(f"{name}, {key}: {right[key][tested].mean():.4f} so far, {seconds[key]:.0f} s to fit", flush=True)
     for key in fitting:
         count, n_rows = right[key][tested].sum(), tested.sum()
         ends = map(float, intervals.wilson_interval(count / n_rows, n_rows))
         made.append(
-            rows.row(
-                name, key, "accuracy", float(count / n_rows), *ends, seconds=seconds[key] / len(folds(table))
-            )
+            rows.row(name, key, "accuracy", float(count / n_rows), *ends, seconds=seconds[key] / len(folds(table)))
         )
         made.append(rows.row(name, key, "rows predicted a second", float(n_rows / spent[key])))
         for other in (SVM, SVM_WITH_LENGTH) if key in MLPS else ():

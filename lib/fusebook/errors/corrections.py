@@ -1,0 +1,155 @@
+"""What a person decided about suspect labels: read the edited list, apply it to training rows, measure what it brought.
+
+Notebook 02_preprocess applies it, 04_error_analysis measures.
+"""
+
+import unicodedata
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fusebook.data import tables
+from fusebook.evaluation.comparison import compare
+from fusebook.evaluation.sizes import linear_answers
+
+ACTIONS = ("keep", "change", "drop")
+DROPPED = "dropped"  # the split of a training row that a person took out
+
+REASONS = {
+    "ROW_UNKNOWN": "no row has this number",
+    "ROW_TWICE": "an earlier line of the list has this row",
+    "ROW_NOT_TRAINING": "validation and test rows stay as they are, or the gain could not be measured",
+    "ACTION_UNKNOWN": f"the action is none of {', '.join(ACTIONS)}",
+    "LABEL_DIFFERS": "the row has another label than the list says: is it the list of another table?",
+    "LABEL_UNKNOWN": "no row has the suggested label",
+    "LABEL_EMPTIED": "the label would be left without training rows",
+}
+
+
+def with_edits(listed: pd.DataFrame, path: str | Path) -> pd.DataFrame:
+    """``listed`` with what a person has decided in an earlier list at ``path``: nothing that was edited gets lost.
+
+    Lines whose action was edited stand first, as they were. Where there is no list, or it has no such line, the table
+    comes back as it is.
+    """
+    if not Path(path).is_file() or len(Path(path).read_bytes().strip().splitlines()) < 2:  # no line below the header
+        return listed
+    earlier = tables.read_table(path)[0]
+    if not {"row", "action"} <= set(earlier):
+        return listed
+    edited = earlier[earlier["action"].map(_tidy) != "keep"]
+    if edited.empty:
+        return listed
+    new = listed[~listed["row"].astype(str).isin(edited["row"].str.strip())]
+    return pd.concat([edited.reindex(columns=listed.columns, fill_value=""), new], ignore_index=True)
+
+
+def read_corrections(path: str | Path) -> pd.DataFrame:
+    """A list that a person has edited: row, label, suggested, action, all as text; other columns are left out.
+
+    Raises FileNotFoundError and ValueError as ``tables.read_table`` does, ValueError where a column is missing or a
+    line can't be read.
+    """
+    table, rejected = tables.read_table(path)
+    wanted = ["row", "label", "suggested", "action"]
+    if missing := [name for name in wanted if name not in table]:
+        raise ValueError(
+            f"{path} has no column {', '.join(missing)}; expected {', '.join(wanted)}, as in label_suspects.csv."
+        )
+    if len(rejected):
+        lines = ", ".join(map(str, rejected["row"].head(5)))
+        raise ValueError(f"{path}: row {lines} can't be read ({rejected['reason'].iloc[0]}). Save it again as CSV.")
+    return table[wanted]
+
+
+def apply_corrections(rows: pd.DataFrame, corrections: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Change labels of training rows, or take rows out, as a person decided; neither table is changed itself.
+
+    Parameters
+    ----------
+    rows : row, split, label, and whatever else
+    corrections : row, label, suggested, action, as ``read_corrections`` returns them
+
+    Returns
+    -------
+    corrected : ``rows`` with the new label, with split "dropped" for what was taken out, and label_before
+    rejected : row (as in the list), part, reason (one of ``REASONS``), detail, for lines that change nothing but should
+    """
+    lines = corrections.assign(action=corrections["action"].map(_tidy), number=_numbers(corrections["row"]))
+    lines["suggested"] = [unicodedata.normalize("NFKC", label).strip() for label in lines["suggested"]]
+    lines = lines.merge(
+        rows[["row", "split", "label"]], how="left", left_on="number", right_on="row", suffixes=("", "_now")
+    )
+    lines["reason"] = _reasons(lines, set(rows["label"]))
+    corrected = _corrected(rows, lines)
+    while emptied := _training_labels(rows) - _training_labels(corrected):
+        gone = (lines["reason"] == "") & (lines["action"] != "keep") & lines["label_now"].isin(emptied)
+        lines.loc[gone, "reason"] = "LABEL_EMPTIED"
+        corrected = _corrected(rows, lines)
+    refused = lines[lines["reason"] != ""]
+    details = [f"{line.action}: {line.label} → {line.suggested}" for line in refused.itertuples()]
+    rejected = refused[["row", "reason"]].assign(part="label", detail=details)[tables.REJECTED_COLUMNS]
+    return corrected, rejected.reset_index(drop=True)
+
+
+def _tidy(action: str) -> str:
+    return action.strip().casefold() or "keep"
+
+
+def _numbers(column: pd.Series) -> pd.Series:
+    """Row numbers; -1, which no row has, for what is no whole number."""
+    numbers = pd.to_numeric(column, errors="coerce")
+    return numbers.where(numbers % 1 == 0, -1).astype(int)
+
+
+def _reasons(lines: pd.DataFrame, known: set[str]) -> np.ndarray:
+    """Why each line can't be applied, "" where it can; the first reason counts."""
+    edits = lines["action"] != "keep"
+    label = lines["label"].map(lambda text: unicodedata.normalize("NFKC", text).strip())
+    checks = {
+        "ROW_UNKNOWN": lines["label_now"].isna(),
+        "ROW_TWICE": lines["number"].duplicated(),
+        "ACTION_UNKNOWN": ~lines["action"].isin(ACTIONS),
+        "ROW_NOT_TRAINING": edits & (lines["split"] != "train"),
+        "LABEL_DIFFERS": edits & (label != lines["label_now"]),
+        "LABEL_UNKNOWN": (lines["action"] == "change") & ~lines["suggested"].isin(known),
+    }
+    return np.select(list(checks.values()), list(checks), default="")
+
+
+def _corrected(rows: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
+    good = lines[lines["reason"] == ""].set_index("number")
+    changed = rows["row"].map(good.loc[good["action"] == "change", "suggested"])
+    dropped = rows["row"].isin(good.index[good["action"] == "drop"])
+    return rows.assign(
+        label_before=rows["label"],
+        label=changed.fillna(rows["label"]).astype(rows["label"].dtype),
+        split=rows["split"].where(~dropped, DROPPED),
+    )
+
+
+def _training_labels(rows: pd.DataFrame) -> set[str]:
+    return set(rows.loc[rows["split"] == "train", "label"])
+
+
+def correction_gain(values, rows: pd.DataFrame, groups=None) -> dict:
+    """What corrections brought: ``comparison.compare`` of a linear model trained on the labels before and after.
+
+    Parameters
+    ----------
+    values : all rows' numbers, such as the n-gram bag, shape (n_rows, n_features)
+    rows : split, label, label_before, as ``apply_corrections`` returns them
+    groups : a group a row; those of the test rows are drawn as a whole
+
+    The test rows' own labels are never corrected. Returns what ``compare`` does: accuracy after minus before, its
+    interval, and so on. Raises ValueError without a test row.
+    """
+    numbers = {name: i for i, name in enumerate(sorted(set(rows["label_before"])))}
+    before, after = (rows[name].map(numbers).to_numpy() for name in ("label_before", "label"))
+    split, test = rows["split"].to_numpy(), np.flatnonzero(rows["split"] == "test")
+    right = [
+        linear_answers(np.flatnonzero(np.isin(split, names)), values, labels, test) == before[test]
+        for names, labels in ((["train", DROPPED], before), (["train"], after))
+    ]
+    return compare(*right, groups=None if groups is None else np.asarray(groups)[test])

@@ -1,0 +1,102 @@
+"""TODO."""
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from fusebook.evaluation.scores import count_text
+
+# Kinds of faults that the checks of a table can see, with the reason codes of those that are refused.
+_REASONS = {
+    "empty_text": ["TEXT_EMPTY"],
+    "broken_image": ["IMAGE_BROKEN"],
+    "broken_audio": ["AUDIO_BROKEN", "AUDIO_EMPTY", "AUDIO_NOT_FINITE"],
+    "missing_file": ["FILE_MISSING"],
+}
+DUPLICATES = ("exact_duplicate", "near_duplicate")
+FAULTS = (*_REASONS, "mojibake", "odd_label", *DUPLICATES)
+
+
+def detector_scores(found: set, planted: set) -> dict:
+    """Precision and recall of a detector against the rows where a fault was planted; NaN where undefined."""
+    hit = len(found & planted)
+    return {
+        "planted": len(planted), "found": len(found), "hit": hit,
+        "precision": hit / len(found) if found else np.nan, "recall": hit / len(planted) if planted else np.nan,
+    }  # fmt: skip
+
+
+def planted_rows(planted: pd.DataFrame, content: pd.DataFrame, kind: str) -> dict[int, str]:
+    """Row number (as in rows.parquet) to detail of each fault of ``kind`` in a list of known faults.
+
+    ``planted`` has the columns id, kind, detail; ``content`` is the table itself, as ``read_table`` returns it, with
+    its column id. Of a list that names an id which is not in the table, and so is another table's, nothing is taken.
+
+    Raises ValueError where either lacks a column.
+    """
+    numbers = _listed_rows(planted, content)
+    of_kind = planted[(planted["kind"] == kind) & planted["id"].isin(numbers)]
+    return {numbers[line.id]: line.detail for line in of_kind.itertuples()}
+
+
+def _listed_rows(planted: pd.DataFrame, content: pd.DataFrame) -> dict[str, int]:
+    """Id to row number of the whole table; empty where the list names an id that is not in it."""
+    for name, table, wanted in (("list of faults", planted, ["id", "kind", "detail"]), ("table", content, ["id"])):
+        if missing := set(wanted) - set(table):
+            raise ValueError(
+                f"The {name} has no column {', '.join(sorted(missing))}; expected {', '.join(wanted)}. "
+                'Set planted="" to go on without it.'
+            )
+    numbers = dict(zip(content["id"], content.index, strict=True))
+    named = [*planted["id"], *planted.loc[planted["kind"].isin(DUPLICATES), "detail"]]
+    return numbers if set(named) <= set(numbers) else {}
+
+
+def planted_faults(planted: pd.DataFrame, content: pd.DataFrame) -> dict[str, set]:
+    """The known faults that the checks of a table should report, by kind, in the form of ``reported_faults``.
+
+    The detail of a duplicate is the id of its original. Takes and raises what ``planted_rows`` does; returns an empty
+    dict for another table's list.
+    """
+    if not (numbers := _listed_rows(planted, content)):
+        return {}
+    known = {kind: planted_rows(planted, content, kind) for kind in FAULTS}
+    return {kind: _pairs(rows, numbers) if kind in DUPLICATES else set(rows) for kind, rows in known.items()}
+
+
+def _pairs(copies: dict[int, str], numbers: dict[str, int]) -> set[tuple[int, int]]:
+    """All pairs of rows that say the same: each copy with its original, and copies of one original with each other."""
+    families: dict[str, set[int]] = {original: {numbers[original]} for original in copies.values()}
+    for row, original in copies.items():
+        families[original].add(row)
+    return {pair for family in families.values() for pair in combinations(sorted(family), 2)}
+
+
+def reported_faults(rows: pd.DataFrame, rejected: pd.DataFrame) -> dict[str, set]:
+    """What the checks of a table report, by kind of fault: row numbers; for duplicates pairs (earlier row, later row).
+
+    ``rows`` and ``rejected`` are as ``checks.check_rows`` returns them, with ``splits.duplicate_texts`` of the texts as column group.
+    """
+    made = {kind: set(rejected.loc[rejected["reason"].isin(reasons), "row"]) for kind, reasons in _REASONS.items()}
+    made["mojibake"] = set(rows.loc[rows["text_repaired"], "row"])
+    made["odd_label"] = set(rows.loc[rows["label"] != rows["label_given"], "row"])
+    copies = rows.loc[rows["group"].duplicated(keep=False), ["group", "row", "text"]]
+    pairs = copies.merge(copies, on="group", suffixes=("", "_later")).query("row < row_later")
+    same = pairs["text"] == pairs["text_later"]
+    for kind, chosen in zip(DUPLICATES, (pairs[same], pairs[~same]), strict=True):
+        made[kind] = set(zip(chosen["row"], chosen["row_later"], strict=True))
+    return made
+
+
+def fault_scores(reported: dict[str, set], planted: dict[str, set]) -> pd.DataFrame:
+    """How many known faults were found, one line a kind of ``planted``: planted, found, hit, precision, recall.
+
+    Precision and recall are text, a share with its score interval (Wilson, 1927); a dash where they are undefined.
+    """
+    made = pd.DataFrame({kind: detector_scores(reported[kind], planted[kind]) for kind in planted}).T
+    counts = made.reindex(columns=["planted", "found", "hit"]).astype(int)
+    return counts.assign(
+        precision=list(map(count_text, counts["hit"], counts["found"])),
+        recall=list(map(count_text, counts["hit"], counts["planted"])),
+    )

@@ -1,0 +1,87 @@
+"""Two models on the same rows: McNemar's exact test, a paired bootstrap, and the difference that could be found.
+
+Notebooks 03_train and 04_error_analysis tell the story.
+"""
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
+
+from fusebook import findings
+from fusebook.evaluation.intervals import group_numbers
+
+
+def compare(
+    right_a: np.ndarray, right_b: np.ndarray, *, groups=None, n_resamples: int = 4000, random_state: int = 42
+) -> dict:
+    """Two models on the same rows: accuracy of b minus that of a, its 95 % paired bootstrap interval, McNemar's p.
+
+    Parameters
+    ----------
+    right_a, right_b : bools of shape (n_rows,): was each model right?
+    groups : a group a row, such as copies of one text; the bootstrap then draws groups. The test counts rows either way.
+
+    Returns difference, low, high, p (exact two-sided; McNemar, 1947), only_a, only_b (rows one alone got right), and
+    detectable: the smallest difference that this many rows find with 80 % power at p < 0.05, given how often the two
+    models disagree (normal approximation; Connor, 1987).
+    """
+    right_a, right_b = np.asarray(right_a, bool), np.asarray(right_b, bool)
+    if right_a.shape != right_b.shape or not right_a.size:
+        raise ValueError(
+            f"Shapes {right_a.shape} and {right_b.shape} differ or are empty; expected the same test rows."
+        )
+    only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
+    n_rows = len(right_a)
+    draws = _differences(right_b.astype(int) - right_a, groups, n_resamples, random_state)
+    low, high = np.percentile(draws, [2.5, 97.5])
+    disagree = max(only_a + only_b, 1) / n_rows
+    return {
+        "difference": (only_b - only_a) / n_rows, "low": low, "high": high,
+        "p": float(mcnemar([[0, only_a], [only_b, 0]], exact=True).pvalue), "only_a": only_a, "only_b": only_b,
+        "detectable": float((norm.ppf(0.975) + norm.ppf(0.8)) * np.sqrt(disagree / n_rows)),
+    }  # fmt: skip
+
+
+def _differences(gains: np.ndarray, groups, n_resamples: int, random_state: int) -> np.ndarray:
+    """Resampled means of ``gains`` (-1, 0 or 1 a row). Groups alike in size and gain are drawn as one multinomial cell."""
+    units = group_numbers(groups, len(gains))
+    per_group = np.column_stack([np.bincount(units, gains), np.bincount(units)])
+    kinds, counts = np.unique(per_group, axis=0, return_counts=True)
+    random = np.random.default_rng(random_state)
+    drawn = random.multinomial(counts.sum(), counts / counts.sum(), n_resamples) @ kinds
+    return drawn[:, 0] / drawn[:, 1]
+
+
+def compare_pairs(probabilities: dict[str, np.ndarray], labels: np.ndarray, pairs=None, groups=None) -> pd.DataFrame:
+    """``compare`` for pairs of models (all of them by default), with p_holm corrected over the pairs (Holm, 1979).
+
+    Returns a DataFrame with columns a, b and those of ``compare``, smallest p first. Raises ValueError without a pair.
+    """
+    right = {name: values.argmax(axis=1) == labels for name, values in probabilities.items()}
+    pairs = list(combinations(probabilities, 2)) if pairs is None else list(pairs)
+    if not pairs:
+        raise ValueError(f"No pair to compare among {list(probabilities)}; expected two models or more.")
+    table = pd.DataFrame([{"a": a, "b": b, **compare(right[a], right[b], groups=groups)} for a, b in pairs])
+    table["p_holm"] = multipletests(table["p"], method="holm")[1]
+    return table.sort_values("p", kind="stable").reset_index(drop=True)
+
+
+def comparison_text(a: str, b: str, line, language: str = "en") -> str:
+    """One line of ``compare`` in words; ``line`` has difference, low, high, p (or p_holm) and detectable."""
+    p = line["p_holm"] if "p_holm" in line else line["p"]
+    points = {name: f"{100 * line[name]:+.1f}" for name in ("difference", "low", "high")}
+    kind = "no difference" if p >= 0.05 else "better" if line["difference"] > 0 else "worse"
+    detectable = f"{100 * line['detectable']:.1f}"
+    # A sentence begins with the better or worse model's name.
+    first = b if language != "en" or kind == "no difference" else f"{b[0].upper()}{b[1:]}"
+    return findings.say(kind, language, a=a, b=first, p=findings.p_text(p), detectable=detectable, **points)
+
+
+def severity(line) -> str:
+    """How much a line of ``compare`` matters where b ought to be better: note, look (no difference shown) or serious."""
+    p = line["p_holm"] if "p_holm" in line else line["p"]
+    return "look" if p >= 0.05 else "note" if line["difference"] > 0 else "serious"

@@ -1,0 +1,207 @@
+"""What in a picture or a sound moved the probability: cover a patch, mute a band or a moment, predict again, compare.
+
+Notebook 05_inspect tells the story.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pandas as pd
+import soundfile
+from PIL import Image, ImageFilter
+from scipy.signal import istft, stft
+
+from fusebook.data.files import RATE
+
+MOST_PIXELS = 512  # of a picture's longer side; a larger one is made smaller first, so that the work stays bounded
+N_PATCHES = 8  # along the longer side
+FILLS = ("grey", "blur")
+MOST_SECONDS = 60  # of a longer sound the loudest stretch is asked about
+N_BANDS = 10
+N_WINDOWS = 10
+_RAMP = 0.005  # seconds in which a muted moment fades: a hard cut would be a click in every band
+
+Predict = Callable[[Sequence], np.ndarray]  # pictures, sounds or paths to probabilities (n_values, n_classes)
+
+
+def through_files(predict: Predict, part: str) -> Predict:
+    """What predicts pictures or sounds held in memory by means of ``predict``, which takes paths.
+
+    A bundle's encoders read files, so a changed picture is written as PNG (uint8, shape (height, width, 3)), a changed
+    sound as WAV of 32-bit floats (16 kHz), both without loss, to a folder that is gone afterwards: what is explained
+    goes through the same reader as what is predicted. ``part`` is image or audio.
+    """
+    if part not in ("image", "audio"):
+        raise ValueError(f"Part {part!r}; expected image or audio.")
+
+    def predict_values(values: Sequence[np.ndarray]) -> np.ndarray:
+        with TemporaryDirectory() as folder:
+            paths = [str(Path(folder) / f"{i}.{'png' if part == 'image' else 'wav'}") for i in range(len(values))]
+            for path, value in zip(paths, values, strict=True):
+                if part == "image":
+                    Image.fromarray(value).save(path, compress_level=1)
+                else:
+                    soundfile.write(path, value, RATE, subtype="FLOAT")
+            return predict(paths)
+
+    return predict_values
+
+
+def shrunk(picture: np.ndarray, most: int = MOST_PIXELS) -> np.ndarray:
+    """``picture`` (uint8, shape (height, width, 3)) with a longer side of at most ``most`` pixels."""
+    if max(picture.shape[:2]) <= most:
+        return picture
+    small = Image.fromarray(picture)
+    small.thumbnail((most, most), Image.Resampling.BILINEAR)
+    return np.asarray(small)
+
+
+def cover_patches(
+    picture: np.ndarray, predict: Predict, class_number: int, *, fill: str = "grey", n_patches: int = N_PATCHES
+) -> pd.DataFrame:
+    """How much each patch of a picture holds up the probability of one class (occlusion; Zeiler and Fergus, 2014).
+
+    Parameters
+    ----------
+    picture : uint8 of shape (height, width, 3); one of more than ``MOST_PIXELS`` is made smaller first
+    predict : pictures like this one to probabilities of shape (n_pictures, n_classes); it is asked once
+    fill : what covers a patch: the picture's mean colour ("grey"), or the picture so blurred that no shape is left
+        ("blur"), which keeps the patch's own colour: where colour decides, it hides nothing
+    n_patches : square patches along the longer side
+
+    Returns a DataFrame with top, bottom, left, right (shares of height and width, from 0 to 1) and effect (probability
+    of the whole picture minus that with the patch covered), line by line. Raises ValueError for another picture or fill.
+    """
+    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8 or not picture.size:
+        raise ValueError(f"A picture of shape {picture.shape}, {picture.dtype}; expected uint8, (height, width, 3).")
+    if fill not in FILLS or n_patches < 1:
+        raise ValueError(f"fill is {fill!r}, n_patches {n_patches}; expected one of {', '.join(FILLS)}, and 1 or more.")
+    picture = shrunk(picture)
+    cover, boxes = _cover(picture, fill, n_patches), _boxes(*picture.shape[:2], n_patches)
+    copies = [picture]
+    for top, bottom, left, right in boxes:
+        copies.append(picture.copy())
+        copies[-1][top:bottom, left:right] = cover[top:bottom, left:right]
+    probabilities = predict(copies)[:, class_number]
+    height, width = picture.shape[:2]
+    table = pd.DataFrame(boxes / np.array([height, height, width, width]), columns=["top", "bottom", "left", "right"])
+    return table.assign(effect=probabilities[0] - probabilities[1:])
+
+
+def _cover(picture: np.ndarray, fill: str, n_patches: int) -> np.ndarray:
+    """What is laid over a patch; the blur reaches as far as a patch."""
+    if fill == "grey":
+        return np.broadcast_to(picture.mean(axis=(0, 1)).round().astype(np.uint8), picture.shape)
+    blur = ImageFilter.GaussianBlur(max(picture.shape[:2]) / n_patches)
+    return np.asarray(Image.fromarray(picture).filter(blur))
+
+
+def _boxes(height: int, width: int, n_patches: int) -> np.ndarray:
+    """Patches that cover the picture once: top, bottom, left, right in pixels, shape (n, 4)."""
+    side = max(height, width) / n_patches
+    lines, columns = (
+        np.unique(np.linspace(0, length, max(round(length / side), 1) + 1).round().astype(int))
+        for length in (height, width)
+    )
+    return np.array(
+        [(top, bottom, left, right) for top, bottom in pairwise(lines) for left, right in pairwise(columns)]
+    )
+
+
+def loudest_stretch(samples: np.ndarray, seconds: float = MOST_SECONDS) -> tuple[np.ndarray, float]:
+    """The stretch of ``seconds`` with the most energy, and its start in seconds; a shorter sound as it is, and 0."""
+    length = round(seconds * RATE)
+    if len(samples) <= length:
+        return samples, 0.0
+    energy = np.concatenate([[0], np.square(samples, dtype=np.float64).cumsum()])
+    start = int(np.argmax(energy[length:] - energy[:-length]))
+    return samples[start : start + length], start / RATE
+
+
+def mute_bands(samples: np.ndarray, predict: Predict, class_number: int, *, n_bands: int = N_BANDS) -> pd.DataFrame:
+    """How much each band of a sound's frequencies holds up the probability of one class.
+
+    Parameters
+    ----------
+    samples : mono, 16 kHz, shape (n_samples,), as ``files.read_audio`` returns them; of a sound longer than
+        ``MOST_SECONDS`` its ``loudest_stretch`` is asked about, as a sound of its own
+    predict : sounds like this one to probabilities of shape (n_sounds, n_classes); it is asked once
+    n_bands : bands of equal width in mel (O'Shaughnessy, 1987), from 0 Hz to 8 kHz
+
+    Returns a DataFrame with low, high (Hz) and effect (probability of the whole sound minus that without the band).
+    Raises ValueError for samples of another shape, or none.
+    """
+    samples = _checked(samples, n_bands)[0]
+    edges = 700 * (10 ** (np.linspace(0, 2595 * np.log10(1 + RATE / 2 / 700), n_bands + 1) / 2595) - 1)
+    spectrum, frequencies = np.fft.rfft(samples), np.fft.rfftfreq(len(samples), 1 / RATE)
+    band = np.searchsorted(edges[1:-1], frequencies, side="right")
+    muted = (np.fft.irfft(np.where(band == i, 0, spectrum), len(samples)) for i in range(n_bands))
+    table = pd.DataFrame({"low": edges[:-1], "high": edges[1:]})
+    return table.assign(effect=_effects(samples, muted, predict, class_number))
+
+
+def mute_windows(
+    samples: np.ndarray, predict: Predict, class_number: int, *, n_windows: int = N_WINDOWS
+) -> pd.DataFrame:
+    """How much each moment of a sound holds up the probability of one class.
+
+    Takes and raises what ``mute_bands`` does. Each of ``n_windows`` moments of equal length gives way to noise with the
+    sound's own usual spectrum: silence, which many sounds nowhere have, would itself be a sign (Mishra and others, 2020).
+
+    Returns a DataFrame with start, end (seconds of the whole sound) and effect.
+    """
+    samples, begin = _checked(samples, n_windows)
+    times, usual = np.arange(len(samples)) / RATE, _usual_noise(samples)
+    edges = np.linspace(0, len(samples) / RATE, n_windows + 1)
+    shares = (
+        np.interp(times, [start - _RAMP, start, end, end + _RAMP], [0, 1, 1, 0]) for start, end in pairwise(edges)
+    )
+    muted = (samples + share * (usual - samples) for share in shares)
+    table = pd.DataFrame({"start": begin + edges[:-1], "end": begin + edges[1:]})
+    return table.assign(effect=_effects(samples, muted, predict, class_number))
+
+
+def _usual_noise(samples: np.ndarray) -> np.ndarray:
+    """Noise as long as ``samples``, each frequency at its median over time: the room rather than the event (Stahl and
+    others, 2000)."""
+    padded = np.pad(samples, (0, max(0, 512 - len(samples))))
+    white = np.random.default_rng(0).standard_normal(len(padded))
+    (*_, own), (*_, noise) = (stft(values, RATE, nperseg=512, noverlap=384) for values in (padded, white))
+    level = np.median(np.abs(own), axis=1) / np.sqrt(np.square(np.abs(noise)).mean(axis=1))
+    return istft(noise * level[:, None], RATE, nperseg=512, noverlap=384)[1][: len(samples)]
+
+
+def _checked(samples: np.ndarray, n_parts: int) -> tuple[np.ndarray, float]:
+    if np.ndim(samples) != 1 or not len(samples) or n_parts < 1:
+        raise ValueError(
+            f"Samples of shape {np.shape(samples)} in {n_parts} parts; expected (n_samples,), one sample and one part at "
+            "least."
+        )
+    return loudest_stretch(samples)
+
+
+def _effects(whole: np.ndarray, changed: Iterable[np.ndarray], predict: Predict, class_number: int):
+    probabilities = predict([whole, *(values.astype(np.float32) for values in changed)])[:, class_number]
+    return probabilities[0] - probabilities[1:]
+
+
+def strongest_in_words(table: pd.DataFrame) -> str:
+    """The largest effect as a sentence's beginning: what was left out and what that did, in points of probability.
+
+    ``table`` is that of ``question.leave_words_out`` or of a function of this module, and not empty.
+    """
+    line = table.loc[table["effect"].abs().idxmax()]
+    if "word" in table:
+        word = " ".join(line["word"].split())
+        what = f"Leaving out “{word if len(word) <= 40 else word[:39] + '…'}”"
+    elif "top" in table:
+        across, down = (100 * (line[a] + line[b]) / 2 for a, b in (("left", "right"), ("top", "bottom")))
+        what = f"Covering the patch {across:.0f} % from the left and {down:.0f} % from the top"
+    elif "low" in table:
+        what = f"Muting {line['low']:.0f} to {line['high']:.0f} Hz"
+    else:
+        what = f"Muting {line['start']:.2f} to {line['end']:.2f} s"
+    return f"{what} moves the probability by {0 - 100 * line['effect']:+.2g} points"

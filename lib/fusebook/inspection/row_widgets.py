@@ -1,0 +1,187 @@
+"""The lower half of the inspector: a row's card with all that can be changed about it, and what a person decides on it.
+
+Thin shells around the functions of ``what_if``, ``inspection_cards`` and ``inspection``. Notebook 05_inspect tells the
+story.
+"""
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from html import escape
+from pathlib import Path
+
+import ipywidgets
+import pandas as pd
+
+from fusebook.errors.corrections import ACTIONS, REASONS
+from fusebook.inspection import listing
+from fusebook.inspection.cards import inspect_row, one_row, snippet, votes_html
+from fusebook.inspection.question import RULES, predict_edited
+from fusebook.models.bundle import Bundle
+
+WIDE = {"style": {"description_width": "7.5rem"}, "layout": {"width": "22rem"}}
+
+
+def side_by_side(*children: ipywidgets.Widget) -> ipywidgets.Box:
+    """``children`` in a line, in several where there is no room."""
+    return ipywidgets.Box(children, layout={"flex_flow": "row wrap", "align_items": "center"})
+
+
+@contextmanager
+def silent(control: ipywidgets.Widget, handler: Callable):
+    """Let ``control`` be set without ``handler``, which acts where a person sets it."""
+    control.unobserve(handler, "value")
+    try:
+        yield
+    finally:
+        control.observe(handler, "value")
+
+
+@contextmanager
+def told_in(place: ipywidgets.HTML):
+    """Say what goes wrong in a sentence at ``place``: a traceback would only reach the log, which nobody reads."""
+    said = ""
+    try:
+        yield
+    except Exception as error:
+        text = error.args[0] if isinstance(error, KeyError) else str(error) or type(error).__name__
+        said = f'<p role="alert" class="fb-problem">{escape(str(text))}</p>'
+    place.value = said
+
+
+class RowCard(ipywidgets.VBox):
+    """One row: its text to edit, its parts to take away, a fusion of one's own; every model's answer, and the card.
+
+    The answers come first, the card, for which many rows are predicted, thereafter.
+    """
+
+    def __init__(self, bundle: Bundle, rows: pd.DataFrame):
+        self.bundle, self.rows, self.model, self.number = bundle, rows, bundle.chosen, None
+        self.text = ipywidgets.Textarea(
+            description="text", continuous_update=False, layout={"width": "min(46rem, 100%)", "height": "7rem"}
+        )
+        self.undo = ipywidgets.Button(
+            description="text as in the table", tooltip="Take back what was edited", layout={"width": "12rem"}
+        )
+        self.again = ipywidgets.Button(description="predict again", tooltip="Predict the text as edited")
+        self.parts = {
+            part: ipywidgets.Checkbox(value=True, indent=False, description=f"with {part}", layout={"width": "9rem"})
+            for part in bundle.modalities
+        }
+        self.rule = ipywidgets.Dropdown(options=RULES, description="your fusion", **WIDE)
+        self.weights = {
+            part: ipywidgets.FloatSlider(1, min=0, max=3, step=0.1, description=f"weight of {part}", **WIDE)
+            for part in bundle.modalities
+        }
+        self.problem, self.votes, self.card = (ipywidgets.HTML() for _ in range(3))
+        super().__init__([*self._controls(), self.problem, self.votes, self.card])
+        for control in (self.text, *self.parts.values()):
+            control.observe(self.update, "value")
+        for control in (self.rule, *self.weights.values()):
+            control.observe(self._vote_again, "value")
+        self.undo.on_click(self._take_back)
+        self.again.on_click(self.update)
+
+    def _controls(self) -> list[ipywidgets.Widget]:
+        made = [self.text, side_by_side(self.again, self.undo)] if "text" in self.parts else []
+        if len(self.parts) > 1:
+            made += [side_by_side(*self.parts.values()), side_by_side(self.rule, *self.weights.values())]
+        return made
+
+    @property
+    def without(self) -> tuple[str, ...]:
+        """The parts that are switched off."""
+        return tuple(part for part, box in self.parts.items() if not box.value)
+
+    def show(self, number: int | None) -> None:
+        """Show row ``number`` as it stands in the table, or that there is none; parts switched off stay off."""
+        self.number = number
+        self.text.disabled = number is None
+        with told_in(self.problem):
+            row = None if number is None else one_row(self.rows, number)
+            for part, box in self.parts.items():
+                box.disabled = row is None or not row[part].iloc[0]
+            with silent(self.text, self.update):
+                self.text.value = "" if row is None else row["text"].iloc[0]
+        self.update()
+
+    def update(self, _=None) -> None:
+        """Predict the row as it is edited now, and explain the answer."""
+        with told_in(self.problem):
+            self._vote()
+            self.card.value = self._explained()
+        if self.problem.value:
+            self.votes.value = self.card.value = ""
+
+    def _vote(self) -> None:
+        if self.number is None:
+            self.votes.value = ""
+            return
+        weights = {part: slider.value for part, slider in self.weights.items()}
+        own = {"rule": self.rule.value, "weights": weights} if len(self.parts) > 1 else {}
+        row = one_row(self.rows, self.number)
+        votes = predict_edited(self.bundle, row, self.text.value, without=self.without, **own)
+        self.votes.value = votes_html(votes)
+
+    def _vote_again(self, _=None) -> None:
+        """The models' answers alone: weights change nothing else."""
+        with told_in(self.problem):
+            self._vote()
+
+    def _explained(self) -> str:
+        if self.number is None:
+            return ""
+        edited = {"text": self.text.value, "without": self.without}
+        return inspect_row(self.bundle, self.rows, self.number, model=self.model, **edited).data
+
+    def _take_back(self, _=None) -> None:
+        if self.number is not None:
+            self.text.value = one_row(self.rows, self.number)["text"].iloc[0]
+
+
+class Decision(ipywidgets.VBox):
+    """Keep, change or drop: what is chosen is in the list of suspects at once, see ``listing.set_action``."""
+
+    def __init__(self, path: str | Path, label_names: list[str]):
+        self.path, self.label_names, self.number = path, label_names, None
+        self.action = ipywidgets.ToggleButtons(
+            options=ACTIONS, description="label", style={"description_width": "7.5rem", "button_width": "6rem"}
+        )
+        self.label = ipywidgets.Dropdown(options=label_names, description="change to", **WIDE)
+        self.told, self.problem = ipywidgets.HTML(), ipywidgets.HTML()
+        super().__init__([self.action, self.label, self.told, self.problem] if path else [])
+        for control in (self.action, self.label):
+            control.observe(self._write, "value")
+
+    def show(self, number: int | None) -> None:
+        """The decision on row ``number`` as it stands in the list; without one where the row is no suspect."""
+        self.number = number
+        with told_in(self.problem):
+            listed = listing.read_suspects(self.path) if self.path else pd.DataFrame({"row": []}, dtype=str)
+            own = listed[listed["row"].str.strip() == str(number)]
+            self.action.disabled = self.label.disabled = own.empty
+            if own.empty:
+                self.told.value = "<p>The row is not on the list of suspect labels.</p>" if number is not None else ""
+                return
+            line = own.iloc[0]
+            self._set(line)
+            self._tell(line)
+
+    def _set(self, line: pd.Series) -> None:
+        names = dict.fromkeys([*self.label_names, line["suggested"]])
+        action = line["action"].strip().casefold()
+        with silent(self.action, self._write), silent(self.label, self._write):
+            self.label.options = [(snippet(name) or "(none)", name) for name in names]
+            self.label.value = line["suggested"]
+            self.action.value = action if action in ACTIONS else "keep"
+
+    def _write(self, _=None) -> None:
+        with told_in(self.problem):
+            listed = listing.set_action(self.path, self.number, self.action.value, self.label.value)
+            self._tell(listed[listed["row"].str.strip() == str(self.number)].iloc[0])
+
+    def _tell(self, line: pd.Series) -> None:
+        text = f"Row {line['row']} is listed as suspect: given {line['label']}, suggested {line['suggested']}. "
+        text += f"In {Path(self.path).name}: {line['action']}."
+        if line["split"] != "train":
+            text += f" It is a {line['split']} row: {REASONS['ROW_NOT_TRAINING']}."
+        self.told.value = f"<p>{escape(text)}</p>"

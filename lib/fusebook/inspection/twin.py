@@ -1,0 +1,223 @@
+"""The widgets' twin on a page: rows to ask without a kernel, as data that a browser reads and one small script.
+
+Notebooks 04_error_analysis and 05_inspect tell the story. User text is always escaped.
+"""
+
+from html import escape
+
+import numpy as np
+import pandas as pd
+from IPython.display import HTML
+
+from fusebook import ASSETS
+from fusebook.errors.mistakes import short_names
+from fusebook.inspection import cards, twin_data
+from fusebook.models.bundle import Bundle
+
+TEMPLATES = ASSETS / "template"
+MARK = '<section aria-label="Rows to ask" class="fb-twin">'  # where a page has this, it gets the script
+MOST_BYTES = 2_000_000
+N_CARDS = 6  # rows that stand as cards where no script runs
+MARKUP = 3_000  # bytes kept free for what stands around the data
+# Of the bytes left after the numbers texts take at most the first share, answers of what then is left the second, and
+# pictures and sounds the rest; the other pair is for rows without pictures and sounds.
+SHARES, SHARES_WITHOUT_MEDIA = (0.45, 0.5), (0.7, 1.0)
+
+
+def script() -> str:
+    """The one script of all pages; it stands between ``<script>`` and ``</script>`` as it is."""
+    return (TEMPLATES / "twin.js").read_text(encoding="utf-8")
+
+
+def row_effects(
+    bundle: Bundle, table: pd.DataFrame, rows: pd.DataFrame, most: int
+) -> dict[int, dict[str, pd.DataFrame]]:
+    """What words and patches of the picture do to the predicted class, in the ``most`` rows that the twin serves first.
+
+    Returns row number to tables by name, as far as the row has the part and the bundle reads it: words as
+    ``cards.words_of_row`` returns them, patches as ``occlusion.cover_patches`` does. ``table`` is an
+    ``inspection_table`` about the bundle's chosen model, ``rows`` the rows with all their parts.
+    """
+    first = table.iloc[twin_data.order_of_interest(table)]
+    made: dict[int, dict[str, pd.DataFrame]] = {}
+    for number, predicted in first.loc[first["predicted"] != "", ["row", "predicted"]].head(most).values:
+        row, best = rows[rows["row"] == number], bundle.label_names.index(predicted)
+        words, _ = cards.words_of_row(bundle, row, bundle.chosen, best)
+        _, patches = cards.patches_of_row(bundle, row, bundle.chosen, best)
+        moved = {"words": words if row["text"].iloc[0] else None, "patches": patches}
+        made[number] = {name: effects for name, effects in moved.items() if effects is not None}
+    return made
+
+
+def page_twin(
+    table: pd.DataFrame,
+    predictions: pd.DataFrame,
+    models: list[str],
+    label_names: list[str],
+    *,
+    effects: dict[int, dict[str, pd.DataFrame]] | None = None,
+    most_bytes: int = MOST_BYTES,
+) -> HTML:
+    """The rows of ``table`` as a few cards, with data for the script of an exported page; JupyterLab shows the cards.
+
+    Parameters
+    ----------
+    table : as ``listing.inspection_table`` returns it
+    predictions : as ``scores.prediction_table`` returns it
+    models : whose answers a card tells; first the one that ``table`` is about
+    effects : row number to what moved its answer, as ``row_effects`` returns it
+    most_bytes : that all of it takes. The numbers of each row are there in any case; texts, answers, pictures and sounds
+        as far as they fit, mistakes and label suspects first. What was left out is counted in the HTML
+
+    Raises ValueError where ``table`` has no test row or a model did not predict.
+    """
+    _check(table, predictions, models)
+    names, order = short_names(label_names), twin_data.order_of_interest(table)
+    data = {"models": models, "labels": names, "fold": twin_data.case_folds()}
+    data |= twin_data.numbers(table, label_names) | twin_data.totals(table, label_names)
+    room = most_bytes - twin_data.size_of(data) - MARKUP
+    told = twin_data.answers(table, predictions, models)
+    texts = table["text"].tolist()
+    moved = {place: (effects or {}).get(row, {}) for place, row in enumerate(table["row"])}
+
+    def entry(place: int, cut: int) -> dict:
+        """All but picture and sound of a card; the text only where the list has less of it."""
+        text = texts[place][: cards.MOST_CHARACTERS]
+        made = {"votes": told.get(place, [])} | ({"text": text} if len(text) > cut else {})
+        if "words" in moved[place]:
+            made["words"] = _words(moved[place]["words"], len(text))
+        if "patches" in moved[place]:
+            sides = ["top", "bottom", "left", "right", "effect"]
+            made["patches"] = moved[place]["patches"][sides].round(4).values.tolist()
+        return made
+
+    shares = SHARES if (table[["image", "audio"]] != "").any(axis=None) else SHARES_WITHOUT_MEDIA
+    first = [int(place) for place in order[:N_CARDS]]
+    media = _media(table, first, max(room // 4, 0))
+    static = [_card(table.iloc[i], texts[i], names, entry(i, 0), media.get(i, {})) for i in first]
+    room -= len("".join(static).encode())
+    data["text"] = twin_data.fit_texts(texts, order, int(shares[0] * room))
+    room -= twin_data.size_of(data["text"])
+    made = _entries(entry, order, data["text"], int(shares[1] * room))
+    data["length"] = _lengths(texts, data["text"], made)
+    room -= twin_data.size_of(made) + twin_data.size_of(data["length"])
+    later = _media(table, [place for place in made if place not in first], room)
+    data["cards"] = {place: one | later.get(place, {}) for place, one in made.items()}
+    note = _note(table, data, media | later)
+    return HTML(cards.CARD_STYLE + _section(note, static, data))
+
+
+def _check(table: pd.DataFrame, predictions: pd.DataFrame, models: list[str]) -> None:
+    unknown = set(models) - set(predictions["model"])
+    if not (table["split"] == "test").any() or unknown or not models:
+        known = ", ".join(predictions["model"].unique())
+        raise ValueError(
+            f"{(table['split'] == 'test').sum()} test rows and models {', '.join(models) or '(none)'}; expected a table "
+            f"with test rows, as inspection_table makes it, and one or more models of {known}."
+        )
+
+
+def _words(marks: pd.DataFrame, length: int) -> list[list]:
+    """Start, end and effect of each word within the first ``length`` characters."""
+    return [
+        [int(mark.start), min(int(mark.end), length), round(float(mark.effect), 4)]
+        for mark in marks.itertuples()
+        if mark.start < length
+    ]
+
+
+def _lengths(texts: list[str], beginnings: list, entries: dict[int, dict]) -> dict[int, int]:
+    """Place of each text that the page has only the beginning of, to the characters it has as a whole."""
+    kept = [entries.get(place, {}).get("text", text) for place, text in enumerate(beginnings)]
+    pairs = enumerate(zip(texts, kept, strict=True))
+    return {i: len(text) for i, (text, kept) in pairs if kept is not None and len(kept) < len(text)}
+
+
+def _entries(entry, order: np.ndarray, kept: list, room: int) -> dict[int, dict]:
+    """The cards of the rows that come first, as many as ``room`` bytes hold."""
+    made = {}
+    for place in map(int, order):
+        one = entry(place, -1 if kept[place] is None else len(kept[place]))
+        room -= twin_data.size_of(one) + len(str(place)) + 3
+        if room < 0:
+            break
+        made[place] = one
+    return made
+
+
+def _media(table: pd.DataFrame, places: list[int], room: int) -> dict[int, dict]:
+    """Pictures and sounds of the rows at ``places``, in their order, as many as ``room`` bytes hold, as data URLs."""
+    made: dict[int, dict] = {}
+    paths = {part: table[part].tolist() for part in ("image", "audio")}
+    for place in places:
+        for name, part in (("picture", "image"), ("sound", "audio")):
+            path = paths[part][place]
+            if not path or room < 1000:  # too little for any file
+                continue
+            url = twin_data.picture_url(path) if part == "image" else twin_data.sound_url(path, room)
+            if url and len(url) + 20 <= room:
+                made.setdefault(place, {})[name] = url
+                room -= len(url) + 20
+    return made
+
+
+def _card(row: pd.Series, text: str, names: list[str], entry: dict, media: dict) -> str:
+    """A row as it stands where no script runs; the script takes picture and sound from here."""
+    shown = text[: cards.MOST_CHARACTERS]
+    more = f" <small>… and {len(text) - len(shown):,} characters more</small>" if len(text) > len(shown) else ""
+    said = ["start", "end", "effect"]
+    marked = cards.coloured(shown, pd.DataFrame(entry.get("words", []), columns=said)) + more
+    asked = f"predicted {row['predicted']} ({100 * row['confidence']:.0f} %)" if row["predicted"] else "training row"
+    picture = f'<img src="{media["picture"]}" alt="picture of the row">' if "picture" in media else ""
+    player = f'<audio controls preload="metadata" src="{media["sound"]}"></audio>' if "sound" in media else ""
+    bars = ""
+    if entry["votes"]:
+        best = entry["votes"][0]
+        bars = cards.probability_bars({names[i]: p / 1000 for i, p in zip(best[::2], best[1::2], strict=True)})
+    head = escape(f"row {row['row']}: {row['label']}, {asked}")
+    return (
+        f'<article class="fb-card" data-row="{row["row"]}"><p class="fb-head">{head}</p>'
+        f'<div class="fb-body">{picture}<p class="fb-text" dir="auto">{marked}'
+        f"</p></div>{player}{bars}</article>"
+    )
+
+
+def _note(table: pd.DataFrame, data: dict, media: dict) -> str:
+    """What the data hold and what was left out, in sentences."""
+    splits = {"test": "test rows", "validation": "validation rows", "train": "training rows with a suspect label"}
+    sizes = table["split"].value_counts()
+    held = [f"{sizes[name]:,} {splits[name]}" for name in data["splits"]]
+    gone = sum(text is None and place not in data["cards"] for place, text in enumerate(data["text"]))
+    silent = int((table["predicted"] != "").sum()) - sum(bool(one["votes"]) for one in data["cards"].values())
+    missing = [
+        f"{count:,} {what}"
+        for count, what in (
+            (gone, "texts"),
+            (len(data["length"]), "ends of long texts"),
+            (silent, "rows' answers of each model"),
+            (int((table["image"] != "").sum()) - sum("picture" in one for one in media.values()), "pictures"),
+            (int((table["audio"] != "").sum()) - sum("sound" in one for one in media.values()), "sounds"),
+        )
+        if count
+    ]
+    made = f"Here are {_listed(held)}, with their numbers."
+    if missing:
+        made += f" To keep the page small, {_listed(missing)} were left out; mistakes and suspects were served first."
+    shown = data["cards"].values()
+    counts = {"words in {:,} rows": "words", "patches in {:,} pictures": "patches"}
+    counts = {said: sum(name in one for one in shown) for said, name in counts.items()}
+    if coloured := [said.format(count) for said, count in counts.items() if count]:
+        made += f" Coloured are {_listed(coloured)}: blue holds the predicted class up, orange speaks against it."
+    return made
+
+
+def _listed(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _section(note: str, static: list[str], data: dict) -> str:
+    return (
+        f'{MARK}<p class="note">{escape(note)}</p>'
+        f'<p class="fb-first">The first {len(static)} of them:</p><div class="fb-cards">{"".join(static)}</div>'
+        f'<script type="application/json">{twin_data.as_json(data)}</script></section>'
+    )

@@ -1,0 +1,267 @@
+"""Run the notebooks through papermill: in the order of what they read, side by side, and only what is not fresh."""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from importlib.metadata import version
+from pathlib import Path
+
+import nbformat
+import papermill
+import psutil
+from jupyter_client.manager import KernelManager
+from papermill.engines import NBClientEngine, papermill_engines
+
+from fusebook import runs
+from fusebook.report.steps import (
+    Step,
+    find_notebooks,
+    give_parameters,
+    in_order,
+    is_fresh,
+    is_import,
+    outputs,
+    read_steps,
+    set_keys,
+)
+
+VERSIONS_OF = ["fusebook", "keras", "jax", "numpy", "pandas", "scikit-learn", "gensim", "rjieba", "papermill"]
+
+
+class NotebookFailed(RuntimeError):
+    """A cell of a notebook raised; the message names notebook, cell and error, ``steps`` says how far each came."""
+
+    def __init__(self, message: str, steps: dict[str, Step]):
+        super().__init__(message)
+        self.steps = steps
+
+
+def run_notebooks(
+    run: Path,
+    values: dict[str, object],
+    *,
+    export: Callable[[Path, Step], object],
+    watch: Callable[[dict[str, Step]], None] = lambda steps: None,
+    force: bool = False,
+    side_by_side: int = 2,
+) -> dict[str, Step]:
+    """Execute the notebooks that are not fresh and export each to HTML.
+
+    Parameters
+    ----------
+    run : the run folder
+    values : parameters by name; each goes to the notebooks that know it
+    export : called with the run folder and the step after each notebook; writes the page
+    watch : called about five times a second with all steps
+    force : run every notebook, fresh or not
+    side_by_side : notebooks at a time, where the order allows
+
+    Returns the steps by name. Raises ValueError for a misspelt parameter or a folder that is no run, NotebookFailed
+    for the first cell that raised; what was executed until then stays.
+    """
+    steps = read_steps(find_notebooks())
+    give_parameters(steps, values)
+    _check_run_folder(run)
+    for step in steps.values():
+        if "run" in step.known:
+            step.parameters["run"] = str(run)
+    set_keys(steps)
+    path = run / "run.json"
+    record = runs.read_json(path) if path.exists() else {"steps": {}}
+    record["values"] = values
+    fresh: set[str] = set()
+    for step in in_order(steps):
+        if not force and set(step.after) <= fresh and is_fresh(run, step, record["steps"].get(step.name, {})):
+            step.status = "fresh"
+            fresh.add(step.name)
+    if len(fresh) < len(steps):
+        _Execution(run, steps, record, export, watch, side_by_side).carry_out()
+    watch(steps)
+    failed = next((step for step in steps.values() if step.status == "failed"), None)
+    if failed:
+        raise NotebookFailed(failed.error, steps)
+    return steps
+
+
+def _check_run_folder(run: Path) -> None:
+    if run.is_dir() and any(run.iterdir()) and not ((run / "run.json").exists() or (run / "artifacts").is_dir()):
+        raise ValueError(
+            f"{run} holds files and is no run of Fusebook. Name another folder with --run; nothing was touched."
+        )
+    for folder in ("notebooks", "artifacts"):
+        (run / folder).mkdir(parents=True, exist_ok=True)
+
+
+class _Execution:
+    """One call of ``run_notebooks``: which kernels are warm, what works now, what is ready to be read."""
+
+    def __init__(self, run, steps, record, export, watch, side_by_side):
+        self.run, self.steps, self.record, self.export, self.watch = run, steps, record, export, watch
+        self.side_by_side = side_by_side
+        self.ready = {step.name for step in steps.values() if step.status == "fresh"}
+        self.warm: dict[str, Future] = {}
+        self.kernels: list[KernelManager] = []
+        self.executing: dict[Future, Step] = {}
+        self.exporting: dict[Future, Step] = {}
+        self.begun = time.monotonic()
+
+    def carry_out(self) -> None:
+        """Execute and export until nothing is left or a cell has raised."""
+        # Two at a time execute; two kernels warm up behind them; exports have a thread of their own.
+        self.workers, self.warmers = ThreadPoolExecutor(self.side_by_side), ThreadPoolExecutor(2)
+        self.exporters = ThreadPoolExecutor(1)
+        try:
+            while self._start_free_steps() or self.executing or self.exporting:
+                self._await_one()
+                self.watch(self.steps)
+        finally:
+            self._stop_kernels()
+            for pool in (self.workers, self.warmers, self.exporters):  # a thread may wait for ever for a dead kernel
+                pool.shutdown(wait=False, cancel_futures=True)
+        for step in self.steps.values():
+            if step.status == "waiting":
+                step.status = "skipped"
+
+    def _await_one(self) -> None:
+        finished, _ = wait([*self.executing, *self.exporting], timeout=0.2, return_when=FIRST_COMPLETED)
+        for step in self.executing.values():
+            _sample_memory(step)
+        for future in finished & set(self.executing):
+            step = self.executing.pop(future)
+            future.result()
+            if step.status != "failed":
+                self.ready.add(step.name)
+            self.exporting[self.exporters.submit(self._export, step)] = step
+        for future in finished & set(self.exporting):
+            self.exporting.pop(future)
+            future.result()
+            self._write_record()
+
+    def _start_free_steps(self) -> bool:
+        """Start what may run now and warm up kernels for what comes next; True where something was started."""
+        if any(step.status == "failed" for step in self.steps.values()):
+            return False
+        waiting = [step for step in in_order(self.steps) if step.status == "waiting"]
+        room = self.side_by_side - len(self.executing)
+        free = [step for step in waiting if set(step.after) <= self.ready][:room]
+        for step in free:
+            self._warm(step)
+            step.status, step.started = "running", time.monotonic()
+            self.executing[self.workers.submit(self._execute, step)] = step
+        cold = [step for step in waiting if step.name not in self.warm]
+        unused = sum(step.name in self.warm for step in waiting if step not in free)
+        for step in cold[: max(0, self.side_by_side - unused)]:
+            self._warm(step)
+        return bool(free)
+
+    def _warm(self, step: Step) -> None:
+        if step.name not in self.warm:
+            self.warm[step.name] = self.warmers.submit(_warm_kernel, step, self.kernels)
+
+    def _execute(self, step: Step) -> None:
+        kernel = self.warm[step.name].result()
+        step.kernel = psutil.Process(kernel.provisioner.pid)
+
+        def on_cell(cell) -> None:
+            step.done += cell.cell_type == "code"
+
+        output = self.run / "notebooks" / f"{step.name}.ipynb"
+        try:
+            notebook = papermill.execute_notebook(
+                str(step.path), str(output), step.parameters, engine_name="fusebook", kernel_name="python3",
+                progress_bar=False, request_save_on_cell_execute=False, km=kernel, on_cell=on_cell,
+            )  # fmt: skip
+            step.status = "exporting"
+        except papermill.PapermillExecutionError as error:
+            step.status = "failed"
+            step.error = (
+                f"{step.name}, cell {error.exec_count}: {error.ename}: {error.evalue}\nThe executed notebook: {output}"
+            )
+            notebook = nbformat.read(output, as_version=4)
+        finally:
+            _sample_memory(step)
+            step.kernel = None
+            kernel.shutdown_kernel(now=True)
+        step.seconds = _seconds(notebook, time.monotonic() - step.started)
+
+    def _export(self, step: Step) -> None:
+        start = time.monotonic()
+        self.export(self.run, step)
+        step.seconds["export"] = round(time.monotonic() - start, 2)
+        if step.status == "exporting":
+            step.status = "done"
+
+    def _stop_kernels(self) -> None:
+        for kernel in list(self.kernels):
+            if kernel.has_kernel and psutil.pid_exists(kernel.provisioner.pid or 0):
+                psutil.Process(kernel.provisioner.pid).kill()
+
+    def _write_record(self) -> None:
+        for step in self.steps.values():
+            if step.status in {"done", "failed"}:
+                self.record["steps"][step.name] = {
+                    "status": step.status, "key": step.key, "parameters": step.parameters, "seconds": step.seconds,
+                    "peak_memory_mb": round(step.peak_memory_mb), "outputs": outputs(self.run, step.name),
+                    "error": step.error,
+                }  # fmt: skip
+        self.record |= {
+            "run": self.run.name, "written": time.strftime("%Y-%m-%d %H:%M:%S"),
+            "python": sys.version.split()[0],
+            "versions": {name: version(name) for name in VERSIONS_OF}, "cores": os.cpu_count(),
+            "wall_seconds": round(time.monotonic() - self.begun, 2),
+        }  # fmt: skip
+        runs.write_json(self.run / "run.json", self.record)
+
+
+def _sample_memory(step: Step) -> None:
+    try:
+        if step.kernel:
+            step.peak_memory_mb = max(step.peak_memory_mb, step.kernel.memory_info().rss / 2**20)
+    except psutil.Error:
+        step.kernel = None
+
+
+def _warm_kernel(step: Step, kernels: list[KernelManager]) -> KernelManager:
+    """Start a kernel, note it in ``kernels``, and let it import what the notebook will, while others still work."""
+    kernel = KernelManager(kernel_name="python3")
+    kernels.append(kernel)
+    kernel.start_kernel(cwd=str(runs.project_folder()), extra_arguments=["--log-level=ERROR"])
+    client = kernel.blocking_client()
+    client.start_channels()
+    client.wait_for_ready(timeout=120)
+    client.execute(step.imports, silent=True, store_history=False)
+    client.stop_channels()
+    return kernel
+
+
+class _ReportingEngine(NBClientEngine):
+    """Papermill's own engine; it also tells after each cell."""
+
+    @classmethod
+    def execute_managed_notebook(cls, nb_man, kernel_name, *, on_cell, **options):
+        complete = nb_man.cell_complete
+
+        def tell(cell, *args, **kwargs):
+            complete(cell, *args, **kwargs)
+            on_cell(cell)
+
+        nb_man.cell_complete = tell
+        return super().execute_managed_notebook(nb_man, kernel_name, **options)
+
+
+papermill_engines.register("fusebook", _ReportingEngine)
+
+
+def _seconds(notebook, whole: float) -> dict[str, float]:
+    """Where the time of one notebook went: start (waiting for the kernel and its imports), imports, work, in seconds."""
+    imports = work = 0.0
+    for cell in notebook.cells:
+        duration = cell.metadata.get("papermill", {}).get("duration") or 0.0
+        if cell.cell_type == "code" and is_import(cell.source):
+            imports += duration
+        else:
+            work += duration
+    parts = {"start": max(0.0, whole - imports - work), "imports": imports, "work": work, "export": 0.0}
+    return {name: round(value, 2) for name, value in parts.items()}

@@ -1,0 +1,323 @@
+"""Checking and mending of rows: every fault has its reason, clean rows and clean texts stay as they are."""
+
+import json
+import re
+
+import pandas as pd
+import pytest
+from conftest import PROJECT
+
+from fusebook.data import checks, tables
+
+
+def check(table, folder, **columns):
+    columns = {"text": "text", "label": "label", "image": "", "audio": ""} | columns
+    index = pd.RangeIndex(1, len(table) + 1)
+    fakes = dict.fromkeys(("image", "audio"), lambda path: "IMAGE_BROKEN" if path.name.startswith("bad") else "")
+    return checks.check_rows(table.set_index(index), columns=columns, folder=folder, file_checks=fakes)
+
+
+def labelled(texts, labels=None):
+    labels = labels or ["A", "B"] * (len(texts) // 2) + ["A"] * (len(texts) % 2)
+    return pd.DataFrame({"text": texts, "label": labels})
+
+
+def test_empty_parts_and_labels_are_told_apart(tmp_path):
+    (tmp_path / "ok.png").write_bytes(b"x")
+    table = labelled(["x"] * 14, ["A"] * 8 + ["B"] * 6).assign(picture="")
+    table.loc[0, ["text", "picture"]] = "", "ok.png"  # goes on with its picture
+    table.loc[1, "text"] = ""  # has nothing left
+    table.loc[2, "label"] = " "
+    rows, rejected = check(table, tmp_path, image="picture")
+    assert rows["row"].tolist() == [1, *range(4, 15)]
+    said = set(rejected[["row", "part", "reason"]].itertuples(index=False, name=None))
+    assert said == {
+        (1, "text", "TEXT_EMPTY"),
+        (2, "text", "TEXT_EMPTY"),
+        (2, "row", "NO_CONTENT"),
+        (3, "row", "LABEL_EMPTY"),
+    }
+
+
+def test_paths_stay_inside_the_tables_folder(tmp_path):
+    folder, outside = tmp_path / "in", tmp_path / "out.png"
+    folder.mkdir()
+    outside.write_bytes(b"x")
+    (folder / "ok.png").write_bytes(b"x")
+    (folder / "bad.png").write_bytes(b"x")
+    (folder / "link.png").symlink_to(outside)
+    names = ["ok.png", "../out.png", str(outside), "link.png", "none.png", "bad.png", "", " ok.png "]
+    rows, rejected = check(labelled(["x"] * 12).assign(p=[*names, "", "", "", ""]), folder, image="p")
+    reasons = rejected.set_index("row")["reason"].to_dict()
+    outside_rows = dict.fromkeys((2, 3, 4), "OUTSIDE_FOLDER")
+    assert reasons == {**outside_rows, 5: "FILE_MISSING", 6: "IMAGE_BROKEN"}
+    assert rows["image"].tolist() == [str(folder / "ok.png"), *[""] * 6, str(folder / "ok.png"), *[""] * 4]
+    assert len(rows) == 12, "a refused part does not cost the row"
+
+
+def test_labels_lose_blanks_and_widths_only():
+    table = labelled(["x"] * 12, ["Ａ", " A ", "\u3000A", "A", "A", "A"] + ["<b>"] * 5 + ["rare"])
+    rows, rejected = check(table, ".")
+    assert rows["label"].tolist() == ["A"] * 6 + ["<b>"] * 5
+    assert rows["label_given"].tolist()[:3] == ["Ａ", " A ", "\u3000A"]
+    assert rejected[["row", "reason", "detail"]].to_numpy().tolist() == [[12, "LABEL_RARE", "rare"]]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"text": "body"}, "The text column 'body' is not in the table. Its columns: 'text', 'label'"),
+        ({"label": "class"}, "The label column 'class'"),
+        ({"text": ""}, "No column with content"),
+    ],
+)
+def test_columns_that_are_missing_are_named(columns, message):
+    with pytest.raises(ValueError, match=message):
+        check(labelled(["x"] * 10), ".", **columns)
+
+
+def test_one_label_is_not_enough():
+    with pytest.raises(ValueError, match=r"has 1 label\(s\)"):
+        check(labelled(["x"] * 10, ["A"] * 10), ".")
+
+
+def sample_texts():
+    lines = [
+        line
+        for path in (PROJECT / "data/sample/source").glob("*.jsonl")
+        for line in path.read_text("utf-8").split("\n")
+    ]
+    return [json.loads(line)["title"] + "\u3000" + json.loads(line)["body"] for line in lines if line]
+
+
+def _garbled(text, encoding):
+    """``text`` as a program shows it that takes its UTF-8 for ``encoding``; None where that loses something."""
+    try:
+        return text.encode("utf-8").decode(encoding)
+    except UnicodeDecodeError:
+        return None
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "gb18030"])
+def test_mojibake_is_mended(encoding):
+    runs_of_han = [run for text in sample_texts() for run in re.findall("[\u4e00-\u9fff]{6,}", text)]
+    pairs = [(text, garbled) for text in runs_of_han if (garbled := _garbled(text, encoding))]
+    assert len(pairs) > 1000
+    assert [text for text, garbled in pairs if checks.repair_text(garbled) != text] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["naïve café", "Straße “quoted” ﬁne", "东京都", "😀 emoji", "Ｆｕｌｌ width", "тест", "한국어", "x" * 100_000],
+)
+def test_clean_text_is_left_alone(text):
+    assert checks.repair_text(text) == text
+
+
+def test_the_samples_clean_texts_are_left_alone():
+    texts = sample_texts()
+    assert len(texts) > 1000 and all(checks.repair_text(text) == text for text in texts)
+
+
+def test_control_characters_go():
+    assert checks.repair_text(" a\x00b\x07c\n") == "abc"
+
+
+def test_media_paths_names_every_file():
+    table = pd.DataFrame({"p": ["a.png", " ", "b.png"], "s": ["", "c.wav", ""]})
+    paths = checks.media_paths(table, columns={"image": "p", "audio": "s", "text": "t"}, folder="f")
+    assert [path.as_posix() for path in paths] == ["f/a.png", "f/b.png", "f/c.wav"]
+
+
+VALUES = ["nan", "NaN", "None", "null", "NA", "007", "1.0", "1e5", "True", "<script>", "-", "  x ", "=1+1", "空"]
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet"])
+def test_values_stay_the_text_they_are(tmp_path, ending):
+    table = pd.DataFrame({"text": [f"t{i}" for i in range(5 * len(VALUES))], "label": VALUES * 5})
+    path = tmp_path / f"t.{ending}"
+    if ending == "jsonl":
+        table.to_json(path, orient="records", lines=True, force_ascii=False)
+    elif ending == "parquet":
+        table.to_parquet(path)
+    else:
+        table.to_csv(path, index=False, sep="," if ending == "csv" else "\t")
+    made, rejected = tables.read_table(path)
+    assert made["label"].tolist() == VALUES * 5
+    assert rejected.empty
+    rows, rejected = check(made, tmp_path)
+    assert rows["label"].tolist() == [value.strip() for value in VALUES] * 5
+    assert rejected.empty
+
+
+# --- Checking: every kind of row ----------------------------------------------------------------------
+
+
+def test_a_clean_table_goes_through_whole():
+    table = labelled([f"text {i}" for i in range(10)])
+    rows, rejected = check(table, ".")
+    assert rows["row"].tolist() == list(range(1, 11))
+    assert rows[["text", "label"]].to_numpy().tolist() == table.to_numpy().tolist()
+    assert (rows[["image", "audio"]] == "").all(axis=None)
+    assert not rows["text_repaired"].any()
+    assert rejected.empty
+    assert rejected.columns.tolist() == tables.REJECTED_COLUMNS
+
+
+@pytest.mark.parametrize(
+    ("labels", "counts"),
+    [
+        (["u"] * 10, "{'u': 10}"),
+        (["u"] * 6 + ["v"] * 4, "{'u': 6, 'v': 4}"),
+        ([""] * 10, "{}"),
+        ([str(i) for i in range(10)], "has 0 label"),
+    ],
+)
+def test_fewer_than_two_labels_are_told_with_their_counts(labels, counts):
+    with pytest.raises(ValueError, match="Expected two or more: is it the right column") as caught:
+        check(labelled(["a"] * 10, labels), ".")
+    assert counts in str(caught.value)
+
+
+def test_blank_labels_of_every_kind_are_empty():
+    rows, rejected = check(labelled(["a"] * 14, ["u"] * 5 + ["v"] * 5 + ["", "   ", "\u3000", "\u00a0\n"]), ".")
+    assert rows["label"].tolist() == ["u"] * 5 + ["v"] * 5
+    assert rejected[["row", "reason"]].to_numpy().tolist() == [[row, "LABEL_EMPTY"] for row in range(11, 15)]
+
+
+def test_rows_without_content_do_not_count_for_a_label():
+    """Five rows of a label, one of them empty, are four."""
+    rows, rejected = check(labelled(["a"] * 14 + [""], ["u"] * 5 + ["v"] * 5 + ["w"] * 5), ".")
+    assert set(rows["label"]) == {"u", "v"}
+    assert rejected["reason"].value_counts().to_dict() == {"LABEL_RARE": 4, "TEXT_EMPTY": 1, "NO_CONTENT": 1}
+
+
+def test_without_a_label_column_every_row_with_content_is_kept():
+    rows, rejected = check(labelled(["a", "", "b"]), ".", label="")
+    assert rows["row"].tolist() == [1, 3]
+    assert "label" not in rows
+    assert rejected.to_numpy().tolist() == [[2, "text", "TEXT_EMPTY", ""], [2, "row", "NO_CONTENT", ""]]
+
+
+def reasons_of_paths(paths, folder):
+    rows, rejected = check(labelled(["a"] * len(paths)).assign(p=paths), folder, label="", image="p")
+    reasons = dict(zip(rejected["row"], rejected["reason"], strict=True))
+    return rows["image"].tolist(), [reasons.get(i, "") for i in range(1, len(paths) + 1)]
+
+
+def test_every_way_out_of_the_folder_is_refused(tmp_path):
+    folder, outside = tmp_path / "table", tmp_path / "table2"  # a sibling whose name starts the same
+    for place in (folder, outside):
+        place.mkdir()
+        (place / "a.png").touch()
+    (folder / "linked").symlink_to(outside)
+    (folder / "inside.png").symlink_to(folder / "a.png")
+    paths = [
+        "../table2/a.png", str(outside / "a.png"), "linked/a.png", "../table2/nothing.png",
+        "sub/../../table2/a.png", "/etc/passwd", "../", "/", "..",
+    ]  # fmt: skip
+    assert reasons_of_paths(paths, folder) == ([""] * len(paths), ["OUTSIDE_FOLDER"] * len(paths))
+    paths = ["a.png", "./a.png", " a.png ", str(folder / "a.png"), "x/../a.png", "inside.png", "../table/a.png"]
+    inside = str((folder / "a.png").resolve())
+    assert reasons_of_paths(paths, folder) == ([inside] * len(paths), [""] * len(paths))
+    (tmp_path / "link").symlink_to(folder)  # the table's folder may itself be a link
+    assert reasons_of_paths(["a.png"], tmp_path / "link") == ([inside], [""])
+
+
+def test_paths_that_no_file_can_have_are_missing_files(tmp_path):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "folder.png").mkdir()
+    paths = ["a\x00b", "字" * 300, "x/" * 3000, "loop", "loop/a", "folder.png", "none.png", "https://a/b.png"]
+    assert reasons_of_paths(paths, tmp_path) == ([""] * len(paths), ["FILE_MISSING"] * len(paths))
+    table = pd.DataFrame({"p": paths})
+    named = checks.media_paths(table, columns={"image": "p", "audio": ""}, folder=tmp_path)
+    assert tmp_path / "none.png" in named
+    assert [path.name for path in named if path.exists()] == ["folder.png"]  # asking raises nothing
+
+
+def test_media_paths_are_those_that_the_rows_have(tmp_path):
+    for name in ("a.png", "b.wav"):
+        (tmp_path / name).touch()
+    table = labelled(["x"] * 3).assign(p=["a.png", " a.png ", ""], s=["b.wav", "", "gone.wav"])
+    named = checks.media_paths(table, columns={"image": "p", "audio": "s"}, folder=tmp_path)
+    assert named == [tmp_path / name for name in ("a.png", "a.png", "b.wav", "gone.wav")]
+    rows, _ = check(table, tmp_path, label="", image="p", audio="s")
+    assert {path for path in [*rows["image"], *rows["audio"]] if path} == {str(p) for p in named if p.exists()}
+
+
+def test_every_reason_that_is_given_has_a_meaning():
+    """And none is explained that nothing gives. Lists of corrections have reasons of their own."""
+    paths = [path for path in (PROJECT / "lib/fusebook").glob("*.py") if path.stem != "corrections"]
+    source = "".join(path.read_text("utf-8") for path in paths)
+    given = set(re.findall(r'"((?:FIELD|LINE|LABEL|NO|TEXT|FILE|OUTSIDE|IMAGE|AUDIO)_[A-Z_]+)"(?!:)', source))
+    assert given == set(tables.REASONS)
+
+
+# --- Repairing: clean text stays, broken text is mended -----------------------------------------------
+
+
+def test_clean_chinese_of_every_length_is_left_alone():
+    """Short pieces, alone or in English, and words whose GBK bytes are valid UTF-8 by chance."""
+    words = ["茅台", "联通", "路", "路路", "陆", "卢卡", "路路路路路路路路", "亲亲亲亲亲亲", "茅"]
+    words += [text[start : start + n] for n in (1, 2, 3, 5, 8) for text in sample_texts() for start in (0, 5)]
+    both = [made for word in words for made in (word.strip(), f"Price of {word.strip()} 500")]
+    assert len(both) > 10_000
+    assert [text for text in both if checks.repair_text(text) != text.strip()] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "café, Ångström, ÀÉÎÕÜ",
+        "👨‍👩‍👧 🇨🇳 ❤️",
+        "Γειά σου κόσμε",
+        "שלום עולם",
+        "مرحبا",
+        "カタカナ、ひらがな",
+        "“x” – … £5 €6 ½ ×",
+        "a < b && c",
+        "x\ty\nz",
+    ],
+)
+def test_clean_text_of_other_kinds_is_left_alone(text):
+    assert checks.repair_text(text) == text
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "gb18030", "gbk"])
+def test_mojibake_with_punctuation_and_latin_letters_is_mended(encoding):
+    texts = [part for text in sample_texts() for part in text.split("\u3000") if len(part) > 8]
+    pairs = [(text.strip(), garbled) for text in texts if (garbled := _garbled(text, encoding))]
+    assert len(pairs) > 50
+    missed = [text for text, garbled in pairs if checks.repair_text(garbled) != text]
+    assert len(missed) <= 0.01 * len(pairs), missed[:3]
+
+
+@pytest.mark.parametrize("text", ["产量比去年增加", "门票收入的一半充", "有人从这里经过…"])
+def test_mojibake_that_ends_in_a_blank_is_mended_whole(text):
+    """The last byte, A0 or 85, is a blank or a line end in latin-1."""
+    assert checks.repair_text("  " + text.encode().decode("latin-1") + "\n") == text
+
+
+def test_only_mended_rows_are_marked():
+    good = "今天天气很好，选举明天举行"
+    texts = [good, good.encode().decode("latin-1"), " a\r\nb ", "x\x00y", "\tplain\n"]
+    rows, _ = check(labelled(texts), ".", label="")
+    assert rows["text"].tolist() == [good, good, "a\nb", "xy", "plain"]
+    assert rows["text_repaired"].tolist() == [False, True, False, True, False]
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\r", "\x0b", "\x0c", "\n"])
+def test_a_line_end_of_any_kind_parts_words(end):
+    assert checks.repair_text(f"one{end}two{end}") == "one\ntwo"
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "cp1252", "ascii"])
+def test_characters_lost_for_good_are_noticed(encoding):
+    for text in sample_texts()[:200]:
+        garbled = text.encode().decode(encoding, "replace")
+        assert checks.has_lost_characters(garbled) == ("\ufffd" in garbled)
+        assert not checks.has_lost_characters(text)
+
+
+def test_lost_characters_misread_once_more_are_noticed():
+    assert checks.has_lost_characters("今天" + "\ufffd\ufffd".encode().decode("gbk"))

@@ -1,0 +1,200 @@
+"""Groups of copies against brute force, and splits against scikit-learn."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from datasketch import MinHash, MinHashLSH
+from sklearn.model_selection import train_test_split
+
+from fusebook.data import splits
+
+
+def test_copies_differ_in_blanks_and_case_and_empty_texts_stand_alone():
+    group = splits.duplicate_texts(["Same text", "same  TEXT ", "other words here", "", "", "x"])
+    assert group[0] == group[1] and len(set(group)) == 5
+
+
+def test_without_duplicates_the_split_is_scikit_learns():
+    labels = pd.Series(np.random.default_rng(1).choice(list("ABC"), 400, p=[0.6, 0.3, 0.1]))
+    split = splits.split_rows(labels, np.arange(400))
+    rest, test = train_test_split(np.arange(400), test_size=0.2, stratify=labels, random_state=42)
+    assert set(np.flatnonzero(split == "test")) == set(test)
+    assert (split == "validation").sum() == 40 and (split[rest] != "test").all()
+    shares = pd.crosstab(labels, split, normalize="columns")
+    assert (shares.sub(labels.value_counts(normalize=True), axis=0).abs() < 0.02).all(axis=None)
+
+
+def test_a_group_is_never_torn():
+    rng = np.random.default_rng(2)
+    groups, labels = rng.integers(0, 120, 300), pd.Series(rng.choice(list("AB"), 300))
+    made = pd.DataFrame({"group": groups, "split": splits.split_rows(labels, groups)})
+    assert (made.groupby("group")["split"].nunique() == 1).all() and made["split"].nunique() == 3
+
+
+def test_small_classes_and_bad_shares():
+    labels = pd.Series(["A"] * 40 + ["B"] * 5 + ["C"] * 5)
+    groups = np.array([*range(45), 45, 45, 45, 45, 45])  # all of C are copies of one text
+    split = splits.split_rows(labels, groups)
+    assert set(split) == {"train", "validation", "test"} and set(split[45:]) == {"train"}
+    for share in (0, 1.5, -0.1):
+        with pytest.raises(ValueError, match="test_share is"):
+            splits.split_rows(labels, groups, test_share=share)
+
+
+# --- Duplicates and splits: every size ----------------------------------------------------------------
+
+
+def _shingles(text):
+    text = "".join(text.lower().split())
+    return {text[i : i + 3] for i in range(max(1, len(text) - 2))}
+
+
+def groups_by_force(texts, threshold):
+    """Every pair compared; groups by the shortest chain."""
+    group = list(range(len(texts)))
+    for i, one in enumerate(texts):
+        for j, other in enumerate(texts[:i]):
+            a, b = _shingles(one), _shingles(other)
+            if one.strip() and other.strip() and len(a & b) / len(a | b) >= threshold:
+                group = [group[j] if g == group[i] else g for g in group]
+    return np.array(group)
+
+
+def same_groups(one, other):
+    return ((one[:, None] == one) == (other[:, None] == other)).all()
+
+
+def made_texts(n_texts, seed=0):
+    """Random texts, a third of them near copies of earlier ones, some exact, some empty."""
+    rng = np.random.default_rng(seed)
+    texts = []
+    for i in range(n_texts):
+        if texts and i % 3 == 0 and (old := list(str(rng.choice(texts)))):
+            for _ in range(rng.integers(0, 6)):
+                old[rng.integers(len(old))] = chr(rng.integers(0x4E00, 0x9FFF))
+            texts.append("".join(old))
+        elif i % 20 == 1:
+            texts.append("")
+        else:
+            texts.append("".join(map(chr, rng.integers(0x4E00, 0x4E80, rng.integers(20, 60)))))
+    return texts
+
+
+@pytest.mark.parametrize("threshold", [0.6, 0.8, 0.9])
+@pytest.mark.parametrize("seed", range(3))
+def test_all_groups_are_those_of_brute_force(threshold, seed):
+    texts = made_texts(200, seed)
+    by_force = groups_by_force(texts, threshold)
+    assert len(set(by_force)) < 195
+    made = splits.duplicate_texts(texts, threshold=threshold)
+    assert made.shape == (200,)
+    assert same_groups(made, by_force)
+    order = np.random.default_rng(1).permutation(200)
+    assert same_groups(splits.duplicate_texts([texts[i] for i in order], threshold=threshold), made[order])
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_candidates_are_those_of_datasketchs_index(seed):
+    texts = list(dict.fromkeys(text for text in made_texts(300, seed) if text))
+    hashes = MinHash.bulk([[s.encode() for s in _shingles(text)] for text in texts], num_perm=128, seed=1)
+    index, pairs = MinHashLSH(threshold=0.64, num_perm=128, weights=(0.1, 0.9)), set()
+    for i, minhash in enumerate(hashes):
+        pairs |= {(other, i) for other in index.query(minhash)}
+        index.insert(i, minhash)
+    signatures = np.array([minhash.hashvalues for minhash in hashes])
+    made = splits._candidates(signatures, index.hashranges)
+    assert len(made) == len(set(map(tuple, made.tolist()))) > 20
+    assert {tuple(sorted(pair)) for pair in made.tolist()} == pairs
+
+
+@pytest.mark.parametrize("neighbours", [1, 5, 100])
+def test_many_near_copies_are_one_group_though_not_all_pairs_are_compared(monkeypatch, neighbours):
+    monkeypatch.setattr(splits, "_NEIGHBOURS", neighbours)
+    common = "".join(map(chr, range(0x4E00, 0x4E00 + 80)))
+    texts = [common + chr(0x5E00 + i) for i in range(400)] + [common[::-1]]
+    made = splits.duplicate_texts(texts)
+    assert len(set(made[:400])) == 1 and made[400] != made[0]
+
+
+def test_a_chain_of_near_copies_is_one_group():
+    texts = ["".join(map(chr, range(0x4E00 + start, 0x4E00 + start + 60))) for start in (0, 5, 10, 15)]
+    a, b = _shingles(texts[0]), _shingles(texts[3])
+    assert len(a & b) / len(a | b) < 0.8
+    assert len(set(splits.duplicate_texts(texts))) == 1
+
+
+@pytest.mark.parametrize("texts", [[], [""], ["a"], ["", " "], ["a", "b"], ["ab", "AB"], ["短", "短", "长"]])
+def test_few_short_and_empty_texts(texts):
+    made = splits.duplicate_texts(texts)
+    filled = [text.lower() for text in texts if text.strip()]
+    assert made.shape == (len(texts),)
+    assert len(set(made)) == len(set(filled)) + len(texts) - len(filled)
+
+
+@pytest.mark.parametrize("n_rows", [50, 237, 1000])
+@pytest.mark.parametrize("random_state", [42, 7])
+def test_all_three_splits_are_scikit_learns(n_rows, random_state):
+    labels = pd.Series(np.random.default_rng(0).choice(list("abc"), n_rows, p=[0.5, 0.3, 0.2]))
+    split = splits.split_rows(labels, np.arange(n_rows), random_state=random_state)
+    rest, test = train_test_split(np.arange(n_rows), test_size=0.2, stratify=labels, random_state=random_state)
+    _, validation = train_test_split(rest, test_size=0.1 / 0.8, stratify=labels[rest], random_state=random_state)
+    assert set(np.flatnonzero(split == "test")) == set(test)
+    assert set(np.flatnonzero(split == "validation")) == set(validation)
+
+
+@pytest.mark.parametrize(("test_share", "validation_share"), [(0.2, 0.1), (0.5, 0.25), (0.1, 0.05), (0.3, 0.5)])
+def test_shares_are_right_in_every_label(test_share, validation_share):
+    labels = pd.Series(np.random.default_rng(0).choice(list("abc"), 2000, p=[0.5, 0.3, 0.2]))
+    split = splits.split_rows(labels, np.arange(2000), test_share=test_share, validation_share=validation_share)
+    shares = pd.crosstab(labels, split, normalize="index")
+    for name, share in {"validation": validation_share, "test": test_share}.items():
+        assert (split == name).mean() == pytest.approx(share, abs=0.002)
+        np.testing.assert_allclose(shares[name], share, atol=0.005)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_groups_with_several_labels_are_never_torn_and_their_numbers_do_not_matter(seed):
+    rng = np.random.default_rng(seed)
+    groups, labels = rng.integers(0, 150, 400), pd.Series(rng.choice(list("abc"), 400))
+    split = splits.split_rows(labels, groups)
+    assert pd.Series(split).groupby(groups).nunique().max() == 1
+    assert (split == "test").mean() == pytest.approx(0.2, abs=0.06)
+    np.testing.assert_array_equal(splits.split_rows(labels, rng.permutation(150)[groups] + 1000), split)
+
+
+@pytest.mark.parametrize("n_labels", [2, 3, 5, 10, 40])
+@pytest.mark.parametrize("rows_a_label", [5, 6, 9])
+def test_small_labels_stand_in_every_split(n_labels, rows_a_label):
+    """Five rows of each label, the fewest that ``check_rows`` lets through, are enough."""
+    labels = pd.Series([f"label {i}" for i in range(n_labels)] * rows_a_label)
+    counts = pd.crosstab(labels, splits.split_rows(labels, np.arange(len(labels))))
+    assert counts[["train", "validation", "test"]].min(axis=None) >= 1
+    assert (counts["train"] >= rows_a_label / 2).all()
+
+
+@pytest.mark.parametrize("n_groups", [1, 2, 3])
+def test_a_label_of_few_groups_does_not_stop_the_split(n_groups):
+    """All rows of one label may be near copies of each other."""
+    labels = pd.Series(["a"] * 40 + ["b"] * 40 + ["c"] * 20)
+    groups = np.concatenate([np.arange(80), 80 + np.arange(20) % n_groups])
+    split = splits.split_rows(labels, groups)
+    assert pd.Series(split).groupby(groups).nunique().max() == 1
+    assert set(split[:80]) == {"train", "validation", "test"}
+
+
+@pytest.mark.parametrize("share", [0, 1, -0.1, 0.9, float("nan")])
+@pytest.mark.parametrize("name", ["test_share", "validation_share"])
+def test_a_bad_share_is_told(name, share):
+    with pytest.raises(ValueError, match=f"{name} is {share}; expected a share between 0 and 0.9"):
+        splits.split_rows(pd.Series(list("ab") * 50), np.arange(100), **{name: share})
+
+
+def test_shares_that_leave_nothing_to_train_on_are_told():
+    with pytest.raises(ValueError, match=r"add up to 1.10, which leaves too few rows"):
+        splits.split_rows(pd.Series(list("ab") * 50), np.arange(100), test_share=0.5, validation_share=0.6)
+
+
+@pytest.mark.parametrize("n_groups", [1, 2])
+def test_too_few_rows_that_differ_are_told(n_groups):
+    with pytest.raises(ValueError, match=r"Too few rows to split: \d left that differ"):
+        splits.split_rows(pd.Series(list("ab") * 6), np.arange(12) % n_groups)

@@ -1,0 +1,322 @@
+"""Covered patches and muted parts of sounds: planted cases, on models that learnt from made pictures and sounds."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+import tiny_bundle
+from PIL import Image
+from scipy.signal import welch
+from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
+
+from fusebook.data.files import RATE, read_audio
+from fusebook.encoders.audio import AudioEncoder
+from fusebook.encoders.image import ImageEncoder
+from fusebook.inspection import occlusion, question
+
+
+def classifier(encoder, labels, paths):
+    """Paths to probabilities, by a logistic regression on the encoder's features."""
+    model = LogisticRegression(C=0.1, max_iter=1000).fit(encoder.transform(paths), labels)
+    return lambda asked: model.predict_proba(encoder.transform(asked))
+
+
+# --- Pictures -----------------------------------------------------------------------------------------
+
+CORNERS = {"top left": (0, 0), "bottom right": (1, 1), "top right": (0, 1)}
+
+
+def noisy(rng, corner, kind, colours, size=64):
+    """Grey noise with a patch in one corner: of the ``kind``-th colour, or of stripes that lie or stand."""
+    picture = rng.integers(90, 170, (size, size, 3))
+    side = size // 4
+    lines, columns = (slice(0, side) if not far else slice(size - side, size) for far in CORNERS[corner])
+    stripes = 250 * (np.indices((side, side, 3))[kind] // 4 % 2)
+    picture[lines, columns] = np.eye(3)[kind] * 200 + 20 if colours else stripes
+    return picture.astype(np.uint8)
+
+
+@pytest.mark.parametrize(("corner", "colours"), [("top left", True), ("bottom right", False), ("top right", True)])
+def test_the_corner_that_decides_comes_first(tmp_path, corner, colours):
+    """Under grey in any case; under blur, which keeps a patch's colour, where stripes decide."""
+    rng, labels, paths = np.random.default_rng(3), np.arange(160) % 2, []
+    for i, label in enumerate(labels):
+        paths.append(str(tmp_path / f"{i}.png"))
+        Image.fromarray(noisy(rng, corner, label, colours)).save(paths[-1])
+    options = {"size": 32, "epochs": 12, "mirror": False}
+    encoder = ImageEncoder(**options).fit(paths[20:], labels[20:], validation=(paths[:20], labels[:20]))
+    predict = occlusion.through_files(classifier(encoder, labels, paths), "image")
+    down, across = CORNERS[corner]
+    for label in (0, 1):
+        asked = noisy(np.random.default_rng(9), corner, label, colours)
+        for fill in occlusion.FILLS[: 1 if colours else 2]:
+            table = occlusion.cover_patches(asked, predict, label, fill=fill, n_patches=4)
+            best = table.loc[table["effect"].idxmax()]
+            assert (best["top"], best["left"]) == (0.75 * down, 0.75 * across) and best["effect"] > 0.05
+
+
+def mean_red(pictures):
+    """The probability of class 1 rises with the red of the top left quarter."""
+    red = np.array([p[: p.shape[0] // 2, : p.shape[1] // 2, 0].mean() / 255 for p in pictures])
+    return np.column_stack([1 - red, red])
+
+
+def test_effects_of_patches_by_hand():
+    picture = np.zeros((40, 40, 3), np.uint8)
+    picture[:20, :20] = (200, 0, 0)  # mean 50: grey covers with (50, 0, 0)
+    table = occlusion.cover_patches(picture, mean_red, 1, fill="grey", n_patches=4)
+    inside = (table["top"] < 0.5) & (table["left"] < 0.5)
+    assert len(table) == 16
+    np.testing.assert_allclose(table.loc[inside, "effect"], 150 / 255 / 4)  # a quarter of the quarter loses 150
+    np.testing.assert_allclose(table.loc[~inside, "effect"], 0, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 200), (7, 5), (48, 48), (480, 640), (30, 3000), (3000, 2000)], ids=str)
+def test_patches_cover_a_picture_once_and_large_ones_are_made_smaller(shape):
+    asked = []
+
+    def predict(pictures):
+        asked.extend(pictures)
+        return np.full((len(pictures), 2), 0.5)
+
+    table = occlusion.cover_patches(np.full((*shape, 3), 7, np.uint8), predict, 0)
+    areas = (table["bottom"] - table["top"]) * (table["right"] - table["left"])
+    assert areas.sum() == pytest.approx(1) and (areas > 0).all()
+    assert len(table) <= occlusion.N_PATCHES**2 and len(asked) == len(table) + 1
+    assert max(asked[0].shape[:2]) <= occlusion.MOST_PIXELS
+
+
+def test_only_the_patch_is_changed():
+    rng, asked = np.random.default_rng(0), []
+
+    def predict(pictures):
+        asked.extend(pictures)
+        return np.full((len(pictures), 2), 0.5)
+
+    picture = rng.integers(0, 255, (32, 48, 3)).astype(np.uint8)
+    table = occlusion.cover_patches(picture, predict, 0, n_patches=6)
+    np.testing.assert_array_equal(asked[0], picture)
+    for line, copy in zip(table.itertuples(), asked[1:], strict=True):
+        inside = np.zeros((32, 48), bool)
+        lines, columns = (
+            np.round(np.array(edges) * n).astype(int)
+            for edges, n in (((line.top, line.bottom), 32), ((line.left, line.right), 48))
+        )
+        inside[slice(*lines), slice(*columns)] = True
+        np.testing.assert_array_equal(copy[~inside], picture[~inside])
+        assert copy[inside].std() < picture[inside].std() / 2
+
+
+@pytest.mark.parametrize(
+    "picture", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)],
+    ids=["grey", "alpha", "floats", "empty"],
+)  # fmt: skip
+def test_other_pictures_are_refused(picture):
+    with pytest.raises(ValueError, match="expected uint8"):
+        occlusion.cover_patches(picture, mean_red, 1)
+
+
+def test_another_fill_is_refused():
+    with pytest.raises(ValueError, match="expected one of grey, blur"):
+        occlusion.cover_patches(np.zeros((4, 4, 3), np.uint8), mean_red, 1, fill="black")
+
+
+# --- Sounds -------------------------------------------------------------------------------------------
+
+
+def made_sound(rng, *, tone=0.0, moment=None, seconds=1.0):
+    """Soft noise and a hum that every sound has, and a tone (Hz) throughout or in the tenth ``moment`` alone."""
+    times = np.arange(round(seconds * RATE)) / RATE
+    there = np.ones_like(times) if moment is None else (times // (seconds / 10) == moment)
+    hum = 0.2 * np.sin(2 * np.pi * 150 * times)
+    return (rng.normal(0, 0.03, len(times)) + hum + 0.4 * there * np.sin(2 * np.pi * tone * times) * (tone > 0)).astype(
+        np.float32
+    )
+
+
+def learnt(folder, make):
+    """What predicts sounds held in memory, trained on 60 sounds of two classes; ``make`` takes rng and class."""
+    rng, labels, paths = np.random.default_rng(1), np.arange(60) % 2, []
+    for i, label in enumerate(labels):
+        paths.append(str(folder / f"{i}.wav"))
+        soundfile.write(paths[-1], make(rng, label), RATE)
+    encoder = AudioEncoder().fit(paths)
+    return occlusion.through_files(classifier(encoder, labels, paths), "audio")
+
+
+@pytest.mark.parametrize("tone", [700, 1800, 4500])
+def test_the_band_that_decides_comes_first(tmp_path, tone):
+    predict = learnt(tmp_path, lambda rng, label: made_sound(rng, tone=tone * label))
+    table = occlusion.mute_bands(made_sound(np.random.default_rng(9), tone=tone), predict, 1)
+    best = table.loc[table["effect"].idxmax()]
+    assert best["low"] <= tone < best["high"] and best["effect"] > 0.1
+
+
+@pytest.mark.parametrize("moment", [1, 4, 8])
+def test_the_moment_that_decides_comes_first(tmp_path, moment):
+    predict = learnt(tmp_path, lambda rng, label: made_sound(rng, tone=2000 * label, moment=moment))
+    sound = made_sound(np.random.default_rng(9), tone=2000, moment=moment)
+    table = occlusion.mute_windows(sound, predict, 1)
+    best = table.loc[table["effect"].idxmax()]
+    assert best["start"] == pytest.approx(moment / 10) and best["effect"] > 0.1
+
+
+def energy_predictor(asked):
+    def predict(sounds):
+        asked.extend(sounds)
+        energy = np.array([np.square(sound, dtype=float).mean() for sound in sounds])
+        return np.column_stack([expit(-energy), expit(energy)])
+
+    return predict
+
+
+@pytest.mark.parametrize("n_samples", [1, 2, 999, 16_000, 16_001])
+def test_the_muted_bands_add_up_to_the_sound(n_samples):
+    rng, asked = np.random.default_rng(0), []
+    samples = rng.normal(size=n_samples).astype(np.float32)
+    occlusion.mute_bands(samples, energy_predictor(asked), 1)
+    removed = np.sum([samples - copy for copy in asked[1:]], axis=0)
+    np.testing.assert_allclose(removed, samples, atol=1e-5)
+
+
+def test_a_band_is_gone_and_the_others_are_as_loud_as_before():
+    asked = []
+    samples = np.random.default_rng(0).normal(size=RATE).astype(np.float32)
+    table = occlusion.mute_bands(samples, energy_predictor(asked), 1)
+    frequencies, before = welch(samples, RATE, nperseg=2048)
+    for line, copy in zip(table.itertuples(), asked[1:], strict=True):
+        after = welch(copy, RATE, nperseg=2048)[1]
+        inside = (frequencies > line.low + 30) & (frequencies < line.high - 30)
+        outside = (frequencies < line.low - 30) | (frequencies > line.high + 30)
+        assert after[inside].max() < 1e-3 * before[inside].min()
+        np.testing.assert_allclose(after[outside], before[outside], rtol=0.05)
+    assert table["low"].iloc[0] == 0 and table["high"].iloc[-1] == pytest.approx(RATE / 2)
+    mel = 2595 * np.log10(1 + table["high"] / 700)
+    np.testing.assert_allclose(np.diff(mel), mel.iloc[0])
+
+
+def test_a_moment_loses_its_event_and_keeps_the_noise():
+    asked, times = [], np.arange(RATE) / RATE
+    tone = np.sin(2 * np.pi * 2000 * times) * ((times >= 0.4) & (times < 0.6))
+    noise = np.random.default_rng(0).normal(0, 0.1, RATE)
+    samples = (noise + tone).astype(np.float32)
+    table = occlusion.mute_windows(samples, energy_predictor(asked), 1, n_windows=5)
+    for line, copy in zip(table.itertuples(), asked[1:], strict=True):
+        far = (times < line.start - 0.01) | (times > line.end + 0.01)
+        np.testing.assert_array_equal(copy[far], samples[far])
+        decibels = 20 * np.log10(copy[(times >= line.start) & (times <= line.end)].std() / 0.1)
+        assert -3 < decibels < 1
+    assert table["effect"].idxmax() == 2
+
+
+def test_of_a_long_sound_the_loudest_stretch_is_asked_about():
+    asked, length = [], occlusion.MOST_SECONDS * RATE
+    samples = np.full(3 * length, 0.01, np.float32)
+    samples[length + 5000 : 2 * length + 5000] = 0.5
+    table = occlusion.mute_windows(samples, energy_predictor(asked), 1)
+    assert {len(sound) for sound in asked} == {length} and (asked[0] == 0.5).all()
+    assert table["start"].iloc[0] == pytest.approx(occlusion.MOST_SECONDS + 5000 / RATE)
+    np.testing.assert_allclose(table["end"] - table["start"], occlusion.MOST_SECONDS / 10)
+
+
+@pytest.mark.parametrize("mute", [occlusion.mute_bands, occlusion.mute_windows])
+@pytest.mark.parametrize("samples", [np.zeros(0, np.float32), np.zeros((10, 2), np.float32)], ids=["none", "stereo"])
+def test_other_sounds_are_refused(mute, samples):
+    with pytest.raises(ValueError, match="expected"):
+        mute(samples, energy_predictor([]), 1)
+
+
+# --- Through files ------------------------------------------------------------------------------------
+
+
+def test_pictures_and_sounds_come_back_from_files_as_they_were():
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 255, (9, 7, 3)).astype(np.uint8), np.zeros((4, 4, 3), np.uint8)]
+    sounds = [rng.normal(size=500).astype(np.float32), np.full(3, 1.7, np.float32)]
+
+    def read_back(read, values):
+        def predict(paths):
+            for path, value in zip(paths, values, strict=True):
+                np.testing.assert_array_equal(read(path), value)
+            return np.ones((len(paths), 1))
+
+        return predict
+
+    for part, values, read in (
+        ("image", pictures, lambda path: np.asarray(Image.open(path))),
+        ("audio", sounds, read_audio),
+    ):
+        assert occlusion.through_files(read_back(read, values), part)(values).shape == (2, 1)
+    with pytest.raises(ValueError, match="expected image or audio"):
+        occlusion.through_files(read_back(read_audio, []), "text")
+
+
+def test_a_bundle_explains_a_sound(rows_and_bundle):
+    rows, bundle = rows_and_bundle
+    one = rows[rows["row"] == 17]
+    for model in bundle.models.names:
+        asked = question.part_predictor(bundle, one, "audio", model=model)
+        predict = occlusion.through_files(asked, "audio")
+        sound = read_audio(one["audio"].iloc[0])
+        np.testing.assert_allclose(predict([sound, sound]), bundle.predict(one, model=model).repeat(2, 0), atol=1e-6)
+    # The network of texts alone takes no notice of the sound, that of sounds does.
+    for model, moved in (("text", False), ("audio", True)):
+        predict = occlusion.through_files(question.part_predictor(bundle, one, "audio", model=model), "audio")
+        assert occlusion.mute_bands(sound, predict, 0)["effect"].abs().gt(1e-9).any() == moved
+
+
+def test_a_bundle_explains_a_text_as_if_the_row_had_it(rows_and_bundle):
+    rows, bundle = rows_and_bundle
+    one = rows[rows["row"] == 17]
+    for model in bundle.models.names:
+        made = question.part_predictor(bundle, one, "text", model=model)(["bank tax", ""])
+        for text, probabilities in zip(["bank tax", ""], made, strict=True):
+            expected = tiny_bundle.predict_at_own_length(bundle, one, text, model)
+            np.testing.assert_allclose(probabilities, expected, atol=1e-6)
+
+
+def test_the_effect_of_a_length_is_what_a_text_of_mean_length_lacks(rows_and_bundle):
+    """By hand: the numbers of the mean length are 0, as features are centred. What is no part of a model has no effect."""
+    rows, bundle = rows_and_bundle
+    one = rows[rows["row"] == 17]
+    features, present = bundle.encode(one)
+    before = bundle.models.predict(features, present)
+    features["text"][:, 4:] = 0  # 4 numbers of word vectors, then the length
+    after = bundle.models.predict(features, present)
+    for model in bundle.models.names:
+        effects = [question.length_effect(bundle, *bundle.encode(one), k, model=model) for k in range(3)]
+        np.testing.assert_allclose(effects, before[model][0] - after[model][0], atol=1e-6)
+        assert (np.abs(effects).max() > 1e-6) == (model != "audio")
+    assert question.length_effect(bundle, *bundle.encode(one.assign(text="")), 0) == 0
+
+
+@pytest.mark.parametrize("asked", [{"part": "image"}, {"part": "text", "model": "nobody"}])
+def test_a_part_or_model_that_the_bundle_lacks_is_refused(rows_and_bundle, asked):
+    rows, bundle = rows_and_bundle
+    with pytest.raises(ValueError, match="expected a part among audio, text and a model among"):
+        question.part_predictor(bundle, rows.head(1), **asked)
+
+
+# --- In words -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"word": ["a", "很 \n 好"], "start": [0, 1], "end": [1, 2]}, "Leaving out “很 好”"),
+        ({"word": ["a", "b" * 50], "start": [0, 1], "end": [1, 2]}, f"Leaving out “{'b' * 39}…”"),
+        (
+            {"top": [0, 0.5], "bottom": [0.5, 1], "left": [0, 0.2], "right": [0.2, 0.4]},
+            "Covering the patch 30 % from the left and 75 % from the top",
+        ),
+        ({"low": [0, 150.4], "high": [150.4, 400]}, "Muting 150 to 400 Hz"),
+        ({"start": [0, 0.125], "end": [0.125, 0.25]}, "Muting 0.12 to 0.25 s"),
+    ],
+    ids=["word", "long word", "patch", "band", "moment"],
+)
+@pytest.mark.parametrize("effect", [0.5, -0.5])
+def test_the_strongest_is_said(columns, said, effect):
+    table = pd.DataFrame(columns).assign(effect=[0.01, effect])
+    sign = "-" if effect > 0 else "+"
+    assert occlusion.strongest_in_words(table) == f"{said} moves the probability by {sign}50 points"

@@ -1,0 +1,239 @@
+"""The first page of a run: its numbers, its links, what it says of runs that stopped, and what a browser does with it."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import pandas as pd
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from bs4 import BeautifulSoup
+
+from fusebook.report import index, steps
+
+HOSTILE = "</script><img src=x onerror=alert(1)>"
+SCORES = {"accuracy": 0.8, "accuracy_low": 0.75, "accuracy_high": 0.85, "n_rows": 203.0}
+GAIN = {"difference": 0.2, "low": 0.15, "high": 0.25, "p": 0.01, "p_holm": 0.02}
+
+
+def write_run(folder, states, *, findings=None, chosen="text", metrics=True, error=""):
+    """A run folder as the runner leaves it, and its steps: each notebook's state is that of ``states``, else done."""
+    made = steps.read_steps(steps.find_notebooks())
+    record = {"steps": {}, "values": {}, "written": "today", "cores": 2, "python": "3.11", "versions": {}}
+    (folder / "artifacts" / "findings").mkdir(parents=True)
+    for name, step in made.items():
+        step.status = states.get(name, "done")
+        if step.status == "failed":
+            step.error = error
+        if step.status != "absent":
+            (folder / f"{name}.html").write_text("<h1>stub</h1>", encoding="utf-8")
+        told = [{"severity": "look", "text": f"From {name}: {findings}", "place": "A <b>place</b>"}]
+        if findings:
+            path = folder / "artifacts" / "findings" / f"{name}.json"
+            path.write_text(json.dumps(told), encoding="utf-8")
+    facts = {"headline": "", "chosen": chosen, "best_single": chosen, "split": "test"}
+    facts["scores"] = [{"model": chosen, **SCORES}, {"model": "majority", **SCORES, "accuracy": 0.6}]
+    facts["comparison"] = [{"a": "majority", "b": chosen, **GAIN}]
+    if metrics:
+        (folder / "artifacts" / "metrics.json").write_text(json.dumps(facts), encoding="utf-8")
+    (folder / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    return made
+
+
+def read(path):
+    return BeautifulSoup(path.read_text("utf-8"), "html.parser")
+
+
+def opened(browser, path, *, scheme="light", width=1280, script="", **options):
+    """The page in a browser without a network, and what the browser said meanwhile."""
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True, **options
+    )
+    page, said = context.new_page(), []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("dialog", lambda dialog: (said.append(f"a script ran: {dialog.message}"), dialog.dismiss()))
+    page.on("request", lambda r: r.url.startswith(("file:", "data:")) or said.append(f"request: {r.url}"))
+    if script:
+        page.add_init_script(script)
+    page.goto(path.absolute().as_uri())
+    return page, said
+
+
+def test_the_score_is_that_of_the_predictions(finished_run):
+    page = read(finished_run / "index.html")
+    votes = pd.read_parquet(finished_run / "artifacts" / "predictions.parquet")
+    votes = votes[votes["split"] == "test"]
+    lines = {line.th.contents[0].strip(): line.td.text for line in page.select("section.score tbody tr")}
+    chosen = json.loads((finished_run / "artifacts" / "metrics.json").read_text("utf-8"))["chosen"]
+    asked = votes[votes["model"] == chosen]
+    right = asked.filter(regex=r"^p\d+$").to_numpy().argmax(axis=1) == asked["class_id"]
+    assert lines[chosen].startswith(f"{100 * right.mean():.1f} [")
+    most = pd.read_parquet(finished_run / "artifacts" / "splits.parquet")
+    first = most.loc[most["split"] == "train", "label"].value_counts()
+    tested = most.loc[most["split"] == "test", "label"]
+    bases = {f"{100 * (tested == name).mean():.1f}" for name in first[first == first.max()].index}
+    assert lines["always the most frequent label"].split(" [")[0] in bases and "linear SVM" in lines
+    shown = page.select_one(".share").text.split()[0]
+    assert lines[chosen].startswith(f"{shown} [")
+    assert f"{len(right)} test rows" in page.select_one("section.score").text
+
+
+def test_every_link_leads_to_its_place(finished_run):
+    page = read(finished_run / "index.html")
+    links = [link["href"] for link in page.select(".findings a")]
+    assert len(links) == 5 and any("#" in link for link in links)
+    for link in links + [link["href"] for link in page.select(".cards a")]:
+        name, _, place = link.partition("#")
+        assert not place or read(finished_run / name).find(id=place), link
+    assert len(page.select(".cards a")) == len(list(finished_run.glob("0*.html")))
+
+
+def test_every_finding_of_a_run_has_a_place_that_its_page_shows(finished_run):
+    for path in sorted((finished_run / "artifacts" / "findings").glob("0[1-6]*.json")):
+        page = read(finished_run / f"{path.stem}.html")
+        headings = {head.get_text().strip() for head in page.find_all(["h2", "h3"])}
+        for found in json.loads(path.read_text("utf-8")):
+            assert found["severity"] in {"serious", "look", "note"}, found
+            assert found["place"] in headings, found
+
+
+def test_it_is_small_and_has_a_picture_of_most_pages(finished_run):
+    assert (finished_run / "index.html").stat().st_size < 300_000
+    pictures = read(finished_run / "index.html").select(".cards img")
+    assert len(pictures) >= 6 and {picture["alt"] for picture in pictures} == {""}
+
+
+def test_changed_parameters_stand_with_their_default(finished_run):
+    page = read(finished_run / "index.html")
+    first, others = page.select("#parameters ~ div.table-box")[0], page.select_one("details.parameters")
+    rows = {line.th.text: [cell.text for cell in line.find_all("td")] for line in first.select("tbody tr")}
+    assert rows["epochs"][:2] == ["3", "0"] and rows["text"][:2] == ["title", "text"]
+    assert "learning_rate" not in rows and "learning_rate" in others.text and "run" not in rows
+
+
+def test_the_command_gives_the_same_run(finished_run, tmp_path):
+    run = tmp_path / "it's <b>a</b> run"
+    shutil.copytree(finished_run, run)
+    made = steps.read_steps(steps.find_notebooks())
+    record = json.loads((run / "run.json").read_text("utf-8"))
+    for name, step in made.items():
+        step.status, step.parameters = "fresh", record["steps"][name]["parameters"]
+    command = read(index.write_index(run, made)).find(id="command").text
+    ran = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    again = json.loads((run / "run.json").read_text("utf-8"))
+    assert {name: facts["key"] for name, facts in again["steps"].items()} == {
+        name: facts["key"] for name, facts in record["steps"].items()
+    }
+
+
+def test_a_run_that_stopped_tells_nothing_of_an_earlier_one(tmp_path):
+    states = {"03_train": "failed", "04_error_analysis": "skipped", "05_inspect": "absent", "06_predict": "skipped"}
+    made = write_run(tmp_path, states, findings="told", error="03_train, cell 9: ValueError: too <few> rows")
+    page = read(index.write_index(tmp_path, made))
+    assert "too <few> rows" in page.select_one(".problem").text
+    assert not page.select(".score") and "No model has been scored" in page.text
+    told = {re.search(r"From (\w+)", line.text)[1] for line in page.select(".findings li")}
+    assert told == {"01_explore", "02_preprocess"}
+    notes = {note.text.split(":")[0]: note.text for note in page.select(".cards .note")}
+    assert notes["03_train"] == "03_train: stopped with an error"
+    assert notes["04_error_analysis"] == "04_error_analysis: not run, this page is from an earlier run"
+    assert notes["05_inspect"] == "05_inspect: not run" and notes["01_explore"] == "01_explore"
+    assert "05_inspect.html" not in {link["href"] for link in page.select(".cards a")}
+
+
+def test_a_run_without_scores_or_findings(tmp_path):
+    page = read(index.write_index(tmp_path, write_run(tmp_path, {}, metrics=False)))
+    assert "No model has been scored" in page.text and not page.select(".findings, .problem")
+    assert "All at their defaults." in page.text and len(page.select(".tile.plain")) == 7
+
+
+def test_scores_of_older_runs_have_their_sentence(tmp_path):
+    made = write_run(tmp_path, {}, metrics=False)
+    (tmp_path / "artifacts" / "metrics.json").write_text('{"headline": "Text is right."}', encoding="utf-8")
+    assert read(index.write_index(tmp_path, made)).select_one(".headline").text == "Text is right."
+
+
+def test_a_model_surely_worse_than_one_beside_it_is_marked(tmp_path):
+    made = write_run(tmp_path, {})
+    path = tmp_path / "artifacts" / "metrics.json"
+    facts = json.loads(path.read_text("utf-8"))
+    for p, marked in ((0.2, 0), (0.01, 1)):
+        facts["comparison"] = [{"a": "majority", "b": "text", **GAIN, "difference": -0.2, "p_holm": p}]
+        path.write_text(json.dumps(facts), encoding="utf-8")
+        page = read(index.write_index(tmp_path, made))
+        assert len(page.select(".behind")) == marked
+    assert "-20.0 points [+15.0, +25.0], p = 0.01" in page.select_one(".behind").text.replace("\xa0", " ")
+
+
+def test_a_chinese_finding_is_told_in_chinese(tmp_path):
+    page = read(index.write_index(tmp_path, write_run(tmp_path, {}, findings="(label_suspects.csv) 可疑。")))
+    assert {line["lang"] for line in page.select(".findings li")} == {"zh"}
+    assert {mark.text for mark in page.select(".findings .severity")} == {"值得一看"}
+    assert {link["lang"] for link in page.select(".findings a")} == {"en"}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(browser, tmp_path, scheme):
+    made = write_run(tmp_path, {"06_predict": "failed"}, findings="told", error="a cell raised")
+    page, _ = opened(browser, index.write_index(tmp_path, made), scheme=scheme, width=390)
+    found = Axe().run(page).response["violations"]
+    assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []
+    page.context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_hostile_names_stay_text(browser, tmp_path, scheme, width):
+    run = tmp_path / HOSTILE.replace("/", "")
+    run.mkdir()
+    made = write_run(run, {"06_predict": "failed"}, findings=HOSTILE, chosen=HOSTILE, error=HOSTILE)
+    page, said = opened(browser, index.write_index(run, made), scheme=scheme, width=width)
+    assert page.locator("h1").inner_text() == run.name
+    assert page.locator(".findings li").first.inner_text().count(HOSTILE) == 1
+    assert page.locator(".problem").inner_text().count(HOSTILE) == 1
+    assert page.locator(".score tbody th").first.inner_text() == HOSTILE
+    assert page.locator("img").count() == 0 and page.locator("script").count() == 1
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert said == []
+    page.context.close()
+
+
+def test_no_other_script_runs(browser, tmp_path):
+    page, said = opened(browser, index.write_index(tmp_path, write_run(tmp_path, {})))
+    page.evaluate(
+        "(() => { const s = document.createElement('script'); s.textContent = 'window.ran = 1'; document.body.append(s) })()"
+    )
+    assert page.evaluate("window.ran") is None
+    assert len(said) == 1 and "Content Security Policy" in said[0]
+    page.context.close()
+
+
+@pytest.mark.parametrize("clipboard", ["there", "missing", "refusing"])
+def test_the_command_is_copied(browser, tmp_path, clipboard):
+    script = {
+        "there": "",
+        "missing": "Object.defineProperty(navigator, 'clipboard', {value: undefined})",
+        "refusing": "navigator.clipboard.writeText = () => Promise.reject(new Error('no'))",
+    }[clipboard]
+    page, said = opened(browser, index.write_index(tmp_path, write_run(tmp_path, {})), script=script)
+    if clipboard == "there":
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    assert page.locator("#copied").get_attribute("aria-live") == "polite"
+    page.get_by_role("button", name="Copy").press("Enter")
+    page.wait_for_function("document.getElementById('copied').textContent == 'copied'")
+    page.evaluate("document.body.append(document.createElement('textarea'))")
+    page.locator("textarea").press("Control+v")
+    assert page.locator("textarea").input_value() == page.locator("#command").inner_text()
+    assert said == []
+    page.context.close()
+
+
+def test_without_scripts_the_line_can_be_selected(browser, tmp_path):
+    path = index.write_index(tmp_path, write_run(tmp_path, {}))
+    page, said = opened(browser, path, java_script_enabled=False)
+    assert page.get_by_role("button").count() == 0 and page.locator("#command").is_visible()
+    assert said == []
+    page.context.close()
