@@ -1,8 +1,19 @@
-"""What several tests share: a small table with pictures and sounds, and one whole run over it."""
+"""What several tests share: a small table with pictures and sounds, and one whole run over it.
+
+With pytest-xdist a worker takes a whole file at a time; what several files need is made once for all workers.
+"""
 
 import csv
+import os
 import shutil
+import time
+from collections.abc import Callable
 from pathlib import Path
+
+# Each worker of pytest-xdist computes on one core: threads of several workers would wait for each other.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    for library in ("OMP", "OPENBLAS", "MKL"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
@@ -16,6 +27,15 @@ WORDS = {
     "技术": "芯片 软件 网络 数据 机器人 卫星 电池 算法 实验 屏幕",
 }
 SMALL = {"epochs": 3, "image_epochs": 2, "image_size": 32, "vector_dimensions": 20, "most_cards": 3, "samples": 600}
+PATIENCE = 300  # seconds that a test waits for what takes few: the machine may have much else to do
+# Files that take longest, first: what is left for the end is short, so that no core waits for another for long.
+FIRST = ("test_accessibility.py", "test_runner.py", "test_error_analysis.py", "test_fetch.py", "test_lab.py",
+         "test_notebooks.py", "test_index.py", "test_pages.py", "test_twin.py")  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    """The files of ``FIRST`` first: pytest-xdist hands out whole files in this order."""
+    items.sort(key=lambda item: FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST))
 
 
 def write_table(folder: Path, *, n_rows: int = 120, seed: int = 0) -> Path:
@@ -38,27 +58,48 @@ def write_table(folder: Path, *, n_rows: int = 120, seed: int = 0) -> Path:
     return folder / "small.csv"
 
 
+def _once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that all workers share: the first that needs it makes it, the others wait until it is whole."""
+    base = factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder, outcome = base / name, base / f"{name}-outcome"
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        end = time.monotonic() + 2 * PATIENCE
+        while not outcome.exists() and time.monotonic() < end:
+            time.sleep(0.2)
+    else:
+        try:
+            make(folder)
+            (folder / "whole").touch()
+        finally:
+            outcome.touch()
+    assert (folder / "whole").exists(), f"{folder} could not be made; the error stands at the first test that needed it"
+    return folder
+
+
 @pytest.fixture(scope="session")
 def small_table(tmp_path_factory) -> Path:
-    return write_table(tmp_path_factory.mktemp("table"))
+    return write_table(tmp_path_factory.mktemp("table") / "small")
 
 
 @pytest.fixture(scope="session")
-def finished_run(small_table, tmp_path_factory) -> Path:
-    """The run folder of all notebooks over the small table, with hostile text in one row."""
+def finished_run(tmp_path_factory) -> Path:
+    """The run folder of all notebooks over the small table, with hostile text in one row. No test may change it."""
+    return _once(tmp_path_factory, "finished", _run_all_notebooks) / "runs" / "finished"
+
+
+def _run_all_notebooks(folder: Path) -> None:
     from fusebook.report import index, pages, runner
 
-    folder = small_table.parent / "hostile"
-    shutil.copytree(small_table.parent / "media", folder / "media")
-    content = small_table.read_text(encoding="utf-8")
+    table = write_table(folder / "hostile")
     hostile = '"</script><img src=x onerror=alert(1)> ' + "".join(f"match goal {i} " for i in range(9)) + '",,,sport\n'
-    (folder / "small.csv").write_text(content + hostile, encoding="utf-8")
-    run = tmp_path_factory.mktemp("runs") / "finished"
+    table.write_text(table.read_text(encoding="utf-8") + hostile, encoding="utf-8")
     columns = {"text": "title", "label": "topic", "image": "picture", "audio": "sound"}
-    values = {"table": str(folder / "small.csv"), "new_table": "", **columns, **SMALL}
-    steps = runner.run_notebooks(run, values, export=pages.export_page)
-    index.write_index(run, steps)
-    return run
+    values = {"table": str(table), "new_table": "", **columns, **SMALL}
+    steps = runner.run_notebooks(folder / "runs" / "finished", values, export=pages.export_page, side_by_side=2)
+    index.write_index(folder / "runs" / "finished", steps)
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

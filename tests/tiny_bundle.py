@@ -6,15 +6,16 @@ import numpy as np
 import pandas as pd
 import soundfile
 
-from fusebook.data.features import blocks_of, encode_rows, present_parts
-from fusebook.encoders import saved
+from fusebook.data.dataset import Dataset
 from fusebook.encoders.audio import AudioEncoder
+from fusebook.encoders.parts import Encoders
 from fusebook.encoders.text import TextEncoder
 from fusebook.encoders.tokens import tokenise
 from fusebook.encoders.vectors import VectorEncoder, train_vectors
-from fusebook.models.bundle import FEATURE_LEVEL, TrainedModels
-from fusebook.models.fusion import RULES, DecisionFusion
-from fusebook.models.network import build_mlp
+from fusebook.models.bundle import FEATURE_LEVEL, Bundle, Models
+from fusebook.models.layers import build_mlp
+from fusebook.models.network import Network
+from fusebook.runs import Run
 
 LABEL_NAMES = ["money", "sport", "技术"]
 WORDS = ["bank share profit tax", "match goal team coach", "芯片 软件 网络 数据"]
@@ -34,41 +35,39 @@ def make_rows(folder: Path, n_rows: int = 24) -> tuple[pd.DataFrame, np.ndarray]
     return pd.DataFrame(lines, columns=["row", "text", "image", "audio", "label"]), labels
 
 
-def make_models(rows: pd.DataFrame, labels: np.ndarray) -> tuple[TrainedModels, dict]:
+def make_models(rows: pd.DataFrame, labels: np.ndarray) -> tuple[Models, Encoders]:
     """Calibrated networks and all four fusions over ``rows``, and the encoders they need."""
-    there = (rows["text"] != "").to_numpy()
-    texts = rows.loc[there, "text"].tolist()
+    has_text = (rows["text"] != "").to_numpy()
+    texts = rows.loc[has_text, "text"].tolist()
     vectors = VectorEncoder(train_vectors([tokenise(text) for text in texts], dimensions=4))
-    encoders = {
-        "text": TextEncoder(vectors=vectors, width=20).fit(texts, labels[there]),
-        "audio": AudioEncoder().fit(rows["audio"].tolist()),
-    }
-    features, present = encode_rows(rows, encoders), present_parts(rows, list(encoders))
-    sizes = {name: values.shape[1] for name, values in features.items()}
-    shape = {"hidden": [6], "activations": ["relu"], "n_ngrams": encoders["text"].bag_.n_ngrams_}
-    networks = {part: build_mlp(blocks_of(sizes, part), 3, random_state=5, **shape) for part in sorted(encoders)}
-    networks[FEATURE_LEVEL] = build_mlp(sizes, 3, **shape)
-    models = TrainedModels(networks, np.array([0.2, 0.5, 0.3]))
-    models.calibrate(features, present, labels)
-    votes = models.predict(features, present, names=list(encoders))
-    models.fusions = {
-        f"decision-level {rule}": DecisionFusion(rule, models.prior).fit(votes, present, labels) for rule in RULES
-    }
-    return models, encoders
+    text = TextEncoder(vectors=vectors, width=20).fit(texts, labels[has_text])
+    encoders = Encoders(text=text, audio=AudioEncoder().fit(rows["audio"].tolist(), labels))
+    data, models = make_data(rows, labels, encoders), Models()
+    shape = {"hidden": [6], "activations": ["relu"], "n_ngrams": data.features.n_ngrams}
+    for part in data.parts:
+        models[part] = Network.of_keras(build_mlp(data.features.of(part).sizes, 3, random_state=5, **shape), [part])
+    models[FEATURE_LEVEL] = Network.of_keras(build_mlp(data.features.sizes, 3, **shape), data.parts)
+    models.prior_, models.label_names_ = np.array([0.2, 0.5, 0.3]), LABEL_NAMES
+    return models.calibrate(data).fuse(data), encoders
 
 
-def save(folder: Path, models: TrainedModels, encoders: dict) -> Path:
-    """Write the bundle to ``folder`` and say where."""
-    saved.save_encoders(folder / "encoders", encoders)
-    facts = {"label_names": LABEL_NAMES, "chosen": "decision-level mean", "modalities": sorted(encoders)}
-    models.save_bundle(folder / "bundle", facts, encoders=folder / "encoders")
-    return folder / "bundle"
+def make_data(rows: pd.DataFrame, labels: np.ndarray, encoders: Encoders) -> Dataset:
+    """``rows`` as a data set."""
+    return Dataset(rows.assign(class_id=labels), LABEL_NAMES, encoders.transform(rows, ngrams=encoders.ngrams(rows)))
 
 
-def predict_at_own_length(bundle, one: pd.DataFrame, text: str, model: str = "") -> np.ndarray:
+def save(folder: Path, models: Models, encoders: Encoders) -> Path:
+    """Write the bundle to ``folder``, a run's, and say where."""
+    run = Run(folder)
+    encoders.save(run.path("encoders"))
+    models.save_bundle(run, "decision-level mean")
+    return run.path("bundle")
+
+
+def predict_at_own_length(bundle: Bundle, one: pd.DataFrame, text: str, model: str = "") -> np.ndarray:
     """Probabilities for ``one``, a row, with another text that counts as long as its own: what is left of words tells."""
-    features, present = bundle.encode(one.assign(text=text))
-    columns = bundle.encoders["text"].columns()["length"]["text"]
-    features["text"][:, columns] = bundle.encode(one)[0]["text"][:, columns]
-    model = model or bundle.chosen
-    return bundle.models.predict(features, present, names=[model])[model][0]
+    data, model = bundle.encode(one.assign(text=text)), model or bundle.chosen
+    values, columns = data.features.blocks["text"].copy(), data.features.kinds["length"]["text"]
+    values[:, columns] = bundle.encode(one).features.blocks["text"][:, columns]
+    data = data.with_features(data.features.replaced({"text": values}))
+    return bundle.models.predict(data, [model])[model][0]

@@ -49,11 +49,9 @@ def report(table, text, label, image, audio, new_table, run, parameters, force, 
             raise click.UsageError(
                 "With --table name the columns: --label and at least one of --text, --image, --audio."
             )
+        new_table = str(Path(new_table).absolute()) if new_table else ""
+        values |= {"table": str(Path(table).absolute()), "new_table": new_table}
         values |= {"text": text, "label": label, "image": image, "audio": audio}
-        values |= {
-            "table": str(Path(table).absolute()),
-            "new_table": str(Path(new_table).absolute()) if new_table else "",
-        }
         if not Path(table).is_file():
             raise click.UsageError(f"No table at {table}. Pass the path of a CSV, TSV, JSONL or Parquet file.")
     elif text or label or image or audio or new_table:
@@ -106,13 +104,13 @@ def _report(folder: Path, values: dict, force: bool, jobs: int) -> None:
 @click.option("--model", default="", help="The model that answers. Default: the one that the run chose.")
 def predict(bundle, table, output, text, image, audio, model) -> None:
     """Predict the rows of a new table: class, class id and probabilities as CSV."""
-    from fusebook.models.bundle import predict_table, write_predictions
+    from fusebook.models.bundle import Bundle, predict_table, write_predictions
 
     if Path(output).exists():
         raise click.ClickException(f"{output} is there already. Name another file, or move it away.")
     columns = {"text": text, "image": image, "audio": audio}
     try:
-        made, rejected = predict_table(bundle, table, columns=columns, model=model)
+        made, rejected = predict_table(Bundle(bundle), table, columns=columns, model=model)
         write_predictions(output, made)
     except (ValueError, FileNotFoundError) as error:
         raise click.ClickException(str(error)) from error
@@ -133,12 +131,12 @@ def predict(bundle, table, output, text, image, audio, model) -> None:
 )
 def compare(compared, output, cards) -> None:
     """Compare finished runs on one page: the first against each other one, on the test rows that all have."""
-    from fusebook.report import compare_page
+    from fusebook.report.compare import write_comparison
 
     if len(compared) < 2:
         raise click.UsageError(f"{len(compared)} RUN given; name two or more: fusebook compare reports/a reports/b")
     try:
-        path, verdicts, replaced = compare_page.write_comparison(compared, output, cards)
+        path, verdicts, replaced = write_comparison(compared, output, cards)
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error
     click.echo("\n".join(verdicts))

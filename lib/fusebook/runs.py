@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fusebook.findings import Finding, as_markdown
+import pandas as pd
 
-# What a run's artifacts folder holds, and the notebook that writes it.
+# What a run hands on, and the notebook that writes it.
 WRITTEN_BY = {
     "table.json": "01_explore",
     "rows.parquet": "01_explore",
@@ -27,6 +27,63 @@ WRITTEN_BY = {
     "label_suspects.csv": "04_error_analysis",
     "predictions.csv": "06_predict",
 }
+_AT_THE_TOP = ("run.json", "bundle")  # of the run folder; all else lies in artifacts/
+
+
+class Run:
+    """The folder of one run: each notebook reads there what earlier ones wrote.
+
+    Parameters
+    ----------
+    folder : such as "reports/sample", as seen from the current folder or from the project's
+    """
+
+    def __init__(self, folder: "str | Path | Run"):
+        self.folder = folder.folder if isinstance(folder, Run) else resolve(folder)
+
+    def path(self, name: str) -> Path:
+        """Where ``name`` of the run lies, whether or not it is there yet."""
+        return self.folder / name if name in _AT_THE_TOP else self.folder / "artifacts" / name
+
+    def need(self, name: str) -> Path:
+        """The path of ``name``. Raises FileNotFoundError, naming the notebook that writes it, where it is not there yet."""
+        path = self.path(name)
+        if not path.exists():
+            raise FileNotFoundError(
+                f"{path} is not there yet. Notebook {WRITTEN_BY[name]} writes it: run that first with "
+                f"run={str(self.folder)!r}, or run all notebooks with `fusebook report`."
+            )
+        return path
+
+    def read(self, name: str) -> pd.DataFrame | dict | list:
+        """What ``write`` wrote under ``name``: a table from .parquet, the value from .json. Raises as ``need`` does."""
+        path = self.need(name) if name in WRITTEN_BY else self.path(name)
+        return read_json(path) if path.suffix == ".json" else pd.read_parquet(path)
+
+    def write(self, name: str, value: object) -> None:
+        """Write ``value`` as ``name``, whole or not at all: a table as .parquet or .csv, anything else as .json.
+
+        CSV is UTF-8 with a mark, so that spreadsheets show Chinese.
+        """
+        path = self.path(name)
+        if path.suffix == ".json":
+            write_json(path, value)
+            return
+        with replacing(path) as beside:
+            if path.suffix == ".parquet":
+                value.to_parquet(beside)
+            else:
+                value.to_csv(beside, index=False, encoding="utf-8-sig")
+
+    def watch(self, notebook: str, paths: Iterable[str | Path]) -> None:
+        """Note size and time of files outside the run that ``notebook`` read, so that a change to them is noticed."""
+        self.write(f"stamps/{notebook}.json", {str(path): _stamp(path) for path in map(resolve, paths)})
+
+    def unchanged(self, notebook: str) -> bool:
+        """Are the files that ``watch`` noted as they were? True where nothing was noted."""
+        name = f"stamps/{notebook}.json"
+        noted = self.read(name) if self.path(name).exists() else {}
+        return all(_stamp(file) == stamp for file, stamp in noted.items())
 
 
 def project_folder() -> Path:
@@ -41,33 +98,6 @@ def resolve(path: str | Path) -> Path:
     if path.is_absolute() or path.exists():
         return path.absolute()
     return project_folder() / path
-
-
-def artifacts(run: str | Path) -> Path:
-    """The folder for what the notebooks of ``run`` hand to each other; made if it is missing."""
-    folder = resolve(run) / "artifacts"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def artifact_path(run: str | Path, name: str) -> Path:
-    """Where artifact ``name`` of ``run`` lies: in the artifacts folder; the bundle, which people take away, at the top."""
-    folder = resolve(run)
-    return folder / name if name == "bundle" else folder / "artifacts" / name
-
-
-def need(run: str | Path, name: str) -> Path:
-    """The path of artifact ``name`` of ``run``.
-
-    Raises FileNotFoundError, naming the notebook that writes the artifact, when it is not there yet.
-    """
-    path = artifact_path(run, name)
-    if not path.exists():
-        raise FileNotFoundError(
-            f"{path} is not there yet. Notebook {WRITTEN_BY[name]} writes it: run that first with run={str(run)!r}, "
-            "or run all notebooks with `fusebook report`."
-        )
-    return path
 
 
 @contextmanager
@@ -102,44 +132,6 @@ def read_json(path: str | Path) -> dict:
     return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
-def write_table(run: str | Path, name: str, table) -> None:
-    """Write a DataFrame as artifact ``name`` (.parquet or .csv) of ``run``, whole or not at all.
-
-    CSV is UTF-8 with a mark, so that spreadsheets show Chinese.
-    """
-    with replacing(artifacts(run) / name) as beside:
-        if name.endswith(".parquet"):
-            table.to_parquet(beside)
-        else:
-            table.to_csv(beside, index=False, encoding="utf-8-sig")
-
-
-def write_findings(run: str | Path, notebook: str, findings: Iterable, language: str = "en") -> str:
-    """Keep the findings of a notebook's "What we found" for the pages; returns them as a numbered list in Markdown.
-
-    Each is a ``findings.Finding`` (or severity, text and place as a tuple) or a plain text, which has neither severity
-    nor place. The file holds a list of objects with these three names.
-    """
-    made = [_finding(found) for found in findings]
-    write_json(artifacts(run) / "findings" / f"{notebook}.json", [found._asdict() for found in made])
-    return as_markdown(made, language)
-
-
-def read_findings(run: str | Path, notebook: str) -> list[dict[str, str]]:
-    """What ``write_findings`` kept for ``notebook``: severity, text and place of each; [] where nothing was kept.
-
-    Runs made before findings were graded hold plain texts: their severity and place are "".
-    """
-    path = resolve(run) / "artifacts" / "findings" / f"{notebook}.json"
-    return [_finding(found)._asdict() for found in read_json(path)] if path.exists() else []
-
-
-def _finding(found: str | tuple | dict) -> Finding:
-    if isinstance(found, dict):
-        return Finding(**found)
-    return Finding(*(("", found, "") if isinstance(found, str) else found))
-
-
 def parameter_value(source: str) -> object:
     """The value that stands in a notebook's parameters as ``source``; the source itself where it is no literal."""
     try:
@@ -157,18 +149,6 @@ def fingerprint(path: str | Path) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest() if parts else ""
 
 
-def write_stamps(run: str | Path, notebook: str, paths: list[str | Path]) -> None:
-    """Note size and time of files outside the run that a notebook read, so that a change to them is noticed."""
-    stamps = {str(path): _stamp(path) for path in map(resolve, paths)}
-    write_json(artifacts(run) / "stamps" / f"{notebook}.json", stamps)
-
-
-def stamps_hold(run: str | Path, notebook: str) -> bool:
-    """Are the files that ``write_stamps`` noted as they were? True where nothing was noted."""
-    path = resolve(run) / "artifacts" / "stamps" / f"{notebook}.json"
-    return not path.exists() or all(_stamp(file) == stamp for file, stamp in read_json(path).items())
-
-
 def _stamp(path: str | Path) -> list[int]:
     path = Path(path)
-    return [path.stat().st_size, path.stat().st_mtime_ns] if path.exists() else []
+    return [path.stat().st_size, path.stat().st_mtime_ns] if path.is_file() else []

@@ -1,24 +1,22 @@
-"""Error analysis against cases counted by hand, and planted faults."""
-
-import multiprocessing
-import re
+"""Error analysis against cases counted by hand, and scikit-learn's neighbours."""
 
 import numpy as np
 import pandas as pd
 import pytest
-from cleanlab.rank import get_self_confidence_for_each_label
-from scipy.special import softmax
 from sklearn.neighbors import NearestNeighbors
-from statsmodels.stats.proportion import proportion_confint
 
-from fusebook.errors import faults
+from fusebook.data.dataset import Dataset
+from fusebook.data.features import Features
+from fusebook.data.predictions import Predictions
 from fusebook.errors.mistakes import (
+    class_verdicts,
     confident_mistakes,
     confused_pairs,
+    confusion_matrix,
     confusion_order,
-    label_suspects,
     nearest_rows,
-    rescue_ledger,
+    nearest_training_rows,
+    pair_verdicts,
     row_table,
     short_names,
 )
@@ -45,7 +43,9 @@ def judged(label, predicted, confidence=None):
 
 def test_row_table_by_hand():
     probabilities = np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]])
-    table = row_table(probabilities, NAMES, np.array([0, 1]))
+    table = row_table(Predictions.of({"m": probabilities}, [0, 1], label_names=NAMES, row=[7, 3]), "m")
+    assert list(table) == ["row", "predicted", "confidence", "label", "right", "loss"]
+    assert table["row"].tolist() == [7, 3]
     assert table["predicted"].tolist() == ["财经", "c"] and table["label"].tolist() == ["财经", "b"]
     assert table["right"].tolist() == [True, False]
     np.testing.assert_allclose(table["confidence"], [0.7, 0.6])
@@ -53,8 +53,9 @@ def test_row_table_by_hand():
 
 
 def test_row_table_without_labels():
-    table = row_table(np.array([[0.7, 0.2, 0.1]]), NAMES)
-    assert table.to_dict("list") == {"predicted": ["财经"], "confidence": [0.7]}
+    rows = pd.DataFrame({"row": [4]})
+    table = row_table(Predictions({"m": np.array([[0.7, 0.2, 0.1]])}, rows, NAMES), "m")
+    assert table.to_dict("list") == {"row": [4], "predicted": ["财经"], "confidence": [0.7]}
 
 
 def test_confused_pairs_by_hand():
@@ -76,6 +77,21 @@ def test_three_examples_at_most():
     assert pairs["count"].tolist() == [5] and pairs["rows"].tolist() == [[10, 11, 12]]
 
 
+def test_the_most_confused_pair_is_told():
+    classes = pd.DataFrame({"rows": [6, 3, 3]}, index=list("abc"))
+    facts = {"label": "a", "predicted": "b", "count": 3, "share": "50.0 % [18.8, 81.2]"}
+    assert pair_verdicts(confused_pairs(judged("aaaaaabbbccc", "abbbcabaaacb")), classes) == [("confused", "look", facts)]
+    assert pair_verdicts(confused_pairs(judged("abc", "abc")), classes) == [("no mistake", "note", {})]
+
+
+@pytest.mark.parametrize(("f1", "grade"), [(0.95, "note"), (0.8, "look"), (0.5, "serious")])
+def test_the_weakest_class_is_one_that_has_rows(f1, grade):
+    columns = {"f1": [0.0, f1, 0.99], "f1_low": [np.nan, 0.25, 0.9], "f1_high": [np.nan, 0.99, 1.0], "rows": [0, 4, 9]}
+    classes = pd.DataFrame(columns, index=["none", "x" * 50, "good"])
+    facts = {"label": "x" * 39 + "…", "rows": 4, "share": f"{100 * f1:.1f} % [25.0, 99.0]"}
+    assert class_verdicts(classes) == [("weakest", grade, facts)]
+
+
 def test_confident_mistakes_by_hand():
     table = judged("aabbab", "abaabb", [0.9, 0.8, 0.99, 0.7, 0.8, 0.95])
     assert confident_mistakes(table)["row"].tolist() == [12, 11, 14, 13]
@@ -88,6 +104,17 @@ def test_without_mistakes_the_tables_are_empty(label):
     pairs, mistakes = confused_pairs(table), confident_mistakes(table)
     assert pairs.empty and list(pairs) == ["label", "predicted", "count", "share", "rows"]
     assert mistakes.empty and list(mistakes) == list(table)
+
+
+def test_the_confusion_matrix_is_pandass():
+    random = np.random.default_rng(0)
+    labels, predicted = random.integers(0, 5, 80), random.integers(0, 4, 80)  # class 4 is never predicted
+    names = ["a", "b", "c", "x" * 60, "e"]
+    made = confusion_matrix(Predictions.of({"m": np.eye(5)[predicted]}, labels, label_names=names), "m")
+    expected = pd.crosstab(labels, predicted).reindex(columns=range(5), fill_value=0)
+    order = confusion_order(expected.to_numpy())
+    assert made.index.tolist() == made.columns.tolist() == [short_names(names)[i] for i in order]
+    assert (made.to_numpy() == expected.iloc[order, order]).all(axis=None)
 
 
 @pytest.mark.parametrize("n_pairs", [3, 25])
@@ -127,217 +154,20 @@ def test_a_row_of_zeros_is_like_nothing():
     assert cosines.tolist() == [[0.0, 0.0]]
 
 
-def test_planted_faults_by_row():
-    content = pd.DataFrame({"id": ["a", "b", "c"]}, index=[1, 2, 4])  # line 3 could not be read
-    planted = pd.DataFrame(
-        {"id": ["c", "a", "b"], "kind": ["wrong_label", "mojibake", "wrong_label"], "detail": ["x", "", "y"]}
-    )
-    assert faults.planted_rows(planted, content, "wrong_label") == {4: "x", 2: "y"}
-    assert faults.planted_rows(planted, content, "odd_label") == {}
-    with pytest.raises(ValueError, match=r'table has no column id; expected id\. Set planted=""'):
-        faults.planted_rows(planted, content.rename(columns={"id": "n"}), "wrong_label")
-
-
-# --- Labels that may be wrong -------------------------------------------------------------------------
-
-
-def easy_set(n_rows=300, n_flips=15, seed=0):
-    """Confident, mostly right probabilities; labels of which some were flipped: probabilities, labels, true, flipped."""
-    rng = np.random.default_rng(seed)
-    true = rng.integers(0, 3, n_rows)
-    probabilities = softmax(rng.normal(scale=0.5, size=(n_rows, 3)) + 4 * np.eye(3)[true], axis=1)
-    flipped = rng.choice(n_rows, n_flips, replace=False)
-    labels = true.copy()
-    labels[flipped] = (true[flipped] + rng.integers(1, 3, n_flips)) % 3
-    return probabilities, labels, true, set(flipped.tolist())
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_planted_flips_are_found(seed):
-    probabilities, labels, true, flipped = easy_set(seed=seed)
-    rows = pd.Series(np.arange(1000, 1300), index=np.arange(300)[::-1])  # row numbers are not positions
-    suspects = label_suspects(probabilities, labels, NAMES, rows)
-    found = suspects["row"].to_numpy() - 1000
-    scores = faults.detector_scores(set(found.tolist()), flipped)
-    assert scores["recall"] > 0.75 and scores["precision"] > 0.9
-    assert suspects["label"].tolist() == [NAMES[labels[i]] for i in found]
-    assert suspects["suggested"].tolist() == [NAMES[true[i]] for i in found]
-    expected = get_self_confidence_for_each_label(labels, probabilities)[found]
-    np.testing.assert_allclose(suspects["label_probability"], expected)
-    assert suspects["label_probability"].is_monotonic_increasing, "most suspect first"
-
-
-def test_no_processes_are_forked(monkeypatch):
-    """JAX runs threads, and a fork of a process with threads can lock up."""
-
-    def refuse(*_, **__):
-        raise AssertionError("a pool of processes was started")
-
-    monkeypatch.setattr(multiprocessing, "Pool", refuse)
-    probabilities, labels, _, _ = easy_set()
-    assert len(label_suspects(probabilities, labels, NAMES, pd.Series(range(300)))) > 0
-
-
-@pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("labels", [[], [1], [0, 0, 0], [2, 2, 2]], ids=["no rows", "one row", "class 0", "class 2"])
-def test_one_class_alone_has_no_suspects(labels):
-    probabilities = np.full((len(labels), 3), [0.8, 0.1, 0.1])
-    suspects = label_suspects(probabilities, np.array(labels, int), NAMES, pd.Series(range(len(labels)), dtype=int))
-    assert suspects.empty and list(suspects) == ["row", "label", "suggested", "label_probability"]
-
-
-@pytest.mark.filterwarnings("ignore:May not flag all label issues in class")
-def test_a_class_without_rows_and_a_clean_set_are_no_crash():
-    labels = np.array([0, 2] * 10)
-    probabilities = np.eye(3)[labels] * 0.9 + 0.1 / 3
-    suspects = label_suspects(probabilities, labels, NAMES, pd.Series(range(20)))
-    assert suspects.empty and list(suspects) == ["row", "label", "suggested", "label_probability"]
-
-
-# --- Rescued and harmed -------------------------------------------------------------------------------
-
-
-def test_the_ledger_by_hand():
-    right = {"audio": np.array([1, 1, 0, 0, 1, 0, 1], bool), "text": np.array([1, 1, 1, 1, 0, 0, 1], bool)}
-    fused = np.array([1, 0, 1, 0, 1, 1, 1], bool)
-    ledger = rescue_ledger(right, fused)
-    expected = {  # audio, text: rows, fusion right, fusion wrong, rescued, harmed
-        (True, True): [3, 2, 1, 0, 1],
-        (False, True): [2, 1, 1, 1, 1],
-        (True, False): [1, 1, 0, 1, 0],
-        (False, False): [1, 1, 0, 1, 0],
-    }
-    columns = ["rows", "fusion_right", "fusion_wrong", "rescued", "harmed"]
-    made = {tuple(line): values for line, values in zip(
-        ledger[["audio", "text"]].to_numpy().tolist(), ledger[columns].to_numpy().tolist(), strict=True
-    )}  # fmt: skip
-    assert made == expected and ledger["rows"].is_monotonic_decreasing
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_the_ledger_counts_every_row_once(seed):
-    rng = np.random.default_rng(seed)
-    right = {name: rng.random(60) < 0.6 for name in ("audio", "image", "text")}
-    fused = rng.random(60) < 0.7
-    ledger, together = rescue_ledger(right, fused), np.array(list(right.values()))
-    assert ledger["rows"].sum() == 60 and ledger["fusion_right"].sum() == fused.sum()
-    assert ledger["rescued"].sum() == (fused & ~together.all(axis=0)).sum()
-    assert ledger["harmed"].sum() == (~fused & together.any(axis=0)).sum()
-
-
-def test_one_modality_is_neither_rescued_nor_harmed():
-    right = np.array([True, False, True])
-    ledger = rescue_ledger({"text": right}, right)
-    assert ledger["rescued"].sum() == ledger["harmed"].sum() == 0 and ledger["rows"].tolist() == [2, 1]
-
-
-def test_the_ledger_of_no_rows_is_empty():
-    none = np.array([], bool)
-    ledger = rescue_ledger({"text": none}, none)
-    assert ledger.empty and list(ledger) == ["text", "fusion_right", "rows", "fusion_wrong", "rescued", "harmed"]
-
-
-# --- Detectors ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("found", "planted", "hit", "precision", "recall"),
-    [
-        ({1, 2, 3, 4}, {3, 4, 5}, 2, 0.5, 2 / 3),
-        ({1}, {2}, 0, 0.0, 0.0),
-        (set(), {2}, 0, np.nan, 0.0),
-        ({1}, set(), 0, 0.0, np.nan),
-        (set(), set(), 0, np.nan, np.nan),
-    ],
-)
-def test_detector_scores_by_hand(found, planted, hit, precision, recall):
-    made = faults.detector_scores(found, planted)
-    assert (made["planted"], made["found"], made["hit"]) == (len(planted), len(found), hit)
-    assert made["precision"] == pytest.approx(precision, nan_ok=True)
-    assert made["recall"] == pytest.approx(recall, nan_ok=True)
-
-
-def known_faults(*lines):
-    return pd.DataFrame(lines, columns=["id", "kind", "detail"])
-
-
-def test_planted_faults_by_hand():
-    """Ids a to h stand in rows 1 to 9; row 5 could not be read."""
-    content = pd.DataFrame({"id": list("abcdefgh")}, index=[1, 2, 3, 4, 6, 7, 8, 9])
-    planted = known_faults(
-        ("a", "empty_text", ""),
-        ("c", "exact_duplicate", "b"),
-        ("d", "near_duplicate", "h"),  # the copy may stand before its original
-        ("e", "near_duplicate", "h"),
-        ("f", "missing_file", "image"),
-        ("g", "wrong_label", "x"),  # no check of the table can see it
-    )
-    made = faults.planted_faults(planted, content)
-    assert set(made) == set(faults.FAULTS)
-    assert {kind: rows for kind, rows in made.items() if rows} == {
-        "empty_text": {1},
-        "exact_duplicate": {(2, 3)},
-        "near_duplicate": {(4, 9), (6, 9), (4, 6)},
-        "missing_file": {7},
-    }
-
-
-@pytest.mark.parametrize("line", [("z", "empty_text", ""), ("a", "near_duplicate", "z"), ("z", "wrong_label", "x")])
-def test_a_list_of_another_table_tells_nothing(line):
-    content = pd.DataFrame({"id": ["a", "b"]}, index=[1, 2])
-    planted = known_faults(("a", "wrong_label", "x"), line)
-    assert faults.planted_faults(planted, content) == {}
-    assert faults.planted_rows(planted, content, "wrong_label") == {}
-
-
-def test_reported_faults_by_hand():
-    rejected = pd.DataFrame(
-        {
-            "row": [1, 2, 3, 4, 5, 6, 7, 8],
-            "reason": ["TEXT_EMPTY", "IMAGE_BROKEN", "AUDIO_BROKEN", "AUDIO_EMPTY", "AUDIO_NOT_FINITE", "FILE_MISSING",
-                       "LABEL_EMPTY", "OUTSIDE_FOLDER"],
-        }
-    )  # fmt: skip
-    rows = pd.DataFrame(
-        {
-            "row": [10, 11, 12, 13, 14, 15],
-            "text": ["same", "else", "same", "Same", "", ""],
-            "group": [0, 1, 0, 0, 2, 3],
-            "text_repaired": [False, True, False, False, False, False],
-            "label": ["A"] * 6,
-            "label_given": ["A"] * 5 + [" A"],
-        }
-    )
-    assert faults.reported_faults(rows, rejected) == {
-        "empty_text": {1},
-        "broken_image": {2},
-        "broken_audio": {3, 4, 5},
-        "missing_file": {6},
-        "mojibake": {11},
-        "odd_label": {15},
-        "exact_duplicate": {(10, 12)},
-        "near_duplicate": {(10, 13), (12, 13)},
-    }
-
-
-def test_fault_scores_by_hand():
-    reported = {"mojibake": {1, 2, 3, 4}, "odd_label": set(), "near_duplicate": {(1, 2)}, "empty_text": {9}}
-    planted = {"mojibake": {3, 4, 5}, "odd_label": {7}, "near_duplicate": {(1, 2)}, "empty_text": set()}
-    made = faults.fault_scores(reported, planted)
-    assert made[["planted", "found", "hit"]].to_numpy().tolist() == [[3, 4, 2], [1, 0, 0], [1, 1, 1], [0, 1, 0]]
-    assert made.loc["odd_label", "precision"] == made.loc["empty_text", "recall"] == "–"
-    for kind, name, count, n_rows in (
-        ("mojibake", "precision", 2, 4),
-        ("mojibake", "recall", 2, 3),
-        ("odd_label", "recall", 0, 1),
-        ("near_duplicate", "precision", 1, 1),
-        ("empty_text", "precision", 0, 1),
-    ):
-        low, high = proportion_confint(count, n_rows, method="wilson")
-        expected = [100 * count / n_rows, 100 * low, 100 * high]
-        found = [float(number) for number in re.findall(r"[\d.]+", made.loc[kind, name])]
-        np.testing.assert_allclose(found, expected, atol=0.05 + 1e-9)
-
-
-def test_fault_scores_of_nothing_known_are_empty():
-    assert faults.fault_scores({"mojibake": {1}}, {}).empty
+def test_the_nearest_training_rows_count_each_part_alike():
+    rng = np.random.default_rng(1)
+    blocks = {"audio": rng.normal(size=(40, 3)), "text": 100 * rng.normal(size=(40, 8)), "text_weights": rng.normal(size=(40, 9))}
+    rows = pd.DataFrame({"row": range(100, 140), "split": ["train", "train", "test", "dropped"] * 10, "label": "a"})
+    rows["text"] = [f"text {i}" for i in range(40)]
+    data = Dataset.of_rows(rows, Features(blocks, dict.fromkeys(["audio", "text"], np.ones(40, bool))))
+    joined = np.hstack([blocks[part] / np.linalg.norm(blocks[part], axis=1, keepdims=True) for part in ("audio", "text")])
+    train = np.flatnonzero(rows["split"] == "train")
+    distances, places = NearestNeighbors(n_neighbors=2, metric="cosine").fit(joined[train]).kneighbors(joined[[6, 2]])
+    made = nearest_training_rows(pd.Series([106, 102]), data, most=2)
+    assert list(made) == [106, 102]
+    for near, found, far in zip(made.values(), train[places], distances, strict=True):
+        assert [line[:3] for line in near] == [(100 + i, "a", f"text {i}") for i in found]
+        np.testing.assert_allclose([line[3] for line in near], 1 - far, atol=1e-12)
+    assert nearest_training_rows([], data) == {}
+    only_ngrams = data.with_features(Features({"text_weights": blocks["text_weights"]}, {"text": np.ones(40, bool)}))
+    assert nearest_training_rows([102], only_ngrams) == {102: []}

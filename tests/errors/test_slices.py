@@ -124,8 +124,7 @@ def test_nothing_to_find_is_said(wrong):
     facts, _ = draw(300, 9)
     table, looked_at = SliceFinder().fit(facts, wrong).find(facts, wrong)
     assert len(table) == 0 and looked_at > 10
-    assert slices.verdict(table, looked_at, "Here")[0].text.startswith(f"No slice stands out: of {looked_at}")
-    assert "没有突出的子集" in slices.verdict(table, looked_at, "Here", "zh")[0].text
+    assert slices.slice_verdicts(table, looked_at) == [("no slice", "note", {"looked_at": looked_at})]
 
 
 @pytest.mark.parametrize(
@@ -170,12 +169,13 @@ def test_a_slice_is_told_in_both_languages():
 def test_a_slice_with_twice_the_error_for_sure_is_serious(low, severity):
     line = {"path": ((Condition("digits", "above", low=3), True),), "rows": 1200, "error": 0.3, "low": low,
             "high": 0.4, "lift": 3.0, "p_holm": 1e-9}  # fmt: skip
-    made = slices.verdict(pd.DataFrame([line]), 3596, "Here")
-    assert made == [findings.Finding(severity, made[0].text, "Here")]
-    assert made[0].text.startswith(
+    ((key, grade, facts),) = slices.slice_verdicts(pd.DataFrame([line]), 3596)
+    assert (key, grade) == ("slice", severity)
+    assert findings.say(key, **facts).startswith(
         f"Wrong more often than the rest: digits above 3: 30.0 % [{100 * low:.1f}, 40.0] of 1,200 rows, 3.0 times"
     )
-    assert "p < 0.0001 after correction for 3,596 slices" in made[0].text
+    assert facts["p"] == "p < 0.0001" and facts["looked_at"] == 3596
+    assert slices.slice_verdicts(pd.DataFrame([line]), 3596, "zh")[0][2]["slice"] == "数字个数大于 3"
 
 
 def test_the_rows_of_each_slice_are_listed():

@@ -1,12 +1,19 @@
 """Suspects among training rows: probabilities out of fold against scikit-learn, planted flips, classes that overlap."""
 
+import multiprocessing
+
 import numpy as np
 import pandas as pd
 import pytest
+from cleanlab.rank import get_self_confidence_for_each_label
 from scipy.sparse import csr_array
+from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
+from fusebook.data.dataset import Dataset
+from fusebook.data.features import Features
+from fusebook.data.predictions import Predictions
 from fusebook.errors import faults, suspects
 
 NAMES = ["money", "sport", "技术"]
@@ -23,13 +30,24 @@ def three_classes(n_rows=300, n_flips=15, seed=0):
     return values, labels, set(flipped.tolist())
 
 
+def data_of(values, labels, groups=None):
+    """A data set of training rows alone."""
+    rows = pd.DataFrame({"row": range(1000, 1000 + len(labels)), "split": "train", "text": "", "class_id": labels})
+    rows["label"], rows["group"] = np.array(NAMES)[labels], range(len(labels)) if groups is None else groups
+    return Dataset(rows, NAMES, Features({"text": values}, {"text": np.ones(len(labels), bool)}))
+
+
+def answers(probabilities, labels, **columns):
+    return Predictions.of({"judge": probabilities}, labels, label_names=NAMES, **columns)
+
+
 # --- Out of fold --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("form", [np.asarray, csr_array], ids=["dense", "sparse"])
 def test_out_of_fold_is_scikit_learns(form):
     values, labels, _ = three_classes()
-    made = suspects.out_of_fold(form(values), labels, 3, random_state=7)
+    made = suspects.fold_probabilities(form(values), labels, 3, random_state=7)
     model = LogisticRegression(C=10, solver="saga", tol=0.01, random_state=7)
     folds = StratifiedKFold(5, shuffle=True, random_state=7)
     expected = cross_val_predict(model, form(values), labels, cv=folds, method="predict_proba")
@@ -41,8 +59,8 @@ def test_no_row_is_judged_by_a_model_that_has_seen_its_copy():
     rng = np.random.default_rng(0)
     values, labels = np.repeat(rng.normal(size=(60, 200)), 2, axis=0), np.repeat(rng.integers(0, 2, 60), 2)
     groups = np.repeat(np.arange(60), 2)
-    apart = suspects.out_of_fold(values, labels, 2, groups=groups).argmax(axis=1) == labels
-    leaked = suspects.out_of_fold(values, labels, 2).argmax(axis=1) == labels
+    apart = suspects.fold_probabilities(values, labels, 2, groups=groups).argmax(axis=1) == labels
+    leaked = suspects.fold_probabilities(values, labels, 2).argmax(axis=1) == labels
     assert leaked.mean() > 0.8 and apart.mean() < 0.65
 
 
@@ -50,23 +68,79 @@ def test_no_row_is_judged_by_a_model_that_has_seen_its_copy():
 @pytest.mark.parametrize("labels", [[0, 1], [0, 0, 0], [0, 1, 2], [0, 0, 0, 0, 2], [0, 0, 1, 1, 1, 1, 1]], ids=str)
 def test_tiny_tables_get_probabilities(labels):
     values = np.random.default_rng(0).normal(size=(len(labels), 3))
-    made = suspects.out_of_fold(values, np.array(labels), 3)
+    made = suspects.fold_probabilities(values, np.array(labels), 3)
     np.testing.assert_allclose(made.sum(axis=1), 1)
-    found = suspects.training_suspects(made, np.array(labels), NAMES, pd.Series(range(len(labels))))
-    assert list(found) == ["row", "label", "suggested", "label_probability"]
-    assert not set(found["label"]) & {NAMES[k] for k in set(labels) if labels.count(k) == 1}
+    learnt = suspects.out_of_fold(data_of(values, np.array(labels)))
+    found = suspects.suspect_list(learnt)
+    assert list(found) == ["row", "split", "label", "suggested", "label_probability", "action", "text"]
+    assert learnt.labels.tolist() == [k for k in labels if labels.count(k) > 1]
 
 
 def test_a_class_that_no_other_fold_has_gets_nothing():
     labels = np.array([0, 0, 0, 0, 2])
-    made = suspects.out_of_fold(np.random.default_rng(0).normal(size=(5, 3)), labels, 3)
+    made = suspects.fold_probabilities(np.random.default_rng(0).normal(size=(5, 3)), labels, 3)
     assert made[4, 2] == 0 and not made[:, 1].any()
 
 
 @pytest.mark.parametrize("groups", [None, [4]], ids=["one row", "one group"])
 def test_a_single_row_is_refused(groups):
     with pytest.raises(ValueError, match="expected two at least"):
-        suspects.out_of_fold(np.zeros((1, 2)), np.array([0]), 2, groups=groups)
+        suspects.fold_probabilities(np.zeros((1, 2)), np.array([0]), 2, groups=groups)
+
+
+# --- Labels that may be wrong -------------------------------------------------------------------------
+
+
+def easy_set(n_rows=300, n_flips=15, seed=0):
+    """Confident, mostly right probabilities; labels of which some were flipped: probabilities, labels, true, flipped."""
+    rng = np.random.default_rng(seed)
+    true = rng.integers(0, 3, n_rows)
+    probabilities = softmax(rng.normal(scale=0.5, size=(n_rows, 3)) + 4 * np.eye(3)[true], axis=1)
+    flipped = rng.choice(n_rows, n_flips, replace=False)
+    labels = true.copy()
+    labels[flipped] = (true[flipped] + rng.integers(1, 3, n_flips)) % 3
+    return probabilities, labels, true, set(flipped.tolist())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_planted_flips_are_found(seed):
+    probabilities, labels, true, flipped = easy_set(seed=seed)
+    made = suspects.label_suspects(answers(probabilities, labels, row=range(1000, 1300)), "judge")
+    found = made["row"].to_numpy() - 1000
+    scores = faults.detector_scores(set(found.tolist()), flipped)
+    assert scores["recall"] > 0.75 and scores["precision"] > 0.9
+    assert made["label"].tolist() == [NAMES[labels[i]] for i in found]
+    assert made["suggested"].tolist() == [NAMES[true[i]] for i in found]
+    expected = get_self_confidence_for_each_label(labels, probabilities)[found]
+    np.testing.assert_allclose(made["label_probability"], expected)
+    assert made["label_probability"].is_monotonic_increasing, "most suspect first"
+
+
+def test_no_processes_are_forked(monkeypatch):
+    """JAX runs threads, and a fork of a process with threads can lock up."""
+
+    def refuse(*_, **__):
+        raise AssertionError("a pool of processes was started")
+
+    monkeypatch.setattr(multiprocessing, "Pool", refuse)
+    probabilities, labels, _, _ = easy_set()
+    assert len(suspects.label_suspects(answers(probabilities, labels), "judge")) > 0
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("labels", [[], [1], [0, 0, 0], [2, 2, 2]], ids=["no rows", "one row", "class 0", "class 2"])
+def test_one_class_alone_has_no_suspects(labels):
+    probabilities = np.full((len(labels), 3), [0.8, 0.1, 0.1])
+    made = suspects.label_suspects(answers(probabilities, np.array(labels, int)), "judge")
+    assert made.empty and list(made) == ["row", "label", "suggested", "label_probability"]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_class_without_rows_and_a_clean_set_are_no_crash():
+    labels = np.array([0, 2] * 10)
+    probabilities = np.eye(3)[labels] * 0.9 + 0.1 / 3
+    made = suspects.label_suspects(answers(probabilities, labels), "judge")
+    assert made.empty and list(made) == ["row", "label", "suggested", "label_probability"]
 
 
 # --- Suspects and pairs -------------------------------------------------------------------------------
@@ -75,8 +149,7 @@ def test_a_single_row_is_refused(groups):
 @pytest.mark.parametrize("seed", range(3))
 def test_flips_among_training_rows_are_found(seed):
     values, labels, flipped = three_classes(seed=seed)
-    made = suspects.out_of_fold(values, labels, 3)
-    found = suspects.training_suspects(made, labels, NAMES, pd.Series(np.arange(1000, 1300)))
+    found = suspects.suspect_list(suspects.out_of_fold(data_of(values, labels)))
     scores = faults.detector_scores(set(found["row"] - 1000), flipped)
     assert scores["recall"] > 0.8 and scores["precision"] > 0.75
     assert set(found["row"].head(8) - 1000) <= flipped, "the surest come first"
@@ -88,7 +161,7 @@ def test_classes_that_overlap_come_first():
     true = np.arange(300) % 3
     labels = np.where((true == 0) & (rng.random(300) < 0.25), 1, true)
     probabilities = 0.85 * np.eye(3)[true] + 0.05
-    pairs = suspects.overlapping_pairs(probabilities, labels, NAMES)
+    pairs = suspects.overlapping_pairs(answers(probabilities, labels))
     assert pairs.loc[0, ["label", "other"]].tolist() == ["money", "sport"] and len(pairs) == 1
     assert pairs.loc[0, "rows"] == pytest.approx((labels != true).sum(), abs=2)
     assert pairs.loc[0, "share"] == pytest.approx((labels != true).mean(), abs=0.01)
@@ -98,18 +171,58 @@ def test_classes_that_overlap_come_first():
 @pytest.mark.parametrize("labels", [[0, 0, 0], [2, 2], [0, 2] * 6], ids=["one", "the last", "a class without rows"])
 def test_pairs_of_classes_without_rows_are_no_crash(labels):
     labels = np.array(labels)
-    pairs = suspects.overlapping_pairs(0.9 * np.eye(3)[labels] + 0.1 / 3, labels, NAMES)
+    pairs = suspects.overlapping_pairs(answers(0.9 * np.eye(3)[labels] + 0.1 / 3, labels))
     assert pairs.empty and list(pairs) == ["label", "other", "rows", "share"]
 
 
 def test_the_list_is_ranked_over_all_splits():
-    rows = pd.DataFrame(
-        {"row": [5, 6, 7, 8], "split": ["train", "test", "train", "test"], "text": ["a", "b", "c", "d"]}
-    )
-    one = pd.DataFrame({"row": [7, 5], "label": "x", "suggested": "y", "label_probability": [0.1, 0.4]})
-    other = pd.DataFrame({"row": [8], "label": "y", "suggested": "x", "label_probability": [0.2]})
-    listed = suspects.suspect_list([one, other], rows)
-    assert listed["row"].tolist() == [7, 8, 5] and listed["split"].tolist() == ["train", "test", "train"]
-    assert set(listed["action"]) == {"keep"} and listed["text"].tolist() == ["c", "d", "a"]
+    """Two judges of two splits, each row with one of them; each one's suspects are those that it finds alone."""
+    judged, found = [], []
+    for split, seed, first in (("train", 0, 0), ("test", 1, 1000)):
+        probabilities, labels, _, _ = easy_set(100, 8, seed)
+        numbers = np.arange(first, first + 100)
+        judged.append(answers(probabilities, labels, row=numbers, split=split, text=[f"text {i}" for i in numbers]))
+        found.append(suspects.label_suspects(judged[-1], "judge"))
+    listed = suspects.suspect_list(*judged)
+    assert list(listed) == ["row", "split", "label", "suggested", "label_probability", "action", "text"]
+    assert listed["label_probability"].is_monotonic_increasing and set(listed["action"]) == {"keep"}
+    assert set(listed["row"]) == set(found[0]["row"]) | set(found[1]["row"]) and len(listed) > 8
+    assert (listed["split"] == np.where(listed["row"] < 1000, "train", "test")).all()
+    assert (listed["text"] == "text " + listed["row"].astype(str)).all()
     with pytest.raises(pd.errors.MergeError):
-        suspects.suspect_list([one, one], rows)
+        suspects.suspect_list(judged[0], judged[0])
+
+
+# --- What was found, and what was planted ------------------------------------------------------------
+
+
+def suspects_of(*rows):
+    return pd.DataFrame({"row": rows, "label": "sport"})
+
+
+@pytest.mark.parametrize(("rows", "share", "grade"), [((3,), "0.5 % [0.1, 2.8]", "note"), (range(2, 6), "2.0 % [0.8, 5.0]", "look"),
+                                                      (range(0, 20), "10.0 % [6.6, 14.9]", "serious")])  # fmt: skip
+def test_only_labels_of_the_rows_judged_are_counted(rows, share, grade):
+    judged = answers(np.full((200, 3), 1 / 3), np.zeros(200, int))
+    made = suspects.suspect_verdicts(suspects_of(*rows, 500, 501), judged)
+    assert made == [("suspects", grade, {"count": len(rows), "rows": 200, "share": share})]
+
+
+def test_planted_labels_are_scored_among_the_rows_judged():
+    judged = answers(np.full((4, 3), 1 / 3), np.zeros(4, int), row=[1, 2, 3, 4])
+    wrong_labels = {2: "money", 3: "money", 9: "技术"}  # row 9 was a training row
+    scores = suspects.suspect_scores(suspects_of(2, 4, 9), judged, wrong_labels)
+    assert scores.to_dict("records") == [{"planted": 2, "found": 2, "hit": 1, "precision": 0.5, "recall": 0.5}]
+    table = pd.DataFrame({"row": [1, 2, 4], "label": "sport", "predicted": ["sport", "money", "money"]})
+    made = suspects.planted_verdicts(scores, table, wrong_labels, "text")
+    assert made == [
+        ("planted", "note", {"planted": 2, "recall": "50.0 % [9.5, 90.5]", "precision": "50.0 % [9.5, 90.5]"}),
+        ("corrected", "note", {"model": "text", "share": "66.7 % [20.8, 93.9]"}),
+    ]
+
+
+@pytest.mark.parametrize("wrong_labels", [{}, {9: "money"}], ids=["no list", "none in the rows judged"])
+def test_without_planted_labels_nothing_is_said(wrong_labels):
+    scores = suspects.suspect_scores(suspects_of(1), answers(np.eye(3)[[0]], [0], row=[1]), wrong_labels)
+    assert len(scores) == len(wrong_labels) and list(scores) == ["planted", "found", "hit", "precision", "recall"]
+    assert suspects.planted_verdicts(scores, pd.DataFrame(), wrong_labels, "text") == []

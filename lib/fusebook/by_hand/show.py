@@ -1,6 +1,10 @@
-"""The figures of notebook 00_mlp_by_hand, in the way of plots.py: from numbers, never from networks."""
-# FOLDED: The control of notebook 00_mlp_by_hand: a thin shell around functions that the notebook also calls without it.
+"""What notebook 00_mlp_by_hand shows: figures from numbers, two charts, the network's code, and a control.
 
+The control is a thin shell around functions that the notebook also calls without it.
+"""
+
+import inspect
+import textwrap
 from io import StringIO
 
 import ipywidgets
@@ -8,11 +12,37 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from IPython.display import HTML, Markdown
 
-from fusebook.by_hand.lessons import Regions, decision_regions
+from fusebook import ASSETS
+from fusebook.by_hand.lessons import Regions, Task, decision_regions
+from fusebook.by_hand.network import ACTIVATIONS
 from fusebook.plots.charts import COLOURS, INK
 
 STYLES = ["-", "--", ":", "-."]
+
+
+def diagram(name: str) -> HTML:
+    """A flow chart of the assets: text_chain or fusion_chain. It takes its colours and its font from the page."""
+    return HTML((ASSETS / f"{name}.svg").read_text(encoding="utf-8"))
+
+
+def source(*functions) -> Markdown:
+    """The code of ``functions`` as the library has it."""
+    listing = "\n".join(textwrap.dedent(inspect.getsource(function)) for function in functions)
+    return Markdown(f"```python\n{listing}```")
+
+
+def plot_activations():
+    """The two functions of hidden layers, and their slopes beside them. Returns the array of axes."""
+    z = np.linspace(-4, 4, 81)
+    functions = {name: ACTIVATIONS[name] for name in ("sigmoid", "relu")}
+    values = pd.DataFrame({name: f(z) for name, (f, _) in functions.items()}, index=pd.Index(z, name="z"))
+    slopes = pd.DataFrame({name: back(values[name], 1.0) for name, (_, back) in functions.items()})
+    _, axes = plt.subplots(1, 2, figsize=(7, 2.6))
+    plot_lines(values, ax=axes[0], title="a = f(z)")
+    plot_lines(slopes, ax=axes[1], title="slope f'(z)")
+    return axes
 
 
 def plot_lines(table: pd.DataFrame, *, ax=None, title: str = "", ylabel: str = "", log: bool = False):
@@ -36,43 +66,36 @@ def plot_lines(table: pd.DataFrame, *, ax=None, title: str = "", ylabel: str = "
     return ax
 
 
-def plot_regions(stories: dict[str, list[Regions]], train: tuple[np.ndarray, np.ndarray], *, title: str = ""):
+def plot_regions(stories: dict[str, list[Regions]], train: Task):
     """Decision regions as they form: a line of panels a story, a panel an epoch. Returns the array of axes.
 
-    Parameters
-    ----------
-    stories : by name, each as ``lessons.decision_regions`` returns it; all with the same epochs
-    train : the points of shape (n_rows, 2) and their classes, 0 or 1, which are drawn over the regions
-
-    The deeper the colour, the surer the network; the line is where both classes are equally probable.
+    ``stories`` as ``lessons.regions_by`` returns them; the points of ``train`` are drawn over the regions. The deeper
+    the colour, the surer the network; the line is where both classes are equally probable.
     """
     columns = max(map(len, stories.values()), default=0)
     shape = len(stories), columns
-    figure, axes = plt.subplots(*shape, figsize=(1.75 * columns + 0.2, 1.6 * len(stories) + 0.5), squeeze=False)
+    _, axes = plt.subplots(*shape, figsize=(1.75 * columns + 0.2, 1.6 * len(stories) + 0.5), squeeze=False)
     for line, (name, regions) in zip(axes, stories.items(), strict=True):
         for ax, now in zip(line, regions, strict=True):
-            _draw_regions(ax, now, *train)
+            _draw_regions(ax, now, train)
         line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
-    figure.suptitle(title, x=0.01, ha="left", color=INK, fontsize=11)
     return axes
 
 
-def _draw_regions(ax, now: Regions, points: np.ndarray, labels: np.ndarray) -> None:
+def _draw_regions(ax, now: Regions, train: Task) -> None:
     left, bottom, right, top = now.extent
     if now.probabilities.size:
         shown = (left, right, bottom, top)
-        ax.imshow(
-            _colours(now.probabilities), origin="lower", extent=shown, aspect="auto", interpolation="nearest", zorder=0
-        )
+        look = {"origin": "lower", "aspect": "auto", "interpolation": "nearest", "zorder": 0}
+        ax.imshow(_colours(now.probabilities), extent=shown, **look)
         if now.probabilities.min() < 0.5 < now.probabilities.max():
             ax.contour(now.probabilities, [0.5], extent=shown, colors=[INK], linewidths=1)
         for label in (0, 1):
-            ax.plot(*points[labels == label].T, "o", color=COLOURS[label], markersize=1.6, markeredgewidth=0)
-        told = f"{100 * now.accuracy:.0f} %"
-    else:
-        told = "diverged"
+            points = train.rows[train.labels == label].T
+            ax.plot(*points, "o", color=COLOURS[label], markersize=1.6, markeredgewidth=0)
+    outcome = f"{100 * now.accuracy:.0f} %" if now.probabilities.size else "diverged"
     ax.set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[])
-    ax.set_title(f"epoch {now.epoch}: {told}", fontsize=9)
+    ax.set_title(f"epoch {now.epoch}: {outcome}", fontsize=9)
 
 
 def _colours(probabilities: np.ndarray) -> np.ndarray:
@@ -83,7 +106,7 @@ def _colours(probabilities: np.ndarray) -> np.ndarray:
     return sides
 
 
-def regions_svg(train: tuple[np.ndarray, np.ndarray], held_out: tuple[np.ndarray, np.ndarray], **choice) -> str:
+def regions_svg(train: Task, held_out: Task, **choice) -> str:
     """The figure of ``lessons.decision_regions`` for one ``choice`` of its settings, as SVG."""
     figure = plot_regions({"": decision_regions(train, held_out, **choice)}, train)[0, 0].figure
     stream = StringIO()
@@ -92,18 +115,18 @@ def regions_svg(train: tuple[np.ndarray, np.ndarray], held_out: tuple[np.ndarray
     return stream.getvalue()[stream.getvalue().index("<svg") :]  # without the XML head, which HTML does not know
 
 
-def playground(train: tuple[np.ndarray, np.ndarray], held_out: tuple[np.ndarray, np.ndarray]) -> ipywidgets.Widget:
+def playground(train: Task, held_out: Task) -> ipywidgets.Widget:
     """Choose learning rate, hidden units and activation; see ``lessons.decision_regions``.
 
     A slider acts when it is let go. The figure is the value of an HTML widget and not the content of an Output widget:
     with that nbclient, which answers each output, now and then misses the end of the cell and waits for ever.
     """
-    later = {"continuous_update": False, "style": {"description_width": "8rem"}, "layout": {"width": "28rem"}}
+    look = {"style": {"description_width": "8rem"}}
+    later = look | {"continuous_update": False, "layout": {"width": "28rem"}}
+    names = ["relu", "sigmoid", "linear"]
     rate = ipywidgets.FloatLogSlider(0.1, min=-4, max=2, step=0.25, description="learning rate", **later)
     hidden = ipywidgets.IntSlider(16, min=1, max=64, description="hidden units", **later)
-    activation = ipywidgets.ToggleButtons(
-        options=["relu", "sigmoid", "linear"], description="activation", style=later["style"]
-    )
+    activation = ipywidgets.ToggleButtons(options=names, description="activation", **look)
     picture = ipywidgets.HTML()
 
     def draw(_=None) -> None:

@@ -5,7 +5,7 @@ Notebook 01_explore tells the story.
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -13,10 +13,9 @@ import ftfy
 import pandas as pd
 
 from fusebook.data import files
-from fusebook.data.files import check_audio, check_image
-from fusebook.data.tables import FEWEST_ROWS_PER_LABEL, PARTS, REJECTED_COLUMNS
+from fusebook.data.tables import FEWEST_ROWS_PER_LABEL, PARTS, REASONS, REJECTED_COLUMNS
 
-FILE_CHECKS = {"image": check_image, "audio": check_audio}
+_FILE_CHECKS = {"image": files.check_image, "audio": files.check_audio}
 
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 _LINE_END = re.compile(r"\r\n?|[\x0b\x0c]")
@@ -24,11 +23,7 @@ _LOST = re.compile("\ufffd|\u951f\u65a4\u62f7")  # the mark for an unreadable ch
 
 
 def check_rows(
-    table: pd.DataFrame,
-    *,
-    columns: Mapping[str, str],
-    folder: str | Path,
-    file_checks: Mapping[str, Callable[[Path], str]] = FILE_CHECKS,
+    table: pd.DataFrame, *, columns: Mapping[str, str], folder: str | Path
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Check each row and say why a part or a row was refused; nothing is dropped without a line in ``rejected``.
 
@@ -39,7 +34,6 @@ def check_rows(
     table : as ``tables.read_table`` returns it
     columns : names of the table's columns by what they hold: text, image, audio, label; "" for none
     folder : the table's folder; paths to pictures and sounds are relative to it and must stay inside
-    file_checks : what tells a broken file, by part: path to reason code (one of ``tables.REASONS``), "" for a good file
 
     Returns
     -------
@@ -57,7 +51,7 @@ def check_rows(
     rows, lines = _check_texts(table, columns)
     for part in ("image", "audio"):
         paths = table[columns[part]] if part in columns else [""] * len(table)
-        rows[part], refused = _check_files(part, rows["row"], paths, Path(folder), file_checks[part])
+        rows[part], refused = _check_files(part, rows["row"], paths, Path(folder))
         lines += refused
     keep = (rows[list(PARTS)] != "").any(axis=1)
     lines += [(row, "row", "NO_CONTENT", "") for row in rows.loc[~keep, "row"]]
@@ -80,11 +74,11 @@ def _check_texts(table: pd.DataFrame, columns: Mapping[str, str]) -> tuple[pd.Da
 
 
 def _check_files(
-    part: str, numbers: Iterable[int], paths: Sequence[str], folder: Path, check: Callable[[Path], str]
+    part: str, numbers: Iterable[int], paths: Sequence[str], folder: Path
 ) -> tuple[list[str], list[tuple]]:
     """The absolute path of each usable file, "" for the others, and a line for each that was refused."""
     named = [(row, path) for row, path in zip(numbers, paths, strict=True) if path.strip()]
-    look = partial(_check_path, folder=folder, check=check)
+    look = partial(_check_path, part=part, folder=folder)
     checked = files.on_all_cores(look, [path for _, path in named], doing=f"checking {part} files")
     full = {row: path for (row, _), (path, _) in zip(named, checked, strict=True)}
     refused = [(*line, reason) for line, (_, reason) in zip(named, checked, strict=True) if reason]
@@ -143,14 +137,14 @@ def _full_path(path: str, folder: Path) -> Path | None:
     return full
 
 
-def _check_path(path: str, folder: Path, check: Callable[[Path], str]) -> tuple[str, str]:
+def _check_path(path: str, part: str, folder: Path) -> tuple[str, str]:
     """The absolute path, or "", and the reason why it was refused, or ""."""
     full = _full_path(path.strip(), folder)
     if full and not full.is_relative_to(folder.resolve()):
         return "", "OUTSIDE_FOLDER"
     if not full or not full.is_file():
         return "", "FILE_MISSING"
-    reason = check(full)
+    reason = _FILE_CHECKS[part](full)
     return ("", reason) if reason else (str(full), "")
 
 
@@ -170,3 +164,33 @@ def _check_labels(rows: pd.DataFrame, keep: pd.Series) -> tuple[pd.Series, list[
             f"(all counts: {counts.head(10).to_dict()}). Expected two or more: is it the right column?"
         )
     return keep, lines
+
+
+# --- What the checks say, for the page ----------------------------------------------------------------
+
+
+def count_reasons(rejected: pd.DataFrame) -> pd.DataFrame:
+    """How often each part was refused for which reason, and what that means: part, reason, count, meaning."""
+    counts = rejected.groupby(["part", "reason"]).size().rename("count").reset_index()
+    return counts.assign(meaning=counts["reason"].map(REASONS))
+
+
+def count_repairs(rows: pd.DataFrame) -> pd.DataFrame:
+    """How many rows of ``check_rows`` had their text or label mended, or have lost characters; one column, "rows"."""
+    counts = {
+        "texts mended": rows["text_repaired"].sum(),
+        "texts with lost characters": rows["text"].map(has_lost_characters).sum(),
+        "labels tidied": (rows["label"] != rows["label_given"]).sum(),
+    }
+    return pd.Series(counts, name="rows", dtype=int).to_frame()
+
+
+def part_shares(rows: pd.DataFrame) -> pd.DataFrame:
+    """The share of a label's rows that have each part, 0 to 1: labels as rows; text, image, audio as columns."""
+    return (rows[list(PARTS)] != "").groupby(rows["label"]).mean()
+
+
+def example_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    """The first row of each label that has all parts which the table has."""
+    has = rows[list(PARTS)] != ""
+    return rows[has.loc[:, has.any()].all(axis=1)].groupby("label", sort=False).head(1)

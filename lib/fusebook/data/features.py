@@ -1,8 +1,10 @@
-"""Features of all modalities as a dict of blocks {"audio": …, "image": …, "text": …}, and which rows have which part.
+"""What the encoders made of the rows: blocks of numbers {"audio": …, "image": …, "text": …}, and which rows have which part.
 
 Notebook 02_preprocess tells the story.
 """
 
+from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -11,66 +13,185 @@ from scipy import sparse
 
 from fusebook import runs
 
+Kinds = dict[str, dict[str, slice]]
 
-def modality_of(block: str) -> str:
-    """The modality that a block of features belongs to: "text" of "text_ngrams"."""
+
+def part_of(block: str) -> str:
+    """The part that a block of features belongs to: "text" of "text_ngrams"."""
     return block.split("_")[0]
 
 
-def blocks_of(features: dict[str, np.ndarray], modality: str) -> dict[str, np.ndarray]:
-    """The blocks of ``features`` that belong to ``modality``."""
-    return {block: values for block, values in features.items() if modality_of(block) == modality}
+def parts_there(rows: pd.DataFrame, parts: Iterable[str]) -> dict[str, np.ndarray]:
+    """Which rows have which of ``parts``: part to bools of shape (n_rows,)."""
+    return {part: (rows[part] != "").to_numpy() for part in sorted(parts)}
 
 
-def present_parts(rows: pd.DataFrame, modalities: list[str]) -> dict[str, np.ndarray]:
-    """Which rows have which part: modality to bool array of shape (n_rows,)."""
-    return {name: (rows[name] != "").to_numpy() for name in sorted(modalities)}
+class Features:
+    """Blocks of numbers of the same rows, and which rows have which part; rows are cut without a copy until they are read.
 
-
-def encode_rows(rows: pd.DataFrame, encoders: dict) -> dict[str, np.ndarray]:
-    """Features by block, each of shape (n_rows, n_features); zeros where a part is missing.
-
-    A block bears the name of its modality and holds float32, but for those of the n-gram bag: "text_ngrams", numbers of
-    n-grams (int32), and "text_weights".
+    Parameters
+    ----------
+    blocks : block to values of shape (n_rows, n_features). A block bears the name of its part and holds float32, but for
+        those of the n-gram bag: "text_ngrams", numbers of n-grams (int32), and "text_weights"
+    present : part to bools of shape (n_rows,); where a row lacks a part, its blocks hold zeros
+    ngrams : the whole TF-IDF bag of n-grams, sparse, shape (n_rows, n_ngrams), for linear models; None without text
+    kinds : what the text's blocks hold, such as "vectors" and "length", to the columns of each block
     """
-    made = {}
-    for part in sorted(encoders):
-        values = encoders[part].transform(rows[part].tolist())
-        made |= values if isinstance(values, dict) else {part: values}
-    return mask(made, present_parts(rows, list(encoders)))
+
+    def __init__(
+        self,
+        blocks: dict[str, np.ndarray],
+        present: dict[str, np.ndarray],
+        ngrams: sparse.csr_array | None = None,
+        kinds: Kinds | None = None,
+        *,
+        chosen: np.ndarray | None = None,
+    ):
+        self._blocks, self._present, self._ngrams, self.kinds, self._chosen = (
+            blocks,
+            present,
+            ngrams,
+            kinds or {},
+            chosen,
+        )
+
+    def __getitem__(self, chosen: np.ndarray) -> "Features":
+        """Some rows, by bools or positions, in the order given."""
+        chosen = np.asarray(chosen)
+        if chosen.dtype == bool:
+            if chosen.all():
+                return self
+            chosen = np.flatnonzero(chosen)
+        places = chosen if self._chosen is None else self._chosen[chosen]
+        return Features(self._blocks, self._present, self._ngrams, self.kinds, chosen=places)
+
+    def __len__(self) -> int:
+        return len(next(iter(self._present.values()))) if self._chosen is None else len(self._chosen)
+
+    def _cut(self, values):
+        return values if self._chosen is None else values[self._chosen]
+
+    @property
+    def blocks(self) -> dict[str, np.ndarray]:
+        """Block to values of shape (n_rows, n_features), in the order of their names."""
+        return {block: self.block(block) for block in sorted(self._blocks)}
+
+    def block(self, name: str) -> np.ndarray:
+        """The values of one block, shape (n_rows, n_features): the others are not cut for it."""
+        return self._cut(self._blocks[name])
+
+    @property
+    def encoded(self) -> dict[str, np.ndarray]:
+        """The blocks of all rows that were encoded together, also of those that were cut away since."""
+        return self._blocks
+
+    @cached_property
+    def present(self) -> dict[str, np.ndarray]:
+        """Part to bools of shape (n_rows,)."""
+        return {part: self._cut(there) for part, there in self._present.items()}
+
+    @property
+    def ngrams(self) -> sparse.csr_array | None:
+        """The bag of n-grams, sparse, shape (n_rows, n_ngrams), or None."""
+        return None if self._ngrams is None else self._cut(self._ngrams)
+
+    @property
+    def parts(self) -> list[str]:
+        """The parts there are, in the order of their names."""
+        return sorted(self._present)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Block to its number of columns."""
+        return {block: values.shape[1] for block, values in sorted(self._blocks.items())}
+
+    @property
+    def n_ngrams(self) -> int:
+        """Columns of the bag of n-grams, 0 without one."""
+        return 0 if self._ngrams is None else self._ngrams.shape[1]
+
+    @property
+    def inputs(self) -> dict[str, np.ndarray]:
+        """What an MLP over the blocks takes: they themselves, and ``present`` where there are several parts."""
+        blocks = self.blocks
+        if len(self.parts) == 1:
+            return blocks
+        return {**blocks, "present": np.column_stack([self.present[part] for part in self.parts]).astype(np.float32)}
+
+    @property
+    def linear(self):
+        """What a linear model reads: the bag of n-grams, else all dense blocks side by side, shape (n_rows, n_features)."""
+        return self.ngrams if self.ngrams is not None else np.hstack(list(self.blocks.values()))
+
+    def of(self, part: str) -> "Features":
+        """The blocks of ``part`` alone, of all rows."""
+        blocks = {block: values for block, values in self._blocks.items() if part_of(block) == part}
+        ngrams, kinds = (self._ngrams, self.kinds) if part == "text" else (None, {})
+        return Features(blocks, {part: self._present[part]}, ngrams, kinds, chosen=self._chosen)
+
+    def without(self, parts: Iterable[str]) -> "Features":
+        """The same rows as if they lacked ``parts``."""
+        gone = set(parts)
+        present = {part: there & (part not in gone) for part, there in self.present.items()}
+        return Features(_masked(self.blocks, present), present, self.ngrams, self.kinds)
+
+    def replaced(self, blocks: dict[str, np.ndarray]) -> "Features":
+        """The same rows with other values in some blocks."""
+        return Features(self.blocks | blocks, self.present, self.ngrams, self.kinds)
+
+    def table(self) -> pd.DataFrame:
+        """One line a block: its columns, and how many rows have the part."""
+        rows = {block: int(self.present[part_of(block)].sum()) for block in self.sizes}
+        return pd.DataFrame({"columns": self.sizes, "rows with the part": rows}).rename_axis("block")
+
+    def save(self, folder: Path) -> None:
+        """Write them to ``folder``, whole: one .npz a part, the bag, and where each kind stands."""
+        with runs.replacing(folder) as beside:
+            beside.mkdir()
+            for part in self.parts:
+                np.savez(beside / f"{part}.npz", present=self.present[part], **self.of(part).blocks)
+            if self.ngrams is not None:
+                sparse.save_npz(beside / "ngrams.npz", self.ngrams)
+            runs.write_json(beside / "kinds.json", _as_json(self.kinds))
+
+    @classmethod
+    def load(cls, folder: Path) -> "Features":
+        """Read what ``save`` wrote."""
+        blocks, present, bag = {}, {}, folder / "ngrams.npz"
+        for file in sorted(set(folder.glob("*.npz")) - {bag}):
+            with np.load(file) as arrays:
+                own = dict(arrays)
+            present[file.stem] = own.pop("present")
+            blocks |= own
+        ngrams = sparse.csr_array(sparse.load_npz(bag)) if bag.exists() else None
+        return cls(blocks, present, ngrams, _from_json(runs.read_json(folder / "kinds.json")))
+
+    @classmethod
+    def of_rows(cls, rows: pd.DataFrame, encoders: dict, *, ngrams: sparse.csr_array | None = None) -> "Features":
+        """What fitted ``encoders`` (by part) make of ``rows`` (text, image, audio; "" where absent)."""
+        blocks, present = {}, parts_there(rows, encoders)
+        for part in sorted(encoders):
+            values = encoders[part].transform(rows[part].tolist())
+            blocks |= values if isinstance(values, dict) else {part: values}
+        kinds = encoders["text"].columns() if "text" in encoders else {}
+        return cls(_masked(blocks, present), present, ngrams, kinds)
 
 
-def mask(features: dict[str, np.ndarray], present: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """``features`` with zeros in the rows that lack a block's modality; a block that no row lacks is not copied."""
+def _masked(blocks: dict[str, np.ndarray], present: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """``blocks`` with zeros in the rows that lack their part; a block that no row lacks is not copied."""
     made = {}
-    for block, values in features.items():
-        there = present[modality_of(block)]
+    for block, values in blocks.items():
+        there = present[part_of(block)]
         made[block] = values if there.all() else np.where(there[:, None], values, np.zeros((), values.dtype))
     return made
 
 
-def take(arrays: dict[str, np.ndarray], chosen: np.ndarray) -> dict[str, np.ndarray]:
-    """The ``chosen`` rows (bools or numbers) of every array."""
-    return {name: values[chosen] for name, values in arrays.items()}
+def _as_json(kinds: Kinds) -> dict:
+    return {
+        kind: {block: [columns.start, columns.stop] for block, columns in blocks.items()}
+        for kind, blocks in kinds.items()
+    }
 
 
-def save_features(folder: Path, features: dict[str, np.ndarray], present: dict[str, np.ndarray], ngrams=None) -> None:
-    """Write ``features`` and ``present`` (and the sparse n-gram bag for the linear baseline) to ``folder``, whole."""
-    with runs.replacing(folder) as beside:
-        beside.mkdir()
-        for part in sorted(present.keys() | {modality_of(block) for block in features}):
-            np.savez(beside / f"{part}.npz", present=present[part], **blocks_of(features, part))
-        if ngrams is not None:
-            sparse.save_npz(beside / "ngrams.npz", ngrams)
-
-
-def load_features(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], sparse.csr_array | None]:
-    """Read what ``save_features`` wrote: features, present, n-gram bag (None where there is none)."""
-    features, present = {}, {}
-    path = folder / "ngrams.npz"
-    for file in sorted(set(folder.glob("*.npz")) - {path}):
-        with np.load(file) as arrays:
-            blocks = dict(arrays)
-        present[file.stem] = blocks.pop("present")
-        features |= blocks
-    return features, present, sparse.csr_array(sparse.load_npz(path)) if path.exists() else None
+def _from_json(kinds: dict) -> Kinds:
+    return {kind: {block: slice(*ends) for block, ends in blocks.items()} for kind, blocks in kinds.items()}

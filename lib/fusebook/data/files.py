@@ -1,6 +1,7 @@
-"""What pictures and sounds share: files are read on all cores, with a progress bar where it takes long, and read once."""
-# FOLDED: Picture files: read them, say what is wrong with them, and what can be said of them without a model.
-# FOLDED: Sound files: read them, say what is wrong with them, and what can be said of them without a model.
+"""Picture and sound files: read once and on all cores, told what is wrong, and what can be said of them without a model.
+
+Notebook 01_explore tells the story.
+"""
 
 import time
 from collections.abc import Callable, Sequence
@@ -20,7 +21,37 @@ SECONDS_WITHOUT_BAR = 5  # work that ends sooner shows no bar
 MOST_REMEMBERED = 200_000  # files whose facts or features are remembered, at most a few kilobytes each
 SECONDS_NEW = 2  # the clock of some file systems is that coarse
 
+MOST_PIXELS = 50_000_000  # beyond this a picture is refused before decoding
+MOST_BYTES = 256_000_000  # bytes of small pictures that are remembered, so that each file is decoded once
+
+RATE = 16_000  # samples a second that every sound is brought to
+MOST_SAMPLES = 200_000_000  # beyond this, before or after that, a sound is refused before decoding
+LOUDEST = 1e12  # times full scale; beyond this the energy is no finite number any more
+SILENT = -60  # decibels below full scale; a stretch below this is silence
+_STRETCH = 0.02  # seconds that are silent or not as a whole
+
+IMAGE_FACTS, AUDIO_FACTS = (
+    ["width", "height", "brightness", "blur"],
+    ["rate", "seconds", "loudness", "clipped", "silent"],
+)
+# How a person reads the facts: their names with unit and direction, and the decimals that matter.
+_READABLE = {
+    "width": ("width, pixels", 0),
+    "height": ("height, pixels", 0),
+    "brightness": ("brightness, 0 black to 1 white", 2),
+    "blur": ("sharpness (low is blurred)", 0),
+    "rate": ("sampling rate, Hz", 0),
+    "seconds": ("length, s", 2),
+    "loudness": ("loudness, dB (0 is full scale)", 1),
+    "clipped": ("samples at full scale, %", 2),
+    "silent": ("silence, % of the time", 0),
+}
+
 T = TypeVar("T")
+_kept: dict[tuple, np.ndarray] = {}
+
+
+# --- Many files ---------------------------------------------------------------------------------------
 
 
 def on_all_cores(function: Callable[[str], T], paths: Sequence[str], *, doing: str) -> list[T]:
@@ -31,12 +62,6 @@ def on_all_cores(function: Callable[[str], T], paths: Sequence[str], *, doing: s
     work = joblib.Parallel(n_jobs=-1, prefer="threads", return_as="generator")
     made = work(joblib.delayed(function)(path) for path in paths)
     return list(tqdm(made, doing, len(paths), leave=False, delay=SECONDS_WITHOUT_BAR, mininterval=0.5))
-
-
-def _facts_table(facts: Callable[[str], dict], paths: Sequence[str], columns: list[str], *, doing: str) -> pd.DataFrame:
-    """``facts`` of each of ``paths``, one line each, read on all cores; NaN where a path is ""."""
-    made = iter(on_all_cores(facts, [path for path in paths if path], doing=doing))
-    return pd.DataFrame([next(made) if path else {} for path in paths], columns=columns, dtype=float)
 
 
 def standardised(
@@ -78,15 +103,17 @@ def once_a_file(function: Callable[..., T]) -> Callable[..., T]:
     return read
 
 
-MOST_PIXELS = 50_000_000  # beyond this a picture is refused before decoding
-MOST_BYTES = 256_000_000  # bytes of small pictures that are remembered, so that each file is decoded once
-
-_kept: dict[tuple, np.ndarray] = {}
+# --- What can be said without a model -----------------------------------------------------------------
 
 
 def check_image(path: str | Path) -> str:
-    """ "" for a file that can be decoded, else a reason code (the list is ``tables.REASONS``)."""
+    """ "" for a picture that can be decoded, else a reason code (the list is ``tables.REASONS``)."""
     return _examine_image(path)[0]
+
+
+def check_audio(path: str | Path) -> str:
+    """ "" for a sound that can be decoded, else a reason code (the list is ``tables.REASONS``)."""
+    return _examine_audio(path)[0]
 
 
 def image_facts(path: str | Path) -> dict[str, float]:
@@ -95,19 +122,58 @@ def image_facts(path: str | Path) -> dict[str, float]:
     Blur is the variance of the Laplacian of the grey picture (Pech-Pacheco and others, 2000): low means blurred.
     Raises ValueError where the file can't be used, with the reason code.
     """
-    reason, facts = _examine_image(path)
+    return _facts(path, *_examine_image(path), "a picture that check_image")
+
+
+def audio_facts(path: str | Path) -> dict[str, float]:
+    """What can be said of a sound without a model.
+
+    rate (Hz), seconds, loudness (dB below full scale), clipped (share of samples at full scale), silent (share of
+    stretches of 20 ms below -60 dB). Raises ValueError where the file can't be used, with the reason code.
+    """
+    return _facts(path, *_examine_audio(path), "a sound that check_audio")
+
+
+def _facts(path: str | Path, reason: str, facts: dict[str, float], wanted: str) -> dict[str, float]:
     if reason:
-        raise ValueError(f"{path} is refused as {reason}; expected a picture that check_image lets pass.")
+        raise ValueError(f"{path} is refused as {reason}; expected {wanted} lets pass.")
     return dict(facts)
 
 
-def image_table(paths: list[str]) -> pd.DataFrame:
+def image_table(paths: Sequence[str]) -> pd.DataFrame:
     """``image_facts`` of each of ``paths``, one line each, read on all cores; NaN where a path is ""."""
-    columns = ["width", "height", "brightness", "blur"]
-    return _facts_table(image_facts, paths, columns, doing="reading pictures")
+    return _facts_table(image_facts, paths, IMAGE_FACTS, doing="reading pictures")
 
 
-def read_image(path: str | Path, size: int = 48) -> np.ndarray:
+def audio_table(paths: Sequence[str]) -> pd.DataFrame:
+    """``audio_facts`` of each of ``paths``, one line each, read on all cores; NaN where a path is ""."""
+    return _facts_table(audio_facts, paths, AUDIO_FACTS, doing="reading sounds")
+
+
+def _facts_table(facts: Callable[[str], dict], paths: Sequence[str], columns: list[str], *, doing: str) -> pd.DataFrame:
+    made = iter(on_all_cores(facts, [path for path in paths if path], doing=doing))
+    return pd.DataFrame([next(made) if path else {} for path in paths], columns=columns, dtype=float)
+
+
+def media_facts(rows: pd.DataFrame) -> pd.DataFrame:
+    """Medians of ``image_table`` and ``audio_table`` by label, under names with unit and direction; shares in percent.
+
+    Without columns of pictures or of sounds where no row has one, and empty where there is neither.
+    """
+    facts = pd.concat([image_table(rows["image"]), audio_table(rows["audio"])], axis=1).dropna(axis=1, how="all")
+    medians = facts.groupby(rows["label"].to_numpy()).median().rename_axis("label")
+    medians[["clipped", "silent"]] = 100 * medians.reindex(columns=["clipped", "silent"])
+    made = {}
+    for fact in facts:
+        name, decimals = _READABLE[fact]
+        made[name] = medians[fact].round(decimals) if decimals else medians[fact].round().astype("Int64")
+    return pd.DataFrame(made)
+
+
+# --- Pictures -----------------------------------------------------------------------------------------
+
+
+def read_image(path: str | Path, size: int) -> np.ndarray:
     """The picture as RGB, uint8, shape (size, size, 3): turned as its EXIF says, alpha laid on white, cut square."""
     return np.asarray(ImageOps.fit(_open_image(path, size), (size, size), Image.Resampling.BILINEAR))
 
@@ -119,10 +185,9 @@ def thumbnail(path: str | Path, size: int) -> Image.Image:
     return small
 
 
-def read_images(paths: list[str], size: int = 48) -> np.ndarray:
+def read_images(paths: Sequence[str], size: int) -> np.ndarray:
     """Pictures of shape (n_paths, size, size, 3), uint8, read on all cores; black where the path is ""."""
-    there = [path for path in paths if path]
-    made = on_all_cores(lambda path: _read_once(path, size), there, doing="reading pictures")
+    made = on_all_cores(lambda path: _read_once(path, size), list(filter(None, paths)), doing="reading pictures")
     result = np.zeros((len(paths), size, size, 3), np.uint8)
     if made:
         result[[bool(path) for path in paths]] = made
@@ -157,12 +222,8 @@ def _image_facts(picture: Image.Image) -> dict[str, float]:
     grey = np.asarray(picture.convert("L"), np.float32)
     inner = grey[1:-1, 1:-1]
     laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * inner
-    return {
-        "width": picture.width,
-        "height": picture.height,
-        "brightness": float(grey.mean() / 255),
-        "blur": float(laplacian.var()) if laplacian.size else 0.0,
-    }
+    blur = float(laplacian.var()) if laplacian.size else 0.0
+    return dict(zip(IMAGE_FACTS, (picture.width, picture.height, float(grey.mean() / 255), blur), strict=True))
 
 
 def _open_image(path: str | Path, size: int = 0) -> Image.Image:
@@ -186,34 +247,7 @@ def _upright(picture: Image.Image) -> Image.Image:
         return picture
 
 
-RATE = 16_000  # samples a second that every sound is brought to
-MOST_SAMPLES = 200_000_000  # beyond this, before or after that, a sound is refused before decoding
-LOUDEST = 1e12  # times full scale; beyond this the energy is no finite number any more
-SILENT = -60  # decibels below full scale; a stretch below this is silence
-_STRETCH = 0.02  # seconds that are silent or not as a whole
-
-
-def check_audio(path: str | Path) -> str:
-    """ "" for a file that can be decoded, else a reason code (the list is ``tables.REASONS``)."""
-    return _examine_audio(path)[0]
-
-
-def audio_facts(path: str | Path) -> dict[str, float]:
-    """What can be said of a sound without a model.
-
-    rate (Hz), seconds, loudness (dB below full scale), clipped (share of samples at full scale), silent (share of
-    stretches of 20 ms below -60 dB). Raises ValueError where the file can't be used, with the reason code.
-    """
-    reason, facts = _examine_audio(path)
-    if reason:
-        raise ValueError(f"{path} is refused as {reason}; expected a sound that check_audio lets pass.")
-    return dict(facts)
-
-
-def audio_table(paths: list[str]) -> pd.DataFrame:
-    """``audio_facts`` of each of ``paths``, one line each, read on all cores; NaN where a path is ""."""
-    columns = ["rate", "seconds", "loudness", "clipped", "silent"]
-    return _facts_table(audio_facts, paths, columns, doing="reading sounds")
+# --- Sounds -------------------------------------------------------------------------------------------
 
 
 def read_audio(path: str | Path) -> np.ndarray:
@@ -225,7 +259,7 @@ def read_audio(path: str | Path) -> np.ndarray:
 
 @once_a_file
 def _examine_audio(path: str) -> tuple[str, dict[str, float]]:
-    """The reason code, and the facts where it is "" : one decoding serves both."""
+    """The reason code, and the facts where it is "": one decoding serves both."""
     try:
         header = soundfile.info(path)
         if header.frames * max(header.channels, RATE / header.samplerate) > MOST_SAMPLES:
@@ -243,8 +277,7 @@ def _examine_audio(path: str) -> tuple[str, dict[str, float]]:
 def _audio_facts(samples: np.ndarray, rate: int) -> dict[str, float]:
     power = np.square(samples).mean(axis=1)
     starts = np.arange(0, len(power), max(1, round(_STRETCH * rate)))
-    lengths = np.diff(starts, append=len(power))
-    stretches = np.add.reduceat(power, starts) / lengths
+    stretches = np.add.reduceat(power, starts) / np.diff(starts, append=len(power))
     return {
         "rate": rate,
         "seconds": len(samples) / rate,

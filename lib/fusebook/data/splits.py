@@ -1,9 +1,10 @@
-"""Which rows say the same, and a split into training, validation and test rows that never parts them.
+"""Which rows say or show the same, and a split into training, validation and test rows that never parts them.
 
 Notebooks 01_explore and 02_preprocess tell the story.
 """
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -17,9 +18,17 @@ from sklearn.model_selection import train_test_split
 from fusebook.data.files import read_images
 
 _NEIGHBOURS = 100  # rows of a band that a row is compared with at most
+_PERMUTATIONS = 128  # numbers in a text's signature
+_HASHED = 32  # pixels a side of the small pictures that are compared
+MOST_BITS = 10  # of 64 hash bits in which copies may differ
+MOST_DIFFERENCE = 12  # of 255 grey levels, root mean square, by which small copies may differ
+_AT_ONCE = 512  # pictures that are compared with all others at a time
 
 
-def duplicate_texts(texts: list[str], *, threshold: float = 0.8, permutations: int = 128) -> np.ndarray:
+# --- Copies -------------------------------------------------------------------------------------------
+
+
+def duplicate_texts(texts: Sequence[str], *, threshold: float = 0.8) -> np.ndarray:
     """Group texts that are the same or nearly so (MinHash over 3-character shingles; Broder, 1997).
 
     Returns an int array of shape (n_texts,): rows with the same number belong together; an empty text stands alone.
@@ -27,19 +36,23 @@ def duplicate_texts(texts: list[str], *, threshold: float = 0.8, permutations: i
     normalised = ["".join(text.lower().split()) for text in texts]
     places = {text: i for i, text in reversed(list(enumerate(normalised))) if text}
     same = [(i, places[text]) for i, text in enumerate(normalised) if text]
-    distinct, owners = list(places), list(places.values())
-    hashes = MinHash.generator(map(_shingles, distinct), num_perm=permutations, seed=1)
-    signatures = np.empty((len(distinct), permutations), np.uint32)
-    for i, minhash in enumerate(hashes):
+    distinct, rows = list(places), list(places.values())
+    signatures = np.empty((len(distinct), _PERMUTATIONS), np.uint32)
+    for i, minhash in enumerate(MinHash.generator(map(_shingles, distinct), num_perm=_PERMUTATIONS, seed=1)):
         signatures[i] = minhash.hashvalues
     # Of two errors the bands should rather make the harmless one: a candidate too many, not a pair too few.
-    bands = MinHashLSH(threshold=0.8 * threshold, num_perm=permutations, weights=(0.1, 0.9)).hashranges
+    bands = MinHashLSH(threshold=0.8 * threshold, num_perm=_PERMUTATIONS, weights=(0.1, 0.9)).hashranges
     for first, second in _candidates(signatures, bands):
-        own, others = _shingles(distinct[first]), _shingles(distinct[second])
-        if len(own & others) >= threshold * len(own | others):  # the hash may err, this count does not
-            same.append((owners[first], owners[second]))
-    left, right = np.array(same, dtype=int).reshape(-1, 2).T
-    graph = coo_array((np.ones(len(left)), (left, right)), shape=(len(texts), len(texts)))
+        one, other = _shingles(distinct[first]), _shingles(distinct[second])
+        if len(one & other) >= threshold * len(one | other):  # the hash may err, this count does not
+            same.append((rows[first], rows[second]))
+    return _joined(same, len(texts))
+
+
+def _joined(pairs: list[tuple[int, int]], n_rows: int) -> np.ndarray:
+    """Rows that a chain of ``pairs`` connects get one number: an int array of shape (n_rows,)."""
+    left, right = np.array(pairs, dtype=int).reshape(-1, 2).T
+    graph = coo_array((np.ones(len(left)), (left, right)), shape=(n_rows, n_rows))
     return connected_components(graph, directed=False)[1]
 
 
@@ -68,6 +81,64 @@ def _candidates(signatures: np.ndarray, bands: list[tuple[int, int]]) -> np.ndar
 @lru_cache(maxsize=10_000)  # not of all texts: those of a million titles take gigabytes
 def _shingles(text: str) -> frozenset[bytes]:
     return frozenset(text[j : j + 3].encode() for j in range(max(1, len(text) - 2)))
+
+
+def perceptual_hashes(paths: Sequence[str]) -> np.ndarray:
+    """64 bits a picture that a change of size, format or brightness hardly moves, uint64, shape (n_paths,); 0 for "".
+
+    The signs of the lowest 8 by 8 frequencies of the 32 by 32 grey picture around their median (Zauner, 2010).
+    """
+    grey = read_images(paths, _HASHED).astype(np.float32) @ np.float32([0.299, 0.587, 0.114])
+    low = dctn(grey, axes=(1, 2))[:, :8, :8].reshape(-1, 64)
+    bits = low > np.median(low[:, 1:], axis=1, keepdims=True)
+    return np.packbits(bits, axis=1).view(np.uint64).reshape(-1)
+
+
+def duplicate_images(paths: Sequence[str], groups: Sequence | None = None) -> np.ndarray:
+    """Group pictures that are the same or nearly so: an int array of shape (n_paths,); "" stands alone.
+
+    Two are copies where their ``perceptual_hashes`` differ in at most 10 of 64 bits and their small grey pictures by
+    little. With ``groups`` (such as ``duplicate_texts`` gives for the texts) rows of one group stay together, so that a
+    split by what comes back leaks neither texts nor pictures.
+    """
+    rows = np.flatnonzero([bool(path) for path in paths])  # the others take no memory
+    pictures = list(filter(None, paths))
+    small = read_images(pictures, _HASHED).astype(np.float32).mean(axis=3).reshape(-1, _HASHED * _HASHED)
+    hashes, pairs = perceptual_hashes(pictures), []
+    for start in range(0, len(rows), _AT_ONCE):
+        near = np.bitwise_count(hashes[start : start + _AT_ONCE, None] ^ hashes) <= MOST_BITS
+        left, right = np.nonzero(near)
+        left, right = left[left + start < right] + start, right[left + start < right]
+        alike = np.sqrt(np.square(small[left] - small[right]).mean(axis=1)) <= MOST_DIFFERENCE
+        pairs += zip(rows[left[alike]], rows[right[alike]], strict=True)
+    if groups is not None:
+        first: dict = {}
+        pairs += [(first.setdefault(group, row), row) for row, group in enumerate(groups)]
+    return _joined(pairs, len(paths))
+
+
+def copies_table(rows: pd.DataFrame, most: int = 8) -> pd.DataFrame:
+    """The first ``most`` of the rows that share their ``group`` with another, copies side by side: group, row, label, text."""
+    shared = rows[rows["group"].duplicated(keep=False)]
+    return shared.sort_values(["group", "row"])[["group", "row", "label", "text"]].head(most)
+
+
+def copy_counts(rows: pd.DataFrame, before: pd.DataFrame | None = None) -> pd.DataFrame:
+    """How many rows share their ``group`` with another, in how many groups, and how many of these have two labels.
+
+    With ``before``, the same rows in the groups they had before pictures were compared, also how many rows got company
+    by that. One column, "count".
+    """
+    shared = rows[rows["group"].duplicated(keep=False)]
+    labels = shared.groupby("group")["label"].nunique()
+    counts = {"rows with a copy": len(shared), "groups": len(labels), "groups with two labels": int((labels > 1).sum())}
+    if before is not None:
+        sizes, earlier = (table.groupby("group")["row"].transform("size").to_numpy() for table in (rows, before))
+        counts["rows joined by a picture"] = int((sizes > earlier).sum())
+    return pd.Series(counts, name="count").to_frame()
+
+
+# --- The split ----------------------------------------------------------------------------------------
 
 
 def split_rows(
@@ -116,45 +187,3 @@ def _stratified(heads: pd.Series, share: float, random_state: int) -> tuple[np.n
         )
     stay, out = train_test_split(several.index.to_numpy(), test_size=taken, stratify=several, random_state=random_state)
     return np.concatenate([stay, heads.index[alone]]), out
-
-
-MOST_BITS = 10  # of 64 hash bits in which copies may differ
-MOST_DIFFERENCE = 12  # of 255 grey levels, root mean square, by which small copies may differ
-_AT_ONCE = 512
-
-
-def perceptual_hashes(paths: list[str]) -> np.ndarray:
-    """64 bits a picture that a change of size, format or brightness hardly moves, uint64, shape (n_paths,); 0 for "".
-
-    The signs of the lowest 8 by 8 frequencies of the 32 by 32 grey picture around their median (Zauner, 2010).
-    """
-    grey = read_images(paths, 32).astype(np.float32) @ np.float32([0.299, 0.587, 0.114])
-    low = dctn(grey, axes=(1, 2))[:, :8, :8].reshape(-1, 64)
-    bits = low > np.median(low[:, 1:], axis=1, keepdims=True)
-    return np.packbits(bits, axis=1).view(np.uint64).reshape(-1)
-
-
-def duplicate_images(paths: list[str], groups: np.ndarray | None = None) -> np.ndarray:
-    """Group pictures that are the same or nearly so: an int array of shape (n_paths,); "" stands alone.
-
-    Two are copies where their ``perceptual_hashes`` differ in at most 10 of 64 bits and their small grey pictures by
-    little. With ``groups`` (such as ``splits.duplicate_texts`` gives for the texts) rows of one group stay together, so
-    that a split by what comes back leaks neither texts nor pictures.
-    """
-    there = np.flatnonzero([bool(path) for path in paths])  # the others take no memory
-    own = [paths[row] for row in there]
-    hashes, small = perceptual_hashes(own), read_images(own, 32).astype(np.float32).mean(axis=3)
-    small = small.reshape(-1, 32 * 32)
-    pairs = [(row, row) for row in range(len(paths))]
-    for start in range(0, len(there), _AT_ONCE):
-        near = np.bitwise_count(hashes[start : start + _AT_ONCE, None] ^ hashes) <= MOST_BITS
-        left, right = np.nonzero(near)
-        left, right = left[left + start < right] + start, right[left + start < right]
-        alike = np.sqrt(np.square(small[left] - small[right]).mean(axis=1)) <= MOST_DIFFERENCE
-        pairs += zip(there[left[alike]], there[right[alike]], strict=True)
-    if groups is not None:
-        first = dict(zip(reversed(list(groups)), reversed(range(len(paths))), strict=True))
-        pairs += [(first[group], row) for row, group in enumerate(groups)]
-    left, right = np.array(pairs, dtype=int).reshape(-1, 2).T
-    graph = coo_array((np.ones(len(left)), (left, right)), shape=(len(paths), len(paths)))
-    return connected_components(graph, directed=False)[1]

@@ -1,8 +1,7 @@
-"""From samples to numbers: mel bands, cepstral coefficients (MFCC), and how they change over a sound.
+"""The audio encoder: a sound to one row of numbers, by mel bands and cepstral coefficients (MFCC) or by a small network.
 
 Notebook 02_preprocess tells the story.
 """
-# FOLDED: The audio encoder: a sound to one row of numbers, by cepstral coefficients (MFCC) or by a small network.
 
 from functools import lru_cache
 from pathlib import Path
@@ -14,9 +13,10 @@ from scipy.sparse import csr_array
 
 from fusebook import runs
 from fusebook.data import files
+from fusebook.data.dataset import Dataset
 from fusebook.data.files import RATE, read_audio
-from fusebook.encoders import cnn
 
+FEATURES = ("mfcc", "cnn")
 N_MELS = 40
 N_COEFFICIENTS = 20
 STRETCHES = 3  # of equal length, each with a mean of its own: beginning, middle and end
@@ -35,18 +35,18 @@ def mel_filters(n_mels: int = N_MELS) -> np.ndarray:
     return np.clip(np.minimum(rising, falling), 0, None).astype(np.float32)
 
 
-def log_mel(samples: np.ndarray, n_mels: int = N_MELS) -> np.ndarray:
-    """Log power in mel bands, in decibels, shape (n_frames, n_mels); 25 ms Hann windows every 10 ms."""
+def log_mel(samples: np.ndarray) -> np.ndarray:
+    """Log power in 40 mel bands, in decibels, shape (n_frames, 40); 25 ms Hann windows every 10 ms."""
     padded = np.pad(samples, (0, max(0, _FRAME - len(samples))))
     frames = np.lib.stride_tricks.sliding_window_view(padded, _FRAME)[::_HOP]
     power = np.abs(np.fft.rfft(frames * np.hanning(_FRAME).astype(np.float32), _FFT)) ** 2
-    return 10 * np.log10((_sparse_filters(n_mels) @ power.T).T + 1e-10)
+    return 10 * np.log10((_sparse_filters() @ power.T).T + 1e-10)
 
 
 @lru_cache
-def _sparse_filters(n_mels: int) -> csr_array:
+def _sparse_filters() -> csr_array:
     """``mel_filters`` without its zeros: a dense product would start BLAS threads beside those that read files."""
-    return csr_array(mel_filters(n_mels))
+    return csr_array(mel_filters())
 
 
 def levelled(bands: np.ndarray) -> np.ndarray:
@@ -59,12 +59,12 @@ def levelled(bands: np.ndarray) -> np.ndarray:
     return np.maximum(bands[sounding[0] : sounding[-1] + 1], -FLOOR)
 
 
-def mfcc(bands: np.ndarray, n_coefficients: int = N_COEFFICIENTS) -> np.ndarray:
-    """Mel-frequency cepstral coefficients (Davis and Mermelstein, 1980), shape (n_frames, n_coefficients).
+def mfcc(bands: np.ndarray) -> np.ndarray:
+    """20 mel-frequency cepstral coefficients (Davis and Mermelstein, 1980), shape (n_frames, 20).
 
     The orthonormal discrete cosine transform of ``bands``, as ``log_mel`` or ``levelled`` return them.
     """
-    return dct(bands, norm="ortho", axis=1)[:, :n_coefficients]
+    return dct(bands, norm="ortho", axis=1)[:, :N_COEFFICIENTS]
 
 
 def deltas(coefficients: np.ndarray) -> np.ndarray:
@@ -108,7 +108,12 @@ def mel_picture(path: str | Path, n_frames: int = 64) -> np.ndarray:
     return np.round((bands + FLOOR) * (255 / FLOOR)).astype(np.uint8)[..., None]
 
 
-FEATURES = ("mfcc", "cnn")
+def mel_example(data: Dataset) -> tuple[np.ndarray, str]:
+    """The first training sound of ``data`` as ``log_mel`` returns it, and its row and label; no frames without a sound."""
+    rows = data.train.rows
+    for row in rows[rows["audio"] != ""].head(1).itertuples():
+        return log_mel(read_audio(row.audio)), f"row {row.row}, {row.label}"
+    return np.empty((0, N_MELS)), ""
 
 
 class AudioEncoder:
@@ -116,9 +121,14 @@ class AudioEncoder:
 
     Parameters
     ----------
-    features : "mfcc" for 120 numbers a sound (see ``audio.summarise``), which learn nothing; "cnn" for the last
-        hidden layer (64 numbers) of a small network over mel bands, trained on the training rows
+    features : "mfcc" for 120 numbers a sound (see ``summarise``), which learn nothing; "cnn" for the last hidden layer
+        (64 numbers) of a small network over mel bands, trained on the training rows
     epochs : passes of the CNN over the training sounds at most; it stops early on ``validation``
+
+    Attributes
+    ----------
+    network_ : the CNN, None for "mfcc"
+    history_ : its training, loss and accuracy by epoch
     """
 
     def __init__(self, features: str = "mfcc", *, epochs: int = 30, random_state: int = 42):
@@ -126,24 +136,22 @@ class AudioEncoder:
             raise ValueError(f"The audio features are {features!r}; expected one of {', '.join(FEATURES)}.")
         self.features, self.epochs, self.random_state = features, epochs, random_state
 
-    def fit(self, paths: list[str], labels=None, *, validation=((), ())) -> "AudioEncoder":
-        """Learn from training rows; "" stands for a missing sound.
+    def fit(self, paths: list[str], labels, *, validation=None) -> "AudioEncoder":
+        """Learn from training sounds; "" stands for a missing one.
 
-        ``labels`` (ints of shape (n_paths,)) and ``validation`` (paths and labels) are for the CNN alone.
-        Raises ValueError where no path has a sound, or the CNN is given no labels.
+        ``labels`` (ints of shape (n_paths,)) and ``validation`` (paths and labels) are for the CNN alone; without
+        ``validation`` it watches the training loss. Raises ValueError where no path has a sound.
         """
         if not any(paths):
             raise ValueError("No training row has a sound. Leave the audio column out.")
         self.network_, self.history_ = None, {}
         if self.features == "cnn":
-            if labels is None:
-                raise ValueError("The CNN got no labels; expected a class number a row: fit(paths, labels).")
             from fusebook.encoders import cnn
 
             options = {"epochs": self.epochs, "mirror": False, "random_state": self.random_state}
-            watched = self._there(*validation)
-            self.network_, self.history_ = cnn.fit_cnn(*self._there(paths, labels), validation=watched, **options)
-        numbers = self._numbers([path for path in paths if path]).astype(np.float64)
+            watched = _pictures(*(validation or ([], [])))
+            self.network_, self.history_ = cnn.fit_cnn(*_pictures(paths, labels), validation=watched, **options)
+        numbers = self._numbers(list(filter(None, paths))).astype(np.float64)
         spread = numbers.std(axis=0)
         self.mean_, self.scale_ = numbers.mean(axis=0), np.where(spread > 1e-6, spread, 1)  # 1 for a constant
         return self
@@ -152,20 +160,12 @@ class AudioEncoder:
         """Features of shape (n_paths, n_features), float32; zeros (the training mean) where the sound is missing."""
         return files.standardised(self._numbers, paths, self.mean_, self.scale_)
 
-    def _there(self, paths, labels) -> tuple[np.ndarray, np.ndarray]:
-        there = np.array([bool(path) for path in paths], dtype=bool)
-        return self._pictures([path for path in paths if path]), np.asarray(labels, dtype=int)[there]
-
-    @staticmethod
-    def _pictures(paths) -> np.ndarray:
-        made = files.on_all_cores(mel_picture, paths, doing="reading sounds")
-        return np.array(made) if made else np.empty((0, 64, 40, 1), np.uint8)
-
-    def _numbers(self, paths) -> np.ndarray:
+    def _numbers(self, paths: list[str]) -> np.ndarray:
         if self.features == "mfcc":
             return np.array(files.on_all_cores(summarise, paths, doing="reading sounds"))
+        from fusebook.encoders import cnn
 
-        return cnn.hidden_units(self.network_, self._pictures(paths))
+        return cnn.hidden_units(self.network_, _mel_pictures(paths))
 
     def save(self, folder: Path) -> None:
         """Write the network, where there is one, as .keras and the rest as npz."""
@@ -187,3 +187,14 @@ class AudioEncoder:
 
             encoder.network_ = keras.saving.load_model(folder / "audio.keras", compile=False, safe_mode=True)
         return encoder
+
+
+def _pictures(paths, labels) -> tuple[np.ndarray, np.ndarray]:
+    """The sounds that are there as pictures, and their labels."""
+    there = np.array([bool(path) for path in paths], dtype=bool)
+    return _mel_pictures(list(filter(None, paths))), np.asarray(labels, dtype=int)[there]
+
+
+def _mel_pictures(paths: list[str]) -> np.ndarray:
+    made = files.on_all_cores(mel_picture, paths, doing="reading sounds")
+    return np.array(made) if made else np.empty((0, 64, N_MELS, 1), np.uint8)

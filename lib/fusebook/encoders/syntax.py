@@ -92,8 +92,8 @@ class SyntaxEncoder:
             raise ValueError("The syntax pipeline's name is empty; expected one such as en_core_web_sm.")
         self.pipeline = pipeline
 
-    def fit(self, texts: list[str], labels=None) -> "SyntaxEncoder":
-        """Learn which relations there are, mean and spread from training rows; ``labels`` are not used."""
+    def fit(self, texts: list[str]) -> "SyntaxEncoder":
+        """Learn which relations there are, mean and spread from training rows. Raises ValueError where none has a word."""
         measured = [facts for facts in self._measure(texts) if facts[0]]
         if not measured:
             raise ValueError(
@@ -137,15 +137,9 @@ class SyntaxEncoder:
 
     def save(self, folder: Path) -> None:
         """Write the encoder as JSON. The pipeline stays outside: only its name is kept."""
-        runs.write_json(
-            folder / "syntax.json",
-            {
-                "pipeline": self.pipeline,
-                "relations": self.relations_,
-                "mean": self.mean_.tolist(),
-                "scale": self.scale_.tolist(),
-            },
-        )
+        facts = {"pipeline": self.pipeline, "relations": self.relations_}
+        facts |= {"mean": self.mean_.tolist(), "scale": self.scale_.tolist()}
+        runs.write_json(folder / "syntax.json", facts)
 
     @classmethod
     def load(cls, folder: Path) -> "SyntaxEncoder":

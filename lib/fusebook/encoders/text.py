@@ -1,25 +1,30 @@
-"""How long a text is, as numbers that a network reads: what a bag of n-grams leaves out.
+"""The text encoder: word vectors, n-grams, length, tags and syntax to the blocks of numbers that a network reads.
 
-Notebook 02_preprocess tells the story.
+Notebook 02_preprocess tells the story. The length is encoded here too: a bag of n-grams leaves it out.
 """
-# FOLDED: The text encoder: word vectors, n-grams, length, tags and syntax to the blocks of numbers that a network reads.
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from unicodedata import east_asian_width
 
 import numpy as np
+import pandas as pd
 from scipy.sparse import csr_array, vstack
 
 from fusebook import runs
+from fusebook.data.dataset import Dataset
 from fusebook.encoders import tokens
 from fusebook.encoders.ngrams import NgramBag
 from fusebook.encoders.syntax import SyntaxEncoder
+from fusebook.encoders.tokens import WORDS
 from fusebook.encoders.vectors import VectorEncoder, train_vectors
 
+PARTS = ("length", "ngrams", "syntax", "tags", "vectors")
+# About the length of a part's dense row beside a bag whose rows have length 1: louder, it drowns the bag.
+BESIDE_NGRAMS = 0.5
+_AT_ONCE = 50_000  # texts whose words and n-grams are in memory together
 _STEPS = 20  # between knots at most, and
 _TEXTS = 20  # training texts that lie in a step at least
 
@@ -71,17 +76,6 @@ def _log_lengths(texts: Sequence[str]) -> np.ndarray:
     return np.log2(1 + np.fromiter(map(columns, texts), float, len(texts)))
 
 
-PARTS = ("length", "ngrams", "syntax", "tags", "vectors")
-# About the length of a part's dense row beside a bag whose rows have length 1: louder, it drowns the bag.
-BESIDE_NGRAMS = 0.5
-WORDS: dict[str, Callable[[str], list[str]]] = {
-    "all": tokens.tokenise,
-    "no stop words": partial(tokens.tokenise, drop_stop_words=True),
-    "content": tokens.content_words,
-}
-_AT_ONCE = 50_000  # texts whose words and n-grams are in memory together
-
-
 class TextEncoder:
     """Texts to two kinds of features: dense ones, and the n-grams that tell most.
 
@@ -104,16 +98,9 @@ class TextEncoder:
     """
 
     def __init__(
-        self,
-        parts: str = "vectors+ngrams+length",
-        *,
-        vectors: VectorEncoder | None = None,
-        words: str = "all",
-        max_ngrams: int = 200_000,
-        width: int = 256,
-        syntax_pipeline: str = "",
-        random_state: int = 42,
-    ):
+        self, parts: str = "vectors+ngrams+length", *, vectors: VectorEncoder | None = None, words: str = "all",
+        max_ngrams: int = 200_000, width: int = 256, syntax_pipeline: str = "",
+    ):  # fmt: skip
         if not set(parts.split("+")) <= set(PARTS):
             raise ValueError(
                 f"text parts are {parts!r}; expected some of {', '.join(PARTS)}, joined by '+', "
@@ -121,18 +108,14 @@ class TextEncoder:
             )
         if words not in WORDS:
             raise ValueError(f"words is {words!r}; expected one of {', '.join(map(repr, WORDS))}.")
-        self.parts = parts
-        self.vectors = vectors
-        self.words = words
-        self.max_ngrams = max_ngrams
-        self.width = width
-        self.syntax_pipeline = syntax_pipeline
-        self.random_state = random_state
+        self.parts, self.vectors, self.words = parts, vectors, words
+        self.max_ngrams, self.width, self.syntax_pipeline = max_ngrams, width, syntax_pipeline
 
-    def fit(self, texts: list[str], labels) -> "TextEncoder":
+    def fit(self, texts: list[str], labels, *, validation=None) -> "TextEncoder":
         """Learn from the training rows' ``texts``; ``labels`` (class numbers) choose among the n-grams.
 
-        Raises ValueError where no text has a word, and as ``SyntaxEncoder`` does.
+        ``validation`` is there as in other encoders; nothing here needs it. Raises ValueError where no text has a word, and as
+        ``SyntaxEncoder`` does.
         """
         token_lists = self.cut(texts)
         if not any(token_lists):
@@ -155,8 +138,7 @@ class TextEncoder:
     def _fit_vectors(self, token_lists: list[list[str]]) -> VectorEncoder | None:
         if "vectors" not in self.parts:
             return None
-        made = self.vectors or VectorEncoder(train_vectors(token_lists, random_state=self.random_state))
-        return made.fit(token_lists)
+        return (self.vectors or VectorEncoder(train_vectors(token_lists))).fit(token_lists)
 
     def _scale_of(self, values: np.ndarray) -> np.ndarray:
         """One scale for all of a part's columns: those that are mere noise are not to be blown up. 1 for a constant."""
@@ -217,14 +199,6 @@ class TextEncoder:
             made["syntax"] = self.syntax_.transform(texts)
         return made
 
-    def known_share(self, texts: list[str]) -> np.ndarray:
-        """The share of each text's words that are known, shape (n_texts,); 0 for a text without words.
-
-        Known is what has a word vector; without word vectors, what stands in the n-gram bag.
-        """
-        known = self.vectors_.vectors.key_to_index if self.vectors_ else set(self.bag_.words_)
-        return np.array([np.mean([t in known for t in row]) if row else 0.0 for row in self.cut(texts)])
-
     def save(self, folder: Path) -> None:
         """Write the encoder as JSON and npz: nothing that runs code when it is loaded."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -251,3 +225,11 @@ class TextEncoder:
 
 def _pieces(texts: Sequence[str]) -> list[Sequence[str]]:
     return [texts[i : i + _AT_ONCE] for i in range(0, max(len(texts), 1), _AT_ONCE)]
+
+
+def length_quartiles(data: Dataset) -> pd.DataFrame:
+    """Quartiles of the training texts' lengths in ``columns`` by label, short ones first; empty without texts."""
+    rows = data.train.rows[data.train.rows["text"] != ""]
+    made = rows["text"].map(columns).groupby(rows["label"]).quantile([0.25, 0.5, 0.75]).unstack()
+    made.columns = ["lower quartile", "median", "upper quartile"][: made.shape[1]]
+    return made.sort_values("median").round(0).astype(int) if len(made) else made

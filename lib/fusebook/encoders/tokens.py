@@ -1,4 +1,4 @@
-"""Tokens by script, stop words, and part-of-speech tags in one set for Chinese and English.
+"""Tokens and scripts, stop words, and part-of-speech tags in one set for Chinese and English.
 
 Notebooks 01_explore and 02_preprocess tell the story. A tokeniser is a function from text to tokens, chosen by script.
 """
@@ -6,11 +6,12 @@ Notebooks 01_explore and 02_preprocess tell the story. A tokeniser is a function
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from functools import cache, lru_cache
+from collections.abc import Callable, Iterable
+from functools import cache, lru_cache, partial
 from sys import intern
 
 import numpy as np
+import pandas as pd
 import rjieba
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
@@ -179,15 +180,10 @@ def _settle(tagged: list[tuple[str, str]]) -> None:
             following = mark
 
 
-def tag_shares(texts: Iterable[str], tags: Sequence[str] = TAGS) -> np.ndarray:
-    """The share of each tag among the tokens that carry one of ``tags``, shape (n_texts, n_tags), float32.
-
-    A row sums to 1, or to 0 where no token carries one of them. Raises ValueError for a tag that is not in ``TAGS``.
-    """
-    if unknown := sorted(set(tags) - set(TAGS)):
-        raise ValueError(f"tags are {unknown}, which are not known; expected some of {', '.join(TAGS)}.")
+def tag_shares(texts: Iterable[str]) -> np.ndarray:
+    """The share of each of ``TAGS`` among a text's tokens, shape (n_texts, 17), float32; zeros for a text without any."""
     counts = [Counter(mark for _, mark in tag(text)) for text in texts]
-    found = np.array([[row[mark] for mark in tags] for row in counts], np.float32).reshape(len(counts), len(tags))
+    found = np.array([[row[mark] for mark in TAGS] for row in counts], np.float32).reshape(len(counts), len(TAGS))
     return found / np.maximum(found.sum(axis=1, keepdims=True), 1)
 
 
@@ -195,6 +191,14 @@ def content_words(text: str) -> list[str]:
     """The nouns, proper nouns, verbs, adjectives and adverbs of ``text`` in their order, case folded."""
     return [word.casefold() for word, mark in tag(text) if mark in CONTENT_TAGS]
 
+
+# Which words of a text count, by the name that a person gives.
+WORDS: dict[str, Callable[[str], list[str]]] = {
+    "all": tokenise, "no stop words": partial(tokenise, drop_stop_words=True), "content": content_words,
+}  # fmt: skip
+
+
+# --- Scripts ------------------------------------------------------------------------------------------
 
 _MOST_LETTERS = 200  # of a text whose script is looked up
 
@@ -212,3 +216,41 @@ def _script_of(character: str) -> str:
         return ""
     name = unicodedata.name(character, "other").split()[0].title()
     return {"Cjk": "Han", "Fullwidth": "Latin", "Ideographic": "Han"}.get(name, name)
+
+
+# --- For the pages ------------------------------------------------------------------------------------
+
+_MOST_WORDS = 5000  # the most frequent content words, among which those that tell are looked for
+
+
+def length_table(texts: pd.Series) -> pd.DataFrame:
+    """The characters and the tokens of each text, indexed as ``texts``."""
+    return pd.DataFrame({"characters": texts.str.len(), "tokens": [len(tokenise(text)) for text in texts]}, texts.index)
+
+
+def tagged_example(texts: Iterable[str], most: int = 14) -> pd.DataFrame:
+    """The first ``most`` tokens of the first text that is not empty, a column each: token and tag."""
+    first = next(filter(None, texts), "")
+    return pd.DataFrame(tag(first)[:most], columns=["token", "tag"]).T
+
+
+def tag_mix(texts: pd.Series, labels: pd.Series, most: int = 9) -> pd.DataFrame:
+    """The mean share of the ``most`` frequent tags by label, the most frequent label first; 0 for one without texts."""
+    written = texts[texts != ""]
+    shares = pd.DataFrame(tag_shares(written), columns=TAGS, index=written.index)
+    mix = shares.groupby(labels[written.index]).mean().reindex(labels.value_counts().index).fillna(0)
+    return mix[mix.mean().nlargest(most).index]
+
+
+def telling_words(texts: pd.Series, labels: pd.Series, most: int = 8) -> pd.DataFrame:
+    """The content words whose share of a label's words lies furthest above their mean share over all labels.
+
+    Labels as rows, the ``most`` telling words as columns from 1; stop words are left out. Empty without content words.
+    """
+    words = pd.DataFrame({"label": labels, "word": texts.map(content_words)}).explode("word")
+    words = words[~words["word"].isin(stop_words())]
+    words = words[words["word"].isin(words["word"].value_counts().index[:_MOST_WORDS])]
+    usage = pd.crosstab(words["word"], words["label"], normalize="columns")
+    above = usage.sub(usage.mean(axis=1), axis=0)
+    telling = {label: above[label].nlargest(most).index for label in above}
+    return pd.DataFrame.from_dict(telling, orient="index").rename(columns=lambda place: place + 1).fillna("")

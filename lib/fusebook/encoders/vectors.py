@@ -1,35 +1,38 @@
 """Word vectors, trained or read from a file, and a text's vector made of them.
 
-Notebook 02_preprocess tells the story.
+Notebook 02_preprocess tells the story. gensim takes a second to import, so it is imported where vectors are made.
 """
 
 import gzip
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain, islice, repeat
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from gensim.models import FastText, KeyedVectors, Word2Vec
-from gensim.models.fasttext import FastTextKeyedVectors
-from gensim.models.word2vec import MAX_WORDS_IN_BATCH
+import pandas as pd
 from scipy.sparse import csr_array
 
 from fusebook import runs
+from fusebook.data.dataset import SPLITS, Dataset
+from fusebook.encoders.tokens import WORDS
 
-# The model, and how often it may read the corpus in the time that skip-gram takes for once.
-METHODS = {"word2vec-sg": (Word2Vec, 1), "word2vec-cbow": (Word2Vec, 3), "fasttext": (FastText, 0.75)}
-WEIGHTINGS = ("mean", "idf", "sif")
+if TYPE_CHECKING:
+    from gensim.models import KeyedVectors
+
+# gensim's model, and how often it may read the corpus in the time that skip-gram takes for once.
+METHODS = {"word2vec-sg": ("Word2Vec", 1), "word2vec-cbow": ("Word2Vec", 3), "fasttext": ("FastText", 0.75)}
+WEIGHTINGS = ("mean", "idf")
 _TOKENS_READ = 1_000_000  # by skip-gram in all epochs together: three to four seconds
 _BUCKETS = 50_000  # vectors that all sub-words share: 20 MB at 100 dimensions
-_COMMON = 1e-3  # a in Arora and others: a word as frequent as this weighs half
 _OTHER_SHARE = 0.001  # of a file's vectors may have another length (cut off) before the file is refused
 _CHUNK = 1 << 22  # bytes of a binary file that are read at once
 
 
 def train_vectors(
     token_lists: Sequence[list[str]], *, method: str = "word2vec-sg", dimensions: int = 100, random_state: int = 42
-) -> KeyedVectors:
+) -> "KeyedVectors":
     """Word vectors of length ``dimensions`` learnt from training rows, the same at each run.
 
     ``method`` is "word2vec-sg" (skip-gram) or "word2vec-cbow" (Mikolov and others, 2013), or "fasttext" (Bojanowski and
@@ -48,9 +51,11 @@ def train_vectors(
     fewest = 2 if len(token_lists) > 50 and max(counts.values()) > 1 else 1
     model, pace = METHODS[method]
     sample, epochs = _schedule(counts, pace)
-    options = _subword_lengths(counts) if model is FastText else {}
+    options = _subword_lengths(counts) if model == "FastText" else {}
+    from gensim import models
+
     # One worker, as several would make the vectors differ from run to run.
-    return model(
+    return getattr(models, model)(
         _pieces(token_lists), vector_size=dimensions, sg=int(method != "word2vec-cbow"), seed=random_state, workers=1,
         min_count=fewest, sample=sample, epochs=epochs, alpha=0.1, window=10, shrink_windows=False, negative=3, **options,
     ).wv  # fmt: skip
@@ -75,36 +80,35 @@ def _subword_lengths(counts: Counter) -> dict[str, int]:
 
 def _pieces(token_lists: Sequence[list[str]]) -> list[list[str]]:
     """The texts, long ones in pieces: gensim leaves out whatever stands behind the 10,000th token of a text."""
-    most = MAX_WORDS_IN_BATCH
-    return [row[i : i + most] for row in token_lists for i in range(0, len(row), most)]
+    from gensim.models.word2vec import MAX_WORDS_IN_BATCH
+
+    return [
+        row[start : start + MAX_WORDS_IN_BATCH]
+        for row in token_lists
+        for start in range(0, len(row), MAX_WORDS_IN_BATCH)
+    ]
 
 
 # --- Files of vectors ---------------------------------------------------------------------------------
 
 
-def read_vectors(
-    path: str | Path, *, needed: Collection[str], dimensions: int | None = None
-) -> tuple[KeyedVectors, int]:
+def read_vectors(path: str | Path, *, needed: Collection[str]) -> tuple["KeyedVectors", int]:
     """The vectors of the words in ``needed`` from a file, and the number of its broken lines, which were left out.
 
     GloVe's text files (Pennington and others, 2014) and word2vec's text and binary files are told apart by their
     content; each may be packed by gzip. Only needed words are kept, so that memory depends on the table and not on the
     file. A line is broken if its word is not UTF-8 or it lacks numbers; the numbers themselves are looked at for needed
-    words only. Of a word that stands there twice, the first vector counts. ``dimensions``, if given, is the length that
-    the vectors must have.
+    words only. Of a word that stands there twice, the first vector counts.
 
-    Raises ValueError where the file holds no vectors, vectors of several lengths or another length than expected, ends
-    too early, or has none of the needed words; FileNotFoundError where there is none.
+    Raises ValueError where the file holds no vectors, vectors of several lengths, ends too early, or has none of the
+    needed words; FileNotFoundError where there is none.
     """
+    from gensim.models import KeyedVectors
+
     path, wanted = Path(path), {word.encode("utf-8", "surrogatepass") for word in needed}
     try:
         with _opened(path) as file:
             length, binary = _look_ahead(path, file)
-            if dimensions not in (None, length):
-                raise ValueError(
-                    f"{path} has vectors of {length} numbers; expected {dimensions}. "
-                    f"Name another file, or set the dimensions to {length}."
-                )
             found, broken = (_read_binary if binary else _read_text)(path, file, length, wanted)
     except (EOFError, gzip.BadGzipFile) as error:
         raise ValueError(f"{path} ends too early or is damaged ({error}). Fetch it again.") from error
@@ -220,7 +224,7 @@ def _binary_rows(file, size: int) -> Iterator[tuple[bytes, bytes]]:
         start = end
 
 
-def coverage(vectors: KeyedVectors, token_lists: Sequence[list[str]]) -> dict[str, float]:
+def coverage(vectors: "KeyedVectors", token_lists: Iterable[list[str]]) -> dict[str, float]:
     """The share of different words ("types") and of all words ("tokens") that have a vector; 0 where there are none."""
     counts = Counter(chain.from_iterable(token_lists))
     known = [count for word, count in counts.items() if word in vectors.key_to_index]
@@ -236,59 +240,42 @@ class VectorEncoder:
     Parameters
     ----------
     vectors : word vectors, such as ``train_vectors`` and ``read_vectors`` give
-    weighting : "mean"; "idf", where a word weighs log((1 + texts) / (1 + texts with it)) + 1 (as in scikit-learn); or
-        "sif", smooth inverse frequency (Arora, Liang and Ma, 2017): a word of probability p weighs a / (a + p) with
-        a = 0.001, and the first principal direction of the training rows is taken out of each text
+    weighting : "mean", or "idf", where a word weighs log((1 + texts) / (1 + texts with it)) + 1 (as in scikit-learn)
 
     Words without a vector are left out. FastText's sub-words make a vector for each of those that they can.
     """
 
-    def __init__(self, vectors: KeyedVectors, weighting: str = "mean"):
+    def __init__(self, vectors: "KeyedVectors", weighting: str = "mean"):
         if weighting not in WEIGHTINGS:
             raise ValueError(f"weighting is {weighting!r}; expected one of {', '.join(WEIGHTINGS)}.")
-        self.vectors = vectors
-        self.weighting = weighting
+        self.vectors, self.weighting = vectors, weighting
 
     def fit(self, token_lists: Sequence[list[str]]) -> "VectorEncoder":
-        """Learn the words' weights, and the direction that "sif" takes out, from training rows only."""
-        bag = _bag(token_lists, self.vectors.key_to_index)
-        n_words = len(self.vectors)
+        """Learn the words' weights from training rows only."""
+        self.weights_, self.unseen_weight_ = np.ones(len(self.vectors), np.float32), 1.0
         if self.weighting == "idf":
+            bag = _bag(token_lists, self.vectors.key_to_index)
             bag.sum_duplicates()
-            texts_with = np.bincount(bag.indices, minlength=n_words)
-            weights = np.log((1 + len(token_lists)) / (1 + texts_with)) + 1
-        elif self.weighting == "sif":
-            counts = np.bincount(bag.indices, minlength=n_words)
-            weights = _COMMON / (_COMMON + counts / max(sum(map(len, token_lists)), 1))
-        else:
-            weights = np.ones(n_words)
-        self.weights_ = weights.astype(np.float32)
-        # A word that training rows lack weighs as one that stands in none of them.
-        self.unseen_weight_ = float(np.log(1 + len(token_lists)) + 1) if self.weighting == "idf" else 1.0
-        self.component_ = np.zeros(self.vectors.vector_size, np.float32)
-        if self.weighting == "sif":
-            made = self.transform(token_lists)
-            self.component_ = np.linalg.eigh(made.T @ made)[1][:, -1]
+            texts_with = np.bincount(bag.indices, minlength=len(self.vectors))
+            self.weights_ = (np.log((1 + len(token_lists)) / (1 + texts_with)) + 1).astype(np.float32)
+            # A word that training rows lack weighs as one that stands in none of them.
+            self.unseen_weight_ = float(np.log(1 + len(token_lists)) + 1)
         return self
 
     def transform(self, token_lists: Sequence[list[str]]) -> np.ndarray:
         """Text vectors of shape (n_texts, dimensions), float32; zeros for a text with no known word."""
         words, table, weights = self._with_unknown(token_lists)
         bag = _bag(token_lists, words)
-        lengths = np.diff(bag.indptr)
         bag.data *= weights[bag.indices]
-        divisor = lengths if self.weighting == "sif" else bag.sum(axis=1)
         made = bag @ table
-        made /= np.where(lengths, divisor, 1).astype(np.float32)[:, None]  # in place: tables may be large
-        if self.weighting == "sif":
-            made -= np.outer(made @ self.component_, self.component_)
+        made /= np.where(np.diff(bag.indptr), bag.sum(axis=1), 1).astype(np.float32)[:, None]  # in place: may be large
         return made
 
     def _with_unknown(self, token_lists):
         """Word numbers, vectors and weights, with those of unknown words behind where FastText's sub-words make them."""
         words, table = self.vectors.key_to_index, self.vectors.vectors
         unknown = set()
-        if isinstance(self.vectors, FastTextKeyedVectors):
+        if _has_subwords(self.vectors):
             unknown = set(chain.from_iterable(token_lists)).difference(words)
         if not unknown:
             return words, table, self.weights_
@@ -300,8 +287,8 @@ class VectorEncoder:
         """Write the encoder as JSON and npz; with FastText's vectors its sub-words go along."""
         vectors = self.vectors
         facts = {"weighting": self.weighting, "unseen_weight": self.unseen_weight_, "words": vectors.index_to_key}
-        arrays = {"vectors": vectors.vectors, "weights": self.weights_, "component": self.component_}
-        if isinstance(vectors, FastTextKeyedVectors):
+        arrays = {"vectors": vectors.vectors, "weights": self.weights_}
+        if _has_subwords(vectors):
             facts["subwords"] = {name: getattr(vectors, name) for name in ("min_n", "max_n", "bucket")}
             arrays["subwords"] = vectors.vectors_ngrams
         runs.write_json(folder / "vectors.json", facts)
@@ -310,8 +297,16 @@ class VectorEncoder:
 
     @classmethod
     def load(cls, folder: Path) -> "VectorEncoder":
-        """Read what ``save`` wrote."""
+        """Read what ``save`` wrote. Raises ValueError where an older Fusebook wrote a weighting that is no more."""
+        from gensim.models import KeyedVectors
+        from gensim.models.fasttext import FastTextKeyedVectors
+
         facts = runs.read_json(folder / "vectors.json")
+        if facts["weighting"] not in WEIGHTINGS:
+            raise ValueError(
+                f"{folder} joins word vectors by the weighting {facts['weighting']!r}, which this version no longer "
+                'has. Run the notebooks again with vector_weighting="mean" or "idf".'
+            )
         with np.load(folder / "vectors.npz") as arrays:
             table = arrays["vectors"]
             if "subwords" in facts:
@@ -323,9 +318,14 @@ class VectorEncoder:
             vectors.vectors, vectors.index_to_key = table, facts["words"]
             vectors.key_to_index = {word: i for i, word in enumerate(facts["words"])}
             encoder = cls(vectors, facts["weighting"])
-            encoder.weights_, encoder.component_ = arrays["weights"], arrays["component"]
+            encoder.weights_ = arrays["weights"]
         encoder.unseen_weight_ = facts["unseen_weight"]
         return encoder
+
+
+def _has_subwords(vectors: "KeyedVectors") -> bool:
+    """Are they FastText's, which make vectors for unknown words too?"""
+    return hasattr(vectors, "vectors_ngrams")
 
 
 def _bag(token_lists: Sequence[list[str]], words: dict[str, int]) -> csr_array:
@@ -336,3 +336,57 @@ def _bag(token_lists: Sequence[list[str]], words: dict[str, int]) -> csr_array:
     ends = np.concatenate([[0], np.cumsum(known)])[np.cumsum(lengths)]
     entries = np.ones(known.sum(), np.float32)
     return csr_array((entries, found[known], np.concatenate([[0], ends])), shape=(len(lengths), len(words)))
+
+
+# --- For the pages ------------------------------------------------------------------------------------
+
+
+def word_vectors(
+    data: Dataset, *, parts: str, words: str = "all", method: str = "word2vec-sg", weighting: str = "mean",
+    dimensions: int = 100, file: str = "", random_state: int = 42,
+) -> tuple[VectorEncoder | None, int]:  # fmt: skip
+    """Vectors trained on the training texts of ``data``, or read from ``file`` for the words of all its texts.
+
+    Returns a ``VectorEncoder`` still to be fitted, None where ``parts`` asks for no "vectors" or no training text has a
+    word; and the number of broken lines in ``file``. ``words`` is one of ``tokens.WORDS``. Raises as ``read_vectors``
+    and ``train_vectors`` do.
+    """
+    texts = data.train.rows["text"]
+    token_lists = [WORDS[words](text) for text in texts[texts != ""]]
+    if "vectors" not in parts.split("+") or not any(token_lists):
+        return None, 0
+    if not file:
+        made = train_vectors(token_lists, method=method, dimensions=dimensions, random_state=random_state)
+        return VectorEncoder(made, weighting), 0
+    needed = set(chain.from_iterable(map(WORDS[words], data.rows["text"])))
+    made, broken = read_vectors(runs.resolve(file), needed=needed)
+    return VectorEncoder(made, weighting), broken
+
+
+def nearest_words(encoder: VectorEncoder | None, most: int = 6) -> pd.Series:
+    """The five words nearest to each of the ``most`` frequent long words, joined by commas; empty without vectors."""
+    near = {}
+    if encoder:
+        vectors = encoder.vectors
+        frequent = [word for word in vectors.index_to_key if len(word) > 1 and not word.isdigit()][:most]
+        near = {word: ", ".join(other for other, _ in vectors.most_similar(word, topn=5)) for word in frequent}
+    return pd.Series(near, name="nearest words", dtype=object)
+
+
+def vector_coverage(encoder: VectorEncoder | None, data: Dataset, words: str = "all") -> pd.DataFrame:
+    """``coverage`` of each split's texts: types and tokens as rows, splits as columns; empty without vectors."""
+    texts = {name: data.split(name).rows["text"].map(WORDS[words]) for name in SPLITS} if encoder else {}
+    return pd.DataFrame({name: coverage(encoder.vectors, lists) for name, lists in texts.items()})
+
+
+def vector_verdicts(
+    known: pd.DataFrame, encoder: VectorEncoder | None, broken: int, file: str
+) -> list[tuple[str, str, dict]]:
+    """Findings about ``vector_coverage``'s table and the ``broken`` lines of ``file``: key, grade, facts."""
+    found = []
+    if encoder:
+        share = f"{100 * known.loc['tokens', 'test']:.0f}"
+        found.append(("known words", "note", {"share": share, "words": len(encoder.vectors)}))
+    if broken:
+        found.append(("broken vectors", "look", {"count": broken, "file": file}))
+    return found

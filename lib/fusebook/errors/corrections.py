@@ -9,17 +9,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fusebook import runs
 from fusebook.data import tables
-from fusebook.evaluation.comparison import compare
+from fusebook.data.dataset import Dataset
+from fusebook.evaluation.comparison import compare, verdicts
 from fusebook.evaluation.sizes import linear_answers
 
 ACTIONS = ("keep", "change", "drop")
+_WANTED = ["row", "label", "suggested", "action"]
 DROPPED = "dropped"  # the split of a training row that a person took out
 
 REASONS = {
     "ROW_UNKNOWN": "no row has this number",
     "ROW_TWICE": "an earlier line of the list has this row",
-    "ROW_NOT_TRAINING": "validation and test rows stay as they are, or the gain could not be measured",
+    "ROW_NOT_TRAINING": "only training rows are corrected; validation and test rows keep their labels, as the gain is measured on them",
     "ACTION_UNKNOWN": f"the action is none of {', '.join(ACTIONS)}",
     "LABEL_DIFFERS": "the row has another label than the list says: is it the list of another table?",
     "LABEL_UNKNOWN": "no row has the suggested label",
@@ -52,15 +55,24 @@ def read_corrections(path: str | Path) -> pd.DataFrame:
     line can't be read.
     """
     table, rejected = tables.read_table(path)
-    wanted = ["row", "label", "suggested", "action"]
-    if missing := [name for name in wanted if name not in table]:
+    if missing := [name for name in _WANTED if name not in table]:
         raise ValueError(
-            f"{path} has no column {', '.join(missing)}; expected {', '.join(wanted)}, as in label_suspects.csv."
+            f"{path} has no column {', '.join(missing)}; expected {', '.join(_WANTED)}, as in label_suspects.csv."
         )
     if len(rejected):
         lines = ", ".join(map(str, rejected["row"].head(5)))
         raise ValueError(f"{path}: row {lines} can't be read ({rejected['reason'].iloc[0]}). Save it again as CSV.")
-    return table[wanted]
+    return table[_WANTED]
+
+
+def corrected_rows(rows: pd.DataFrame, path: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """``rows`` as the list at ``path`` says, and the lines that were not applied, with the meaning of each reason.
+
+    With path "" nothing changes. Either way the rows get label_before. Raises as ``read_corrections`` does.
+    """
+    given = read_corrections(runs.resolve(path)) if path else pd.DataFrame(columns=_WANTED, dtype=str)
+    corrected, refused = apply_corrections(rows, given)
+    return corrected, refused.assign(meaning=refused["reason"].map(REASONS))
 
 
 def apply_corrections(rows: pd.DataFrame, corrections: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -133,23 +145,27 @@ def _training_labels(rows: pd.DataFrame) -> set[str]:
     return set(rows.loc[rows["split"] == "train", "label"])
 
 
-def correction_gain(values, rows: pd.DataFrame, groups=None) -> dict:
+def correction_gain(data: Dataset) -> dict:
     """What corrections brought: ``comparison.compare`` of a linear model trained on the labels before and after.
 
-    Parameters
-    ----------
-    values : all rows' numbers, such as the n-gram bag, shape (n_rows, n_features)
-    rows : split, label, label_before, as ``apply_corrections`` returns them
-    groups : a group a row; those of the test rows are drawn as a whole
-
-    The test rows' own labels are never corrected. Returns what ``compare`` does: accuracy after minus before, its
-    interval, and so on. Raises ValueError without a test row.
+    The rows of ``data`` have label_before, as ``apply_corrections`` leaves it; the test rows' labels are never corrected.
+    Returns what ``compare`` does: accuracy after minus before, its interval, and so on. Raises ValueError without a test
+    row.
     """
-    numbers = {name: i for i, name in enumerate(sorted(set(rows["label_before"])))}
-    before, after = (rows[name].map(numbers).to_numpy() for name in ("label_before", "label"))
-    split, test = rows["split"].to_numpy(), np.flatnonzero(rows["split"] == "test")
-    right = [
-        linear_answers(np.flatnonzero(np.isin(split, names)), values, labels, test) == before[test]
-        for names, labels in ((["train", DROPPED], before), (["train"], after))
-    ]
-    return compare(*right, groups=None if groups is None else np.asarray(groups)[test])
+    rows, test, right = data.rows, data.test, []
+    numbers = {name: i for i, name in enumerate(data.label_names)}
+    before = rows["label_before"].map(numbers).to_numpy()
+    for splits, labels in ((["train", DROPPED], before), (["train"], data.labels)):
+        train = np.flatnonzero(rows["split"].isin(splits))
+        answers = linear_answers(data.features[train].linear, labels[train], test.features.linear)
+        right.append(answers == test.labels)
+    return compare(*right, groups=test.groups)
+
+
+def correction_verdicts(data: Dataset, language: str = "en") -> list[tuple]:
+    """Key, grade and facts of ``correction_gain``; nothing where no row was corrected."""
+    rows = data.rows
+    if (rows["label"] == rows["label_before"]).all() and not (rows["split"] == DROPPED).any():
+        return []
+    line = {"a": "before", "b": "after corrections"} | correction_gain(data)
+    return verdicts(pd.DataFrame([line]), language)

@@ -4,33 +4,44 @@ Notebook 04_error_analysis tells the story.
 """
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from fusebook.data import files
+from fusebook import runs
+from fusebook.data import files, tables
+from fusebook.data.dataset import Dataset
 from fusebook.encoders.tokens import script, tokenise
 
 MOST_NAMES = 20  # a column with no more different numbers holds names, such as years
 
 
-def facts_table(rows: pd.DataFrame, training: np.ndarray) -> pd.DataFrame:
+def facts_table(data: Dataset, columns: str = "", table: str | Path = "") -> pd.DataFrame:
     """What can be said of each row that no model was trained on, without a model; indexed by its number (``row``).
 
     Parameters
     ----------
-    rows : all rows, with row, text, image, audio and group (copies of each other share one)
-    training : bools of shape (n_rows,): the rows whose words count as known
+    data : all rows; the words of training rows count as known
+    columns : names of columns of the person's ``table``, comma-separated, that are facts too; "" for none
 
     Returns one column a fact: characters, unknown words (share of the text's words that no training text has), script
-    (of most letters), digits, has text, has picture, has sound, picture brightness (0 to 1) and blur (low means blurred), sound
-    seconds and loudness (dB below full scale), near-duplicate. NaN where a part is missing.
+    (of most letters), digits, has text, has picture, has sound, picture brightness (0 to 1) and blur (low means blurred),
+    sound seconds and loudness (dB below full scale), near-duplicate, and ``named_columns``. NaN where a part is missing.
+    Raises as ``named_columns`` does.
     """
-    copied = rows["group"].duplicated(keep=False).to_numpy()
-    judged = rows[~training]
+    rows, training = data.rows, (data.rows["split"] == "train").to_numpy()
+    made = _facts(rows[~training], rows.loc[training, "text"])
+    made["near-duplicate"] = rows["group"].duplicated(keep=False).to_numpy()[~training]
+    content = tables.read_table(runs.resolve(table))[0] if columns else pd.DataFrame()
+    return made.join(named_columns(content, columns.split(",")))
+
+
+def _facts(judged: pd.DataFrame, texts: pd.Series) -> pd.DataFrame:
+    """The facts of the rows ``judged`` by themselves; words of ``texts`` count as known."""
     pictures = files.image_table(judged["image"].tolist())
     sounds = files.audio_table(judged["audio"].tolist())
-    known = {word for text in rows.loc[training, "text"] for word in tokenise(text)}
+    known = {word for text in texts for word in tokenise(text)}
     facts = {
         "characters": judged["text"].str.len().to_numpy(),
         "unknown words": [_unknown_share(tokenise(text), known) for text in judged["text"]],
@@ -41,7 +52,6 @@ def facts_table(rows: pd.DataFrame, training: np.ndarray) -> pd.DataFrame:
         "has sound": (judged["audio"] != "").to_numpy(),
         "picture brightness": pictures["brightness"].to_numpy(), "picture blur": pictures["blur"].to_numpy(),
         "sound seconds": sounds["seconds"].to_numpy(), "sound loudness": sounds["loudness"].to_numpy(),
-        "near-duplicate": copied[~training],
     }  # fmt: skip
     return pd.DataFrame(facts, index=judged["row"].to_numpy())
 

@@ -1,10 +1,16 @@
-"""TODO."""
+"""How good are our detectors? Faults that were planted in a table, against those that the checks or a model found.
+
+Notebooks 01_explore and 04_error_analysis tell the story.
+"""
 
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from fusebook import runs
+from fusebook.data import tables
 from fusebook.evaluation.scores import count_text
 
 # Kinds of faults that the checks of a table can see, with the reason codes of those that are refused.
@@ -76,7 +82,8 @@ def _pairs(copies: dict[int, str], numbers: dict[str, int]) -> set[tuple[int, in
 def reported_faults(rows: pd.DataFrame, rejected: pd.DataFrame) -> dict[str, set]:
     """What the checks of a table report, by kind of fault: row numbers; for duplicates pairs (earlier row, later row).
 
-    ``rows`` and ``rejected`` are as ``checks.check_rows`` returns them, with ``splits.duplicate_texts`` of the texts as column group.
+    ``rows`` and ``rejected`` are as ``checks.check_rows`` returns them, with ``splits.duplicate_texts`` of the texts as
+    column group.
     """
     made = {kind: set(rejected.loc[rejected["reason"].isin(reasons), "row"]) for kind, reasons in _REASONS.items()}
     made["mojibake"] = set(rows.loc[rows["text_repaired"], "row"])
@@ -100,3 +107,34 @@ def fault_scores(reported: dict[str, set], planted: dict[str, set]) -> pd.DataFr
         precision=list(map(count_text, counts["hit"], counts["found"])),
         recall=list(map(count_text, counts["hit"], counts["planted"])),
     )
+
+
+def check_scores(rows: pd.DataFrame, rejected: pd.DataFrame, content: pd.DataFrame, list_path: Path) -> pd.DataFrame:
+    """``fault_scores`` of the checks of a table against the list of known faults in the file ``list_path``.
+
+    ``rows`` and ``rejected`` are what ``reported_faults`` takes, ``content`` is the table itself. Without a line where
+    there is no such file, or where it is another table's. Raises as ``planted_rows`` does.
+    """
+    known = planted_faults(tables.read_table(list_path)[0], content) if list_path.is_file() else {}
+    return fault_scores(reported_faults(rows, rejected), known)
+
+
+def check_verdict(scores: pd.DataFrame) -> list[tuple]:
+    """Key, grade and facts of ``check_scores``, all kinds together; nothing where no fault is known."""
+    n_planted, n_found, n_hit = (int(scores[name].sum()) for name in ("planted", "found", "hit"))
+    missing = (scores["planted"] - scores["hit"]).loc[lambda count: count > 0]
+    facts = {"planted": n_planted, "missed": ", ".join(f"{count} {kind}" for kind, count in missing.items()) or "none"}
+    facts |= {"recall": count_text(n_hit, n_planted), "precision": count_text(n_hit, n_found)}
+    return [("planted faults", "look" if len(missing) else "note", facts)] if n_planted else []
+
+
+def planted_labels(table: str | Path, list_name: str) -> dict[int, str]:
+    """Row number to the right label of each wrong label that was planted, from the list of that name beside ``table``.
+
+    Empty where there is no such list, or where it is another table's. Raises as ``planted_rows`` does.
+    """
+    path = runs.resolve(table)
+    listed = path.parent / list_name
+    if not listed.is_file():
+        return {}
+    return planted_rows(tables.read_table(listed)[0], tables.read_table(path)[0], "wrong_label")

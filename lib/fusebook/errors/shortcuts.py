@@ -14,12 +14,13 @@ from scipy.sparse import csr_array
 from sklearn.feature_extraction.text import TfidfTransformer
 from statsmodels.stats.multitest import multipletests
 
+from fusebook.data.dataset import Dataset
 from fusebook.encoders.tokens import tokenise
 from fusebook.evaluation.comparison import compare
 from fusebook.evaluation.intervals import share_interval
 from fusebook.evaluation.scores import interval_text
 from fusebook.evaluation.sizes import linear_answers, nested_order
-from fusebook.findings import Finding, finding, p_text, say
+from fusebook.findings import p_text, word
 
 FIRST = 5  # tokens at the beginning of a text
 MOST_ROWS = 4000  # training rows that the linear models learn from
@@ -82,72 +83,82 @@ class _Tokens:
         return rank < wanted[self.text]
 
 
-def probe(
-    texts: Sequence[str],
-    labels: np.ndarray,
-    train: np.ndarray,
-    test: np.ndarray,
-    groups=None,
-    *,
-    most_rows: int = MOST_ROWS,
-    random_state: int = 42,
-) -> pd.DataFrame:
-    """What parts of the texts say of the label alone, and what is lost without them.
-
-    The parts: header lines, the first five tokens, digits and punctuation (tokens without a letter), and length (tokens,
-    characters and lines, each in 20 bins). Each is read by a linear support vector machine over TF-IDF of its tokens,
-    which learns from at most ``most_rows`` training rows and 400 tokens a text. "Without" is the same kind of model,
-    trained again and tested on texts that lack the part; length can't be taken out. "Anywhere" reads as many tokens of each text, drawn
-    from all of it: a part that says more than these is worth more than its size.
-
-    Parameters
-    ----------
-    texts, labels : all rows; labels are class numbers, shape (n_rows,)
-    train, test : positions of the training and of the test rows; all numbers are measured on test rows
-    groups : a group a test row, where some belong together
-
-    Returns
-    -------
-    One line a part that any text has, indexed by its name; the first two are "whole text" and "majority". Columns: size
-    (share of the tokens of the test rows), alone, low, high (accuracy and its 95 % interval), anywhere, surplus (alone
-    minus anywhere, share of rows) with surplus_p, without, drop (whole text minus without) with its 95 % paired
-    bootstrap interval drop_low and drop_high, and drop_p. Both p are McNemar's exact ones (1947), corrected over the parts (Holm, 1979). NaN where there is none.
-    """
-    train = np.asarray(train)[nested_order(labels[train], random_state)[:most_rows]]
-    tokens, truth = _Tokens(texts), labels[test]
-
-    def right(kept: np.ndarray) -> np.ndarray:
-        if not kept[np.isin(tokens.text, train)].any():
-            return majority
-        return linear_answers(train, tokens.bag(kept, train), labels, test) == truth
-
-    majority = truth == np.bincount(labels[train]).argmax()
-    whole = right(np.ones(len(tokens.text), bool))
-    lines = {"whole text": {"size": 1.0} | _score(whole, groups), "majority": {"size": 0.0} | _score(majority, groups)}
-    tested = np.isin(tokens.text, test)
-    for name, part in tokens.parts.items():
-        if not part[tested].any():
-            continue
-        alone, anywhere, without = right(part), right(tokens.anywhere(part, random_state)), right(~part)
-        surplus, drop = compare(anywhere, alone, groups=groups), compare(without, whole, groups=groups)
-        lines[name] = {"size": part[tested].mean()} | _score(alone, groups) | {
-            "anywhere": anywhere.mean(), "surplus": surplus["difference"], "surplus_p": surplus["p"],
-            "without": without.mean(), "drop": drop["difference"], "drop_low": drop["low"],
-            "drop_high": drop["high"], "drop_p": drop["p"],
-        }  # fmt: skip
-    length = linear_answers(train, _length_bins(tokens.lengths, train), labels, test) == truth
-    lines["length"] = {"size": 0.0} | _score(length, groups)
-    return _corrected(pd.DataFrame.from_dict(lines, orient="index").reindex(columns=COLUMNS).rename_axis("part"))
-
-
 COLUMNS = [
     "size", "alone", "low", "high", "anywhere", "surplus", "surplus_p", "without", "drop", "drop_low", "drop_high", "drop_p",
 ]  # fmt: skip
 
 
-def _score(right: np.ndarray, groups) -> dict:
-    low, high = share_interval(right, groups)
-    return {"alone": right.mean(), "low": low, "high": high}
+def probe(data: Dataset, *, most_rows: int = MOST_ROWS, random_state: int = 42) -> pd.DataFrame:
+    """What parts of the texts say of the label alone, and what is lost without them.
+
+    The parts: header lines, the first five tokens, digits and punctuation (tokens without a letter), and length (tokens,
+    characters and lines, each in 20 bins). Each is read by a linear support vector machine over TF-IDF of its tokens,
+    which learns from at most ``most_rows`` training rows and 400 tokens a text. "Without" is the same kind of model,
+    trained again and tested on texts that lack the part; length can't be taken out. "Anywhere" reads as many tokens of
+    each text, drawn from all of it: a part that says more than these is worth more than its size.
+
+    Returns one line a part that any text has, indexed by its name; the first two are "whole text" and "majority", and
+    there is no line where no row has a text. Columns: size (share of the tokens of the test rows), alone, low, high
+    (accuracy on the test rows and its 95 % interval), anywhere, surplus (alone minus anywhere, share of rows) with
+    surplus_p, without, drop (whole text minus without) with its 95 % paired bootstrap interval drop_low and drop_high,
+    and drop_p. Both p are McNemar's exact ones (1947), corrected over the parts (Holm, 1979). NaN where there is none.
+    """
+    texts = data.rows["text"].tolist()
+    if not any(texts):
+        return pd.DataFrame(columns=COLUMNS, index=pd.Index([], name="part"))
+    judge = _Judge(data, _Tokens(texts), most_rows, random_state)
+    whole, length = judge.right(np.ones(len(judge.tokens.text), bool)), judge.right_by_length()
+    lines = {"whole text": {"size": 1.0} | judge.score(whole)}
+    lines["majority"] = {"size": 0.0} | judge.score(judge.majority)
+    parts = judge.tokens.parts.items()
+    lines |= {name: judge.line(part, whole) for name, part in parts if part[judge.tested].any()}
+    lines["length"] = {"size": 0.0} | judge.score(length)
+    return _corrected(pd.DataFrame.from_dict(lines, orient="index").reindex(columns=COLUMNS).rename_axis("part"))
+
+
+class _Judge:
+    """Linear models that learn from the same training rows and are judged on the same test rows."""
+
+    def __init__(self, data: Dataset, tokens: _Tokens, most_rows: int, random_state: int):
+        train, self.test = (np.flatnonzero(data.rows["split"] == name) for name in ("train", "test"))
+        self.labels, self.groups, self.tokens, self.random_state = (
+            data.labels,
+            data.groups[self.test],
+            tokens,
+            random_state,
+        )
+        self.train = train[nested_order(self.labels[train], random_state)[:most_rows]]
+        self.learnt, self.tested = (np.isin(tokens.text, places) for places in (self.train, self.test))
+        self.truth = self.labels[self.test]
+        self.majority = self.truth == np.bincount(self.labels[self.train]).argmax()
+
+    def right(self, kept: np.ndarray) -> np.ndarray:
+        """Which test rows are right where only the tokens ``kept`` are read? Bools of shape (n_test,)."""
+        return self._right(self.tokens.bag(kept, self.train)) if kept[self.learnt].any() else self.majority
+
+    def right_by_length(self) -> np.ndarray:
+        """The same where only the length of each text is known."""
+        return self._right(_length_bins(self.tokens.lengths, self.train))
+
+    def _right(self, values: csr_array) -> np.ndarray:
+        return linear_answers(values[self.train], self.labels[self.train], values[self.test]) == self.truth
+
+    def score(self, right: np.ndarray) -> dict:
+        """Accuracy and its interval."""
+        low, high = share_interval(right, self.groups)
+        return {"alone": right.mean(), "low": low, "high": high}
+
+    def line(self, part: np.ndarray, whole: np.ndarray) -> dict:
+        """All that ``probe`` says of one part; ``whole`` is what the whole text gets right."""
+        anywhere = self.right(self.tokens.anywhere(part, self.random_state))
+        alone, without = self.right(part), self.right(~part)
+        surplus = compare(anywhere, alone, groups=self.groups)
+        drop = compare(without, whole, groups=self.groups)
+        return {"size": part[self.tested].mean()} | self.score(alone) | {
+            "anywhere": anywhere.mean(), "surplus": surplus["difference"], "surplus_p": surplus["p"],
+            "without": without.mean(), "drop": drop["difference"], "drop_low": drop["low"],
+            "drop_high": drop["high"], "drop_p": drop["p"],
+        }  # fmt: skip
 
 
 def _length_bins(lengths: np.ndarray, train: np.ndarray) -> csr_array:
@@ -172,7 +183,7 @@ def is_shortcut(table: pd.DataFrame) -> pd.Series:
 
     A part is one where it alone reaches at least half of what the whole text gains over the majority (as sure as its
     interval), holds at most a third of the tokens, and is right for at least 5 % more of the rows than as many tokens
-    from anywhere (McNemar's p < 0.05 after Holm). Of length, the first is asked alone.
+    from anywhere (McNemar's p < 0.05 after Holm). For length only the first of these counts.
     """
     base, whole = table.loc["majority", "alone"], table.loc["whole text", "alone"]
     much = (table["low"] - base > 0) & (table["alone"] - base >= _MUCH * (whole - base))
@@ -181,26 +192,28 @@ def is_shortcut(table: pd.DataFrame) -> pd.Series:
     return much & small & more & ~table.index.isin(["majority", "whole text"])
 
 
-def verdict(table: pd.DataFrame, place: str, n_rows: int, language: str = "en") -> list[Finding]:
-    """A finding for each shortcut of ``probe``, the one that loses most first; else one that says there is none.
+def shortcut_verdicts(table: pd.DataFrame, n_rows: int, language: str = "en") -> list[tuple]:
+    """Key, grade and facts of each shortcut of ``probe``, the one that loses most first; else that there is none.
 
-    It is serious where the score falls without the part (p < 0.05), else worth a look.
+    It is serious where the score falls without the part (p < 0.05), else worth a look. ``n_rows`` is the number of test
+    rows. Nothing is said where ``probe`` found no text.
     """
+    if not len(table):
+        return []
     found = table[is_shortcut(table)].sort_values("drop", ascending=False)
     base = f"{100 * table.loc['majority', 'alone']:.1f}"
     if not len(found):
         whole = interval_text(*table.loc["whole text", ["alone", "low", "high"]])
-        return [finding("note", place, "no shortcut", language, whole=whole, base=base, rows=n_rows)]
+        return [("no shortcut", "note", {"whole": whole, "base": base, "rows": n_rows})]
     made = []
     for name, line in found.iterrows():
-        values = {"part": say(name, language), "base": base}
-        values["alone"] = interval_text(*line[["alone", "low", "high"]])
-        values |= {key: f"{100 * line[key]:.1f}" for key in ("size", "anywhere")}
-        values |= dict(zip(("drop", "low", "high"), _fall(line), strict=True))
+        facts = {"part": word(name, language), "base": base, "p": p_text(line["drop_p"])}
+        facts["alone"] = interval_text(*line[["alone", "low", "high"]])
+        facts |= {key: f"{100 * line[key]:.1f}" for key in ("size", "anywhere")}
+        facts |= dict(zip(("drop", "low", "high"), _fall(line), strict=True))
         falls = line["drop"] > 0 and line["drop_p"] < 0.05
         key = "shortcut of length" if np.isnan(line["drop"]) else "shortcut" if falls else "shortcut unneeded"
-        grade = "serious" if falls else "look"
-        made.append(finding(grade, place, key, language, p=p_text(line["drop_p"]), **values))
+        made.append((key, "serious" if falls else "look", facts))
     return made
 
 

@@ -11,19 +11,21 @@ from scipy.stats import hypergeom
 from sklearn.tree import DecisionTreeClassifier
 from statsmodels.stats.multitest import multipletests
 
+from fusebook.data.dataset import Dataset
+from fusebook.data.predictions import Predictions
 from fusebook.evaluation.intervals import wilson_interval
 from fusebook.evaluation.scores import interval_text
-from fusebook.findings import Finding, fact_name, finding, p_text, say
+from fusebook.findings import fact_name, p_text, word
 
 FEWEST = 10  # rows of a slice
-LEAST_LIFT = 1.2  # of a slice that is told: less is of no use, however sure
+LEAST_LIFT = 1.2  # of a slice that is reported: less is of no use, however sure
 _QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 _MOST_VALUES = 20  # of a fact that is no number: the most frequent ones
 _COLUMNS = ["slice", "rows", "wrong", "error", "low", "high", "lift", "p", "p_holm", "path", "members"]
 
 
 class Condition(NamedTuple):
-    """One thing said of a row: ``kind`` is a template of ``sentences`` (at most, above, between, is, missing)."""
+    """One thing said of a row: ``kind`` is one of ``findings.WORDS`` (at most, above, between, is, missing)."""
 
     fact: str
     kind: str
@@ -42,10 +44,10 @@ class Condition(NamedTuple):
         above = ~(number <= self.low) & ~np.isnan(number)
         return above if np.isnan(self.high) else above & (number <= self.high)
 
-    def said(self, language: str = "en") -> str:
+    def text(self, language: str = "en") -> str:
         """The condition in words."""
         ends = {name: f"{getattr(self, name):.4g}" for name in ("low", "high")}
-        return say(self.kind, language, fact=fact_name(self.fact, language), value=self.value, **ends)
+        return word(self.kind, language, fact=fact_name(self.fact, language), value=self.value, **ends)
 
 
 # Conditions that hold together; False beside one that must not hold.
@@ -54,26 +56,26 @@ Path = tuple[tuple[Condition, bool], ...]
 
 def path_text(path: Path, language: str = "en") -> str:
     """The conditions of a slice in words."""
-    said = [(condition.said(language), holds) for condition, holds in path]
-    parts = [text if holds else say("not so", language, condition=text) for text, holds in said]
-    return say("and", language).join(parts)
+    texts = [(condition.text(language), holds) for condition, holds in path]
+    parts = [text if holds else word("not so", language, condition=text) for text, holds in texts]
+    return word("and", language).join(parts)
 
 
-def verdict(slices: pd.DataFrame, looked_at: int, place: str, language: str = "en") -> list[Finding]:
-    """A finding for each slice that ``SliceFinder.find`` returns, or one that says there is none.
+def slice_verdicts(slices: pd.DataFrame, looked_at: int, language: str = "en") -> list[tuple]:
+    """Key, grade and facts of each slice that ``SliceFinder.find`` returns, or one that says there is none.
 
     It is serious where the error is at least twice that of all rows even at the low end of its interval, else worth a
     look.
     """
     if not len(slices):
-        return [finding("note", place, "no slice", language, looked_at=looked_at)]
+        return [("no slice", "note", {"looked_at": looked_at})]
     made = []
     for line in slices.to_dict("records"):
         grade = "serious" if line["low"] * line["lift"] >= 2 * line["error"] else "look"
-        values = {"slice": path_text(line["path"], language), "rows": line["rows"], "looked_at": looked_at}
-        values |= {"lift": f"{line['lift']:.1f}", "p": p_text(line["p_holm"])}
-        values["error"] = interval_text(*(line[name] for name in ("error", "low", "high")))
-        made.append(finding(grade, place, "slice", language, **values))
+        facts = {"slice": path_text(line["path"], language), "rows": line["rows"], "looked_at": looked_at}
+        facts |= {"lift": f"{line['lift']:.1f}", "p": p_text(line["p_holm"])}
+        facts["error"] = interval_text(line["error"], line["low"], line["high"])
+        made.append(("slice", grade, facts))
     return made
 
 
@@ -84,6 +86,24 @@ def members_table(slices: pd.DataFrame, rows: pd.Series) -> pd.DataFrame:
     """
     lines = [(row, line.slice) for line in slices.itertuples() for row in rows.to_numpy()[line.members]]
     return pd.DataFrame(lines, columns=["row", "slice"]).astype({"row": int, "slice": str})
+
+
+def find_slices(facts: pd.DataFrame, judged: Predictions, model: str, data: Dataset) -> tuple[pd.DataFrame, int]:
+    """``SliceFinder`` fitted on the validation rows, asked for slices of the test rows where ``model`` is wrong.
+
+    Parameters
+    ----------
+    facts : ``facts_table`` of all rows that no model was trained on
+    judged : what ``model`` answered about test rows, and perhaps about validation rows; where it did not, the validation
+        rows of ``data`` say where to cut the facts, and there is no tree
+
+    Returns and raises what ``SliceFinder.find`` does.
+    """
+    known, tested = (judged.chosen((judged.rows["split"] == name).to_numpy()) for name in ("validation", "test"))
+    earlier = ~known.right(model) if known.n_rows else None
+    rows = known.rows if known.n_rows else data.validation.rows
+    finder = SliceFinder().fit(facts.loc[rows["row"]], earlier)
+    return finder.find(facts.loc[tested.rows["row"]], ~tested.right(model), tested.groups)
 
 
 class SliceFinder:
@@ -232,11 +252,11 @@ class _Candidates:
         pairs = (singles.T @ singles)[self.first, self.second]
         return np.rint(np.concatenate([pairs, self.nodes[weights].sum(axis=0)])[self.kept]).astype(int)
 
-    def p_values(self, among: np.ndarray, wrong: np.ndarray, asked=slice(None)) -> np.ndarray:
-        """Fisher's exact p of each slice among the rows where ``among``; 1 where it is too small there or not asked."""
+    def p_values(self, among: np.ndarray, wrong: np.ndarray, wanted=slice(None)) -> np.ndarray:
+        """Fisher's exact p of each slice among the rows where ``among``; 1 where it is too small, or not wanted."""
         rows, hits = self.count(among), self.count(among & wrong)
         p = np.ones(len(rows))
-        p[asked] = hypergeom.sf(hits[asked] - 1, among.sum(), (among & wrong).sum(), rows[asked])
+        p[wanted] = hypergeom.sf(hits[wanted] - 1, among.sum(), (among & wrong).sum(), rows[wanted])
         return np.where(rows >= self.fewest, p, 1.0)
 
     def choose(self, among, wrong, p: np.ndarray, p_holm: np.ndarray, most: int) -> list[int]:
@@ -259,8 +279,8 @@ class _Candidates:
         for part in path:
             wider = self.places.get(path - {part})
             if wider is not None and sure[wider]:
-                inside, own = among & self.members(wider), among & self.members(place)
-                hits, rows = (own & wrong).sum(), own.sum()
+                inside, narrow = among & self.members(wider), among & self.members(place)
+                hits, rows = (narrow & wrong).sum(), narrow.sum()
                 p = hypergeom.sf(hits - 1, inside.sum(), (inside & wrong).sum(), rows)
                 found[wider] = p * self.singles.shape[1]  # so many conditions might have been added
         if not found or max(found.values()) < 0.05:

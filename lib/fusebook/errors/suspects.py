@@ -1,8 +1,8 @@
-"""Labels that may be wrong among the training rows too: probabilities out of fold, and one list for a person to edit.
+"""Labels that may be wrong, in one list for a person to edit: what was judged, by whom, and how good the list is.
 
-The probabilities are those of a linear model on the n-gram bag (or whatever numbers a row has): fitted k times it takes
-seconds, where the networks would take k times their training. Notebook 04_error_analysis tells the story, and
-``corrections`` takes the edited list back.
+Validation and test rows are judged by a network that was not trained on them. Training rows are judged out of fold by a
+linear model on the n-gram bag (or whatever numbers a row has): fitted k times it takes seconds, where the networks would
+take k times their training. Notebook 04_error_analysis tells the story, and ``corrections`` takes the edited list back.
 """
 
 import warnings
@@ -10,15 +10,34 @@ import warnings
 import numpy as np
 import pandas as pd
 from cleanlab.dataset import find_overlapping_classes
+from cleanlab.filter import find_label_issues
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import StratifiedKFold
 
-from fusebook.errors.mistakes import label_suspects
-from fusebook.evaluation.intervals import group_numbers
-from fusebook.models.baselines import LOGISTIC, linear_models
+from fusebook.data.dataset import Dataset
+from fusebook.data.predictions import Predictions
+from fusebook.errors.faults import detector_scores
+from fusebook.evaluation.intervals import group_numbers, share_interval
+from fusebook.evaluation.scores import count_text, interval_text
+from fusebook.findings import graded
+
+_COLUMNS = ["row", "split", "label", "suggested", "label_probability", "action", "text"]
 
 
-def out_of_fold(
+def out_of_fold(data: Dataset, *, random_state: int = 42) -> Predictions:
+    """What a logistic regression says of each training row, each time fitted on the other folds (``fold_probabilities``).
+
+    Copies of each other are in one fold. A class's only row is left out: no other fold could know its class.
+    """
+    train = data.train
+    values = fold_probabilities(
+        train.features.linear, train.labels, data.n_classes, groups=train.groups, random_state=random_state
+    )
+    made = Predictions({"out of fold": values}, train.rows, data.label_names)
+    return made.chosen(np.bincount(train.labels, minlength=data.n_classes)[train.labels] > 1)
+
+
+def fold_probabilities(
     values, labels: np.ndarray, n_classes: int, *, groups=None, n_folds: int = 5, random_state: int = 42
 ) -> np.ndarray:
     """Probabilities of each row from a logistic regression fitted on the other folds, shape (n_rows, n_classes).
@@ -39,83 +58,123 @@ def out_of_fold(
     made = np.zeros((len(labels), n_classes))
     for fold in np.unique(folds):
         held = folds == fold
-        made[np.ix_(held, np.unique(labels[~held]))] = _answers(
-            values[~held], labels[~held], values[held], random_state
-        )
+        answers = _answers(values[~held], labels[~held], values[held], random_state)
+        made[np.ix_(held, np.unique(labels[~held]))] = answers
     return made
 
 
 def _folds(labels: np.ndarray, units: np.ndarray, n_folds: int, random_state: int) -> np.ndarray:
     """The fold of each row: classes in their shares, each group in one fold; its first row's label counts."""
-    _, first, own = np.unique(units, return_index=True, return_inverse=True)
+    _, first, unit_of_row = np.unique(units, return_index=True, return_inverse=True)
     heads = labels[first]
     n_folds = min(n_folds, len(heads), max(2, np.bincount(heads).max()))
     if np.bincount(heads).max() < n_folds:  # no class can be spread
-        return (np.arange(len(heads)) % n_folds)[own]
+        return (np.arange(len(heads)) % n_folds)[unit_of_row]
     made = np.zeros(len(heads), int)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The least populated class")
         spread = StratifiedKFold(n_folds, shuffle=True, random_state=random_state)
         for number, (_, held) in enumerate(spread.split(heads, heads)):
             made[held] = number
-    return made[own]
+    return made[unit_of_row]
 
 
-def _answers(known, labels: np.ndarray, asked, random_state: int) -> np.ndarray:
+def _answers(known, labels: np.ndarray, held, random_state: int) -> np.ndarray:
+    from fusebook.models.baselines import LOGISTIC, linear_models  # brings Keras, which nobody else here needs
+
     if len(np.unique(labels)) == 1:
-        return np.ones((asked.shape[0], 1))
+        return np.ones((held.shape[0], 1))
     model = linear_models(random_state)[LOGISTIC]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return model.fit(known, labels).predict_proba(asked)
+        return model.fit(known, labels).predict_proba(held)
 
 
-def training_suspects(
-    probabilities: np.ndarray, labels: np.ndarray, label_names: list[str], rows: pd.Series
-) -> pd.DataFrame:
-    """``mistakes.label_suspects`` of training rows by ``out_of_fold`` probabilities; a class's only row is not judged."""
-    several = np.bincount(labels, minlength=len(label_names))[labels] > 1
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "May not flag all label issues")
-        return label_suspects(probabilities[several], labels[several], label_names, rows[several])
+def label_suspects(predictions: Predictions, model: str) -> pd.DataFrame:
+    """Rows whose given label is probably wrong, most suspect first (confident learning; Northcutt and others, 2021).
 
-
-def overlapping_pairs(
-    probabilities: np.ndarray, labels: np.ndarray, label_names: list[str], most: int = 10
-) -> pd.DataFrame:
-    """Pairs of classes whose rows seem to belong to the other, by cleanlab: label, other, rows, share of all rows.
-
-    ``rows`` is estimated from the joint distribution of given and true labels (confident learning; Northcutt and others,
-    2021), in either direction. Pairs without any are left out.
+    ``model`` must not have seen the rows. Returns row, label, suggested, and label_probability: what the model gives to
+    the label as it stands. Rows of one class alone have no suspects.
     """
-    if len(np.unique(labels)) < 2:
-        return pd.DataFrame(columns=["label", "other", "rows", "share"])
-    kept = np.unique(labels)  # cleanlab wants a row of each class
-    own = probabilities[:, kept] / np.maximum(probabilities[:, kept].sum(axis=1, keepdims=True), 1e-12)
-    found = find_overlapping_classes(np.searchsorted(kept, labels), own)
-    names = np.array(label_names, dtype=object)[kept]
-    made = pd.DataFrame(
+    values, labels, found = predictions[model], predictions.labels, np.array([], int)
+    if len(np.unique(labels)) > 1:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "May not flag all label issues")
+            # One process: by default cleanlab forks, which can lock up where JAX's threads run.
+            found = find_label_issues(labels, values, return_indices_ranked_by="self_confidence", n_jobs=1)
+    names = np.array(predictions.label_names)
+    return pd.DataFrame(
         {
-            "label": names[found["Class Index A"]],
-            "other": names[found["Class Index B"]],
-            "rows": found["Num Overlapping Examples"].to_numpy(),
-            "share": found["Joint Probability"].to_numpy(),
+            "row": predictions.rows["row"].to_numpy()[found],
+            "label": names[labels[found]],
+            "suggested": names[values[found].argmax(axis=1)],
+            "label_probability": values[found, labels[found]],
         }
     )
-    return made[made["rows"] > 0].head(most).reset_index(drop=True)
 
 
-def suspect_list(found: list[pd.DataFrame], rows: pd.DataFrame) -> pd.DataFrame:
+def suspect_list(*judged: Predictions) -> pd.DataFrame:
     """One list for a person to work through: row, split, label, suggested, label_probability, action, text.
 
-    Parameters
-    ----------
-    found : tables of ``mistakes.label_suspects``, each row in one of them; most suspect first is the order of the list
-    rows : row, split, text
-
-    Each action is "keep", so that a list that nobody has edited changes nothing.
+    Each of ``judged`` has the answers of one model about rows that it has not seen, such as ``out_of_fold`` and those of
+    the chosen model about validation and test rows; no row is in two of them. The most suspect stand first. Each action
+    is "keep", so that a list that nobody has edited changes nothing.
     """
+    found = [label_suspects(predictions, model) for predictions in judged for model in predictions]
+    rows = pd.concat([predictions.rows[["row", "split", "text"]] for predictions in judged])
     joined = pd.concat(found, ignore_index=True).sort_values("label_probability", kind="stable")
-    joined = joined.merge(rows[["row", "split", "text"]], on="row", validate="one_to_one")
-    columns = ["row", "split", "label", "suggested", "label_probability", "action", "text"]
-    return joined.assign(action="keep")[columns]
+    return joined.merge(rows, on="row", validate="one_to_one").assign(action="keep")[_COLUMNS]
+
+
+def suspect_verdicts(suspects: pd.DataFrame, judged: Predictions) -> list[tuple]:
+    """Key, grade and facts of how many labels of the rows ``judged`` are suspect."""
+    count, n_rows = int(suspects["row"].isin(judged.rows["row"]).sum()), judged.n_rows
+    facts = {"count": count, "rows": n_rows, "share": count_text(count, n_rows)}
+    return [("suspects", graded(count / n_rows, 0.01, 0.1), facts)]
+
+
+def suspect_scores(suspects: pd.DataFrame, judged: Predictions, wrong_labels: dict[int, str]) -> pd.DataFrame:
+    """How many of the ``wrong_labels`` planted in the rows ``judged`` are among the suspects, as ``detector_scores`` says.
+
+    One line; none where no wrong label is known.
+    """
+    rows = set(judged.rows["row"])
+    scores = detector_scores(set(suspects["row"]) & rows, set(wrong_labels) & rows)
+    return pd.DataFrame(
+        [scores] if wrong_labels else [], index=["label suspects"] * bool(wrong_labels), columns=list(scores)
+    )
+
+
+def planted_verdicts(
+    scores: pd.DataFrame, table: pd.DataFrame, wrong_labels: dict[int, str], model: str
+) -> list[tuple]:
+    """Key, grade and facts of ``suspect_scores``, and of what ``model`` scores against the labels as they were before.
+
+    ``table`` is ``mistakes.row_table`` of the test rows. Nothing is said where no wrong label was planted.
+    """
+    if not scores["planted"].sum():
+        return []
+    line, right = scores.iloc[0], table["predicted"] == table["row"].map(wrong_labels).fillna(table["label"])
+    facts = {"planted": int(line["planted"]), "recall": count_text(line["hit"], line["planted"])}
+    facts["precision"] = count_text(line["hit"], line["found"])
+    share = interval_text(right.mean(), *share_interval(right))
+    return [("planted", "note", facts), ("corrected", "note", {"model": model, "share": share})]
+
+
+def overlapping_pairs(predictions: Predictions, most: int = 10) -> pd.DataFrame:
+    """Pairs of classes whose rows seem to belong to the other, by cleanlab: label, other, rows, share of all rows.
+
+    ``predictions`` has the answers of one model about rows that it has not seen, such as ``out_of_fold``. ``rows`` is
+    estimated from the joint distribution of given and true labels (confident learning; Northcutt and others, 2021), in
+    either direction. Pairs without any are left out.
+    """
+    (probabilities,), labels = predictions.values(), predictions.labels
+    kept = np.unique(labels)  # cleanlab wants a row of each class
+    if len(kept) < 2:
+        return pd.DataFrame(columns=["label", "other", "rows", "share"])
+    shares = probabilities[:, kept] / np.maximum(probabilities[:, kept].sum(axis=1, keepdims=True), 1e-12)
+    found = find_overlapping_classes(np.searchsorted(kept, labels), shares)
+    names = np.array(predictions.label_names, dtype=object)[kept]
+    made = pd.DataFrame({"label": names[found["Class Index A"]], "other": names[found["Class Index B"]]})
+    made["rows"], made["share"] = found["Num Overlapping Examples"].to_numpy(), found["Joint Probability"].to_numpy()
+    return made[made["rows"] > 0].head(most).reset_index(drop=True)

@@ -3,6 +3,7 @@
 Notebooks 03_train and 04_error_analysis tell the story.
 """
 
+from collections.abc import Iterable
 from itertools import combinations
 
 import numpy as np
@@ -12,11 +13,15 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from fusebook import findings
+from fusebook.data.predictions import Predictions
 from fusebook.evaluation.intervals import group_numbers
+
+Pairs = Iterable[tuple[str, str]]
+_COMPARED = ["difference", "low", "high", "p", "only_a", "only_b", "detectable"]
 
 
 def compare(
-    right_a: np.ndarray, right_b: np.ndarray, *, groups=None, n_resamples: int = 4000, random_state: int = 42
+    right_a: np.ndarray, right_b: np.ndarray, groups=None, *, n_resamples: int = 4000, random_state: int = 42
 ) -> dict:
     """Two models on the same rows: accuracy of b minus that of a, its 95 % paired bootstrap interval, McNemar's p.
 
@@ -38,12 +43,11 @@ def compare(
     n_rows = len(right_a)
     draws = _differences(right_b.astype(int) - right_a, groups, n_resamples, random_state)
     low, high = np.percentile(draws, [2.5, 97.5])
+    p = float(mcnemar([[0, only_a], [only_b, 0]], exact=True).pvalue)
     disagree = max(only_a + only_b, 1) / n_rows
-    return {
-        "difference": (only_b - only_a) / n_rows, "low": low, "high": high,
-        "p": float(mcnemar([[0, only_a], [only_b, 0]], exact=True).pvalue), "only_a": only_a, "only_b": only_b,
-        "detectable": float((norm.ppf(0.975) + norm.ppf(0.8)) * np.sqrt(disagree / n_rows)),
-    }  # fmt: skip
+    detectable = float((norm.ppf(0.975) + norm.ppf(0.8)) * np.sqrt(disagree / n_rows))
+    values = (only_b - only_a) / n_rows, low, high, p, only_a, only_b, detectable
+    return dict(zip(_COMPARED, values, strict=True))
 
 
 def _differences(gains: np.ndarray, groups, n_resamples: int, random_state: int) -> np.ndarray:
@@ -56,32 +60,63 @@ def _differences(gains: np.ndarray, groups, n_resamples: int, random_state: int)
     return drawn[:, 0] / drawn[:, 1]
 
 
-def compare_pairs(probabilities: dict[str, np.ndarray], labels: np.ndarray, pairs=None, groups=None) -> pd.DataFrame:
+def compare_pairs(predictions: Predictions, pairs: Pairs | None = None) -> pd.DataFrame:
     """``compare`` for pairs of models (all of them by default), with p_holm corrected over the pairs (Holm, 1979).
 
-    Returns a DataFrame with columns a, b and those of ``compare``, smallest p first. Raises ValueError without a pair.
+    Returns a DataFrame with columns a, b and those of ``compare``, smallest p first; no line without a pair.
     """
-    right = {name: values.argmax(axis=1) == labels for name, values in probabilities.items()}
-    pairs = list(combinations(probabilities, 2)) if pairs is None else list(pairs)
-    if not pairs:
-        raise ValueError(f"No pair to compare among {list(probabilities)}; expected two models or more.")
-    table = pd.DataFrame([{"a": a, "b": b, **compare(right[a], right[b], groups=groups)} for a, b in pairs])
-    table["p_holm"] = multipletests(table["p"], method="holm")[1]
+    right, groups = {name: predictions.right(name) for name in predictions}, predictions.groups
+    pairs = combinations(predictions, 2) if pairs is None else pairs
+    lines = [{"a": a, "b": b, **compare(right[a], right[b], groups)} for a, b in pairs]
+    table = pd.DataFrame(lines, columns=["a", "b", *_COMPARED])
+    table["p_holm"] = multipletests(table["p"], method="holm")[1] if lines else table["p"]
     return table.sort_values("p", kind="stable").reset_index(drop=True)
+
+
+def compare_families(predictions: Predictions, families: Iterable[Pairs]) -> pd.DataFrame:
+    """``compare_pairs`` for several lists of pairs, each a question of its own and corrected by itself, joined.
+
+    A list without a pair adds no line.
+    """
+    tables = [compare_pairs(predictions, pairs) for pairs in families]
+    return pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
+
+
+def verdicts(table: pd.DataFrame, language: str = "en", graded: str | None = None) -> list[tuple[str, str, dict]]:
+    """Key, grade and facts of the finding about each line of ``compare_pairs``, for ``Findings.add_all``.
+
+    Where ``graded`` names a model, its lines come first, and those whose b is another one are notes.
+    """
+    lines = [line for _, line in table.iterrows()]
+    if graded is not None:
+        lines.sort(key=lambda line: line["b"] != graded)
+    made = []
+    for line in lines:
+        key, facts = _told(line["a"], line["b"], line, language)
+        made.append((key, severity(line) if graded in (None, line["b"]) else "note", facts))
+    return made
 
 
 def comparison_text(a: str, b: str, line, language: str = "en") -> str:
     """One line of ``compare`` in words; ``line`` has difference, low, high, p (or p_holm) and detectable."""
-    p = line["p_holm"] if "p_holm" in line else line["p"]
-    points = {name: f"{100 * line[name]:+.1f}" for name in ("difference", "low", "high")}
-    kind = "no difference" if p >= 0.05 else "better" if line["difference"] > 0 else "worse"
-    detectable = f"{100 * line['detectable']:.1f}"
-    # A sentence begins with the better or worse model's name.
-    first = b if language != "en" or kind == "no difference" else f"{b[0].upper()}{b[1:]}"
-    return findings.say(kind, language, a=a, b=first, p=findings.p_text(p), detectable=detectable, **points)
+    key, facts = _told(a, b, line, language)
+    return findings.say(key, language, **facts)
 
 
 def severity(line) -> str:
     """How much a line of ``compare`` matters where b ought to be better: note, look (no difference shown) or serious."""
-    p = line["p_holm"] if "p_holm" in line else line["p"]
-    return "look" if p >= 0.05 else "note" if line["difference"] > 0 else "serious"
+    return "look" if _p(line) >= 0.05 else "note" if line["difference"] > 0 else "serious"
+
+
+def _told(a: str, b: str, line, language: str) -> tuple[str, dict]:
+    """Which sentence tells a line of ``compare``, and its facts."""
+    p = _p(line)
+    key = "no difference" if p >= 0.05 else "better" if line["difference"] > 0 else "worse"
+    points = {name: f"{100 * line[name]:+.1f}" for name in ("difference", "low", "high")}
+    # A sentence in English begins with the better or worse model's name.
+    first = b if language != "en" or key == "no difference" else findings.capital(b)
+    return key, {"a": a, "b": first, "p": findings.p_text(p), "detectable": f"{100 * line['detectable']:.1f}", **points}
+
+
+def _p(line) -> float:
+    return line["p_holm"] if "p_holm" in line else line["p"]

@@ -1,9 +1,8 @@
-"""What does a fusion do with its parts? Parts left out, parts shuffled, gates by class, rows rescued and harmed.
+"""Is fusion worth it, and what does it do with its parts? Parts left out, parts shuffled, gates, rows rescued and harmed.
 
-Notebook 03_train tells the story. Models come as ``asked``: the name to show, to the ``TrainedModels`` and which of its
-models is meant, such as {"fusion": (trained, "feature-level fusion")}.
+Notebook 03_train tells the story. Models that are audited come as ``audited`` returns them: the name to show, to the
+``Models`` and which of them is meant.
 """
-# FOLDED: Is fusion worth it? All models of a run trained once a seed, and one table of their scores.
 
 from itertools import combinations
 
@@ -11,234 +10,35 @@ import keras
 import numpy as np
 import pandas as pd
 
-from fusebook.data.features import blocks_of, modality_of, take
+from fusebook.data.dataset import Dataset
+from fusebook.data.features import Features, Kinds, part_of
+from fusebook.data.predictions import Predictions
 from fusebook.evaluation.comparison import compare_pairs
 from fusebook.evaluation.intervals import percentile_interval, resampled_sums
-from fusebook.evaluation.measures import measures_of_sums, row_columns
-from fusebook.evaluation.scores import score_table
-from fusebook.findings import p_text
-from fusebook.models.bundle import TrainedModels
+from fusebook.evaluation.measures import measures_of
+from fusebook.evaluation.scores import count_text, interval_text, score_table
+from fusebook.findings import capital, p_text, shortened
+from fusebook.models.bundle import DECISION_LEVEL, FEATURE_LEVEL, Models
 
-
-def part_sets(parts) -> list[tuple[str, ...]]:
-    """All 2^k - 1 sets of k ``parts``, the smallest first, names sorted."""
-    parts = sorted(parts)
-    return [chosen for size in range(1, len(parts) + 1) for chosen in combinations(parts, size)]
-
-
-def _check_asked(asked: dict[str, tuple[TrainedModels, str]]) -> None:
-    if not asked:
-        raise ValueError('No model is asked for; expected some, such as {"fusion": (trained, "feature-level fusion")}.')
-    for shown, (models, name) in asked.items():
-        if name not in models.names:
-            raise ValueError(f"{shown}: there is no model {name!r}; expected one of {', '.join(models.names)}.")
-
-
-def subset_table(
-    asked: dict[str, tuple[TrainedModels, str]],
-    features: dict[str, np.ndarray],
-    present: dict[str, np.ndarray],
-    labels: np.ndarray,
-    groups=None,
-) -> pd.DataFrame:
-    """How well each model does with each set of parts, the others being held back; all on the rows that have every part.
-
-    Returns a DataFrame with one line a set and model: parts (names joined by " + "), n_parts, model, accuracy and
-    macro_f1 with their 95 % intervals (_low, _high), n_rows. A set of one part has a line "own network" too, of the
-    network trained on that part alone. Without a row that has every part there is no line. Raises ValueError where a
-    model that is asked for is not there.
-    """
-    _check_asked(asked)
-    whole = np.all(list(present.values()), axis=0)
-    features, labels = take(features, whole), labels[whole]
-    groups = None if groups is None else np.asarray(groups)[whole]
-    lines, answers, sets = [], {}, part_sets(present) if whole.any() else []
-    for chosen in sets:
-        there = {part: np.full(len(labels), part in chosen) for part in present}
-        own = {"own network": (next(iter(asked.values()))[0], chosen[0])} if len(chosen) == 1 else {}
-        for shown, (models, name) in (own | asked).items():
-            lines.append({"parts": " + ".join(chosen), "n_parts": len(chosen), "model": shown})
-            answers[f"{chosen}, {shown}"] = models.predict(features, there, names=[name])[name]
-    columns = [f"{name}{end}" for name in ("accuracy", "macro_f1") for end in ("", "_low", "_high")]
-    scores = score_table(answers, labels, groups).reindex(columns=[*columns, "n_rows"]).astype({"n_rows": int})
-    keys = pd.DataFrame(lines, columns=["parts", "n_parts", "model"])
-    return pd.concat([keys, scores.reset_index(drop=True)], axis=1)
-
-
-def shuffle_audit(
-    asked: dict[str, tuple[TrainedModels, str]],
-    features: dict[str, np.ndarray],
-    present: dict[str, np.ndarray],
-    labels: np.ndarray,
-    *,
-    within: dict[str, dict[str, slice]] | None = None,
-    n_shuffles: int = 10,
-    groups=None,
-    random_state: int = 42,
-) -> pd.DataFrame:
-    """How much accuracy a model loses where one part is another row's (permutation importance; Breiman, 2001).
-
-    All columns of a part are permuted alike among the rows that have it, and the accuracy is taken on these rows, over
-    ``n_shuffles`` permutations, the same for all models. A model that does not use a part loses nothing.
-
-    Parameters
-    ----------
-    within : what is shuffled instead of whole modalities, such as ``TextEncoder.columns`` gives it: the name to show to
-        the columns of each block, all of one modality
-
-    Returns a DataFrame with one line a model and part: model, part, n_rows, accuracy, shuffled (mean accuracy over the
-    permutations) with shuffled_low and shuffled_high, drop (accuracy minus shuffled) with drop_low and drop_high. The
-    intervals, 95 %, are over rows (bootstrap). A part that no row has gets no line. Raises ValueError where a model
-    that is asked for is not there.
-    """
-    _check_asked(asked)
-    if within is None:
-        whole = {part: blocks_of(features, part) for part in sorted(present)}
-        within = {part: dict.fromkeys(blocks, slice(None)) for part, blocks in whole.items()}
-    lines = []
-    for part, columns in within.items():
-        has = present[modality_of(next(iter(columns)))]
-        if not has.any():
-            continue
-        own, there = (take(arrays, has) for arrays in (features, present))
-        truth, parted = labels[has], None if groups is None else np.asarray(groups)[has]
-        random = np.random.default_rng(random_state)
-        orders = [random.permutation(len(truth)) for _ in range(n_shuffles)]
-        for shown, (models, name) in asked.items():
-            right = _right(models, name, own, there, truth)
-            answers = [_right(models, name, _shuffled(own, columns, order), there, truth) for order in orders]
-            shuffled = np.mean(answers, axis=0)
-            line = {"model": shown, "part": part, "n_rows": len(truth), "accuracy": right.mean()}
-            lines.append(line | _means({"shuffled": shuffled, "drop": right - shuffled}, truth, parted))
-    columns = ["model", "part", "n_rows", "accuracy"]
-    columns += [f"{name}{end}" for name in ("shuffled", "drop") for end in ("", "_low", "_high")]
-    return pd.DataFrame(lines, columns=columns)
-
-
-def _shuffled(features: dict, columns: dict[str, slice], order: np.ndarray) -> dict:
-    """``features`` with some columns of some blocks taken from other rows."""
-    made = dict(features)
-    for block, chosen in columns.items():
-        made[block] = features[block].copy()
-        made[block][:, chosen] = features[block][order, chosen]
-    return made
-
-
-def _right(models: TrainedModels, name: str, features: dict, present: dict, labels: np.ndarray) -> np.ndarray:
-    return models.predict(features, present, names=[name])[name].argmax(axis=1) == labels
-
-
-def _means(values: dict[str, np.ndarray], labels: np.ndarray, groups) -> dict[str, float]:
-    """The mean of each array over rows, with the ends of its bootstrap interval under _low and _high."""
-    sums = resampled_sums(np.column_stack([*values.values(), np.ones(len(labels))]), labels, groups)
-    low, high = percentile_interval(sums[:, :-1] / sums[:, -1:])
-    made = {}
-    for i, (name, own) in enumerate(values.items()):
-        made |= {name: own.mean(), f"{name}_low": low[i], f"{name}_high": high[i]}
-    return made
-
-
-def gate_shares(
-    network: keras.Model, inputs: dict[str, np.ndarray], labels: np.ndarray, label_names: list[str]
-) -> pd.DataFrame:
-    """What share of the signal that enters the joint layers comes through each part's gate, by class.
-
-    ``network``: a feature-level MLP; ``inputs``: as ``network.model_inputs`` returns them; ``labels``: class numbers of
-    shape (n_rows,). Returns a DataFrame of labels by parts, each row summing to 1; NaN where a class has no signal.
-
-    Measured is, for each row and part, the length of what the first joint layer adds up from this part's gated
-    projection, less the mean over the rows that have the part (which tells no rows apart); 0 behind a closed gate.
-    Shares are of the sum over the rows of a class. A large share says that the network listens to the part, not that
-    this does it good: for that, shuffle the part or leave it out.
-    """
-    names = [layer.name for layer in network.layers]
-    if "fusion" not in names:
-        raise ValueError(f"The network joins no parts; expected a feature-level MLP, not one of {names}.")
-    parts = [name.removeprefix("gate_") for name in names if name.startswith("gate_")]
-    gated = keras.Model(network.input, [network.get_layer(f"gate_{part}").output for part in parts])
-    after = network.layers[names.index("fusion") + 1 :]
-    kernel = next(layer for layer in after if isinstance(layer, keras.layers.Dense)).get_weights()[0]
-    lengths, start = {}, 0
-    for i, (part, values) in enumerate(zip(parts, gated.predict(inputs, batch_size=1024, verbose=0), strict=True)):
-        signal = values @ kernel[start : start + values.shape[1]]
-        there = np.asarray(inputs["present"])[:, i] > 0
-        centre = signal[there].mean(axis=0) if there.any() else 0
-        lengths[part] = np.linalg.norm((signal - centre) * there[:, None], axis=1)
-        start += values.shape[1]
-    sums = pd.DataFrame(lengths).groupby(np.asarray(labels)).sum().reindex(range(len(label_names)), fill_value=0)
-    sums = sums.set_axis(pd.Index(label_names, name="label"))
-    return sums.div(sums.sum(axis=1).replace(0, np.nan), axis=0)
-
-
-def ledger(
-    answers: dict[str, np.ndarray],
-    labels: np.ndarray,
-    present: dict[str, np.ndarray],
-    label_names: list[str],
-    *,
-    fusion: str,
-    rows,
-) -> pd.DataFrame:
-    """What each part's own network said of each row, and what the fusion made of it.
-
-    Parameters
-    ----------
-    answers : model name to probabilities of shape (n_rows, n_classes): the network of each part, and the fusion
-    present : part to bools of shape (n_rows,)
-    fusion : name of the fusion among ``answers``
-    rows : what each row is called, shape (n_rows,)
-
-    Returns a DataFrame with one line a row: row, label, a column a part ("right", "wrong" or "missing"), a column
-    says_<part> (the label it chose, "" where it is missing), fusion (the label chosen), confidence, outcome. The
-    outcome is "rescued" where some part was wrong and the fusion is right, "harmed" where some part was right and the
-    fusion is wrong, "right throughout" and "wrong throughout" where all agree, "no part" where the row has none.
-    """
-    names, table = np.array(label_names), {"row": np.asarray(rows), "label": np.array(label_names)[labels]}
-    right = {name: values.argmax(axis=1) == labels for name, values in answers.items()}
-    parts = sorted(present)
-    for part in parts:
-        table[part] = np.where(present[part], np.where(right[part], "right", "wrong"), "missing")
-    for part in parts:
-        table[f"says_{part}"] = np.where(present[part], names[answers[part].argmax(axis=1)], "")
-    some_right = np.any([present[part] & right[part] for part in parts], axis=0)
-    some_wrong = np.any([present[part] & ~right[part] for part in parts], axis=0)
-    rightly = right[fusion]
-    cases = [~(some_right | some_wrong), rightly & some_wrong, ~rightly & some_right, rightly]
-    outcome = np.select(cases, ["no part", "rescued", "harmed", "right throughout"], "wrong throughout")
-    best = answers[fusion]
-    told = {"fusion": names[best.argmax(axis=1)], "confidence": best.max(axis=1), "outcome": outcome}
-    return pd.DataFrame(table | told)
-
-
-def ledger_counts(table: pd.DataFrame, parts) -> pd.DataFrame:
-    """The lines of ``ledger`` counted: one line a pattern of right, wrong and missing parts, the most frequent first.
-
-    Returns a DataFrame indexed by the ``parts`` with rows, fusion_right, fusion_wrong, rescued, harmed.
-    """
-    right, parts = table["fusion"] == table["label"], sorted(parts)
-    flags = {"rows": True, "fusion_right": right, "fusion_wrong": ~right}
-    flags |= {name: table["outcome"] == name for name in ("rescued", "harmed")}
-    counted = table[parts].assign(**flags).groupby(parts).sum().astype(int)
-    return counted.sort_values("rows", ascending=False, kind="stable")
-
-
+Audited = dict[str, tuple[Models, str]]
 MEASURED = ("accuracy", "macro_f1")
 SHOWN = {"accuracy": "accuracy", "macro_f1": "macro-F1", "gain": "gain"}
 _ENDS = ("_low", "_high", "_lowest", "_highest")  # of the interval over rows, of the range over seeds
+_INTERVALS = [f"{name}{end}" for name in MEASURED for end in ("", "_low", "_high")]
 
 
-def fusion_table(
-    answers: list[dict[str, np.ndarray]], labels: np.ndarray, *, best: str, fusions: list[str], groups=None
-) -> pd.DataFrame:
+# --- Is it worth it? ----------------------------------------------------------------------------------
+
+
+def fusion_table(by_seed: list[Predictions], *, best: str, fusions: list[str]) -> pd.DataFrame:
     """One line a model: its scores, their spread over seeds, and what each fusion gains over the best single modality.
 
     Parameters
     ----------
-    answers : one dict a seed of model name to probabilities of shape (n_rows, n_classes), all of the same test rows.
-        The first is the run's own; a baseline without a seed need not stand in the others
+    by_seed : what the models of each seed say of the same test rows. The first is the run's own; a baseline without a
+        seed need not stand in the others
     best : the model of one modality that the fusions are compared with, chosen on the validation rows
     fusions : names of the models to compare
-    groups : a group a row, where some belong together
 
     Returns a DataFrame indexed by model. Of the first seed: accuracy and macro_f1, each with _low and _high (95 %
     interval over rows, as ``scores.score_table`` has it). Over the seeds: the same with _lowest and _highest, and
@@ -248,39 +48,34 @@ def fusion_table(
 
     Raises ValueError where a seed lacks ``best`` or one of ``fusions``.
     """
-    for made in answers:
+    for made in by_seed:
         if missing := {best, *fusions} - set(made):
             raise ValueError(
                 f"A seed has no {', '.join(sorted(missing))} among {', '.join(made)}; expected {best} and all fusions."
             )
-    columns = [f"{name}{end}" for name in MEASURED for end in ("", "_low", "_high")]
-    table = score_table(answers[0], labels, groups)[columns].astype(float)
-    seeds = [_points_of(made, labels).reindex(table.index) for made in answers]
+    table = score_table(by_seed[0])[_INTERVALS]
+    points = [_points_of(made) for made in by_seed]
     for name in MEASURED:
-        by_seed = pd.concat([points[name] for points in seeds], axis=1)
-        table[f"{name}_lowest"], table[f"{name}_highest"] = by_seed.min(axis=1), by_seed.max(axis=1)
-    table["seeds"] = by_seed.notna().sum(axis=1)
+        seeds = pd.concat([found[name].reindex(table.index) for found in points], axis=1)
+        table[f"{name}_lowest"], table[f"{name}_highest"] = seeds.min(axis=1), seeds.max(axis=1)
+    table["seeds"] = seeds.notna().sum(axis=1)
     if not fusions:
         return table
-    pairs = compare_pairs(answers[0], labels, [(best, name) for name in fusions], groups).set_index("b")
-    gains = [points["accuracy"][fusions] - points["accuracy"][best] for points in seeds]
-    by_seed = pd.concat(gains, axis=1)
-    pairs["lowest"], pairs["highest"] = by_seed.min(axis=1), by_seed.max(axis=1)
+    pairs = compare_pairs(by_seed[0], [(best, name) for name in fusions]).set_index("b")
+    gains = pd.concat([found["accuracy"][fusions] - found["accuracy"][best] for found in points], axis=1)
+    pairs["lowest"], pairs["highest"] = gains.min(axis=1), gains.max(axis=1)
     ends = {end: f"gain_{end}" for end in ("low", "high", "lowest", "highest")}
     pairs = pairs.rename(columns={"difference": "gain", **ends})
     return table.join(pairs[["gain", *ends.values(), "p", "p_holm", "detectable"]])
 
 
-def _points_of(answers: dict[str, np.ndarray], labels: np.ndarray) -> pd.DataFrame:
+def _points_of(predictions: Predictions) -> pd.DataFrame:
     """The measures ``MEASURED`` of each model without intervals."""
-    points = {
-        name: measures_of_sums(row_columns(values, labels).sum(axis=0), values.shape[1])
-        for name, values in answers.items()
-    }
+    points = {name: measures_of(values, predictions.labels) for name, values in predictions.items()}
     return pd.DataFrame(points).T[list(MEASURED)].astype(float)
 
 
-def readable(table: pd.DataFrame) -> pd.DataFrame:
+def readable_fusions(table: pd.DataFrame) -> pd.DataFrame:
     """A ``fusion_table`` for people: scores in percent, gains in points, with 95 % intervals; a dash where there is none."""
     texts = {name: _texts(line) for name, line in table.to_dict("index").items()}
     made = pd.DataFrame.from_dict(texts, orient="index").rename_axis("model").fillna("–")
@@ -301,3 +96,236 @@ def _texts(line: dict) -> dict[str, str]:
         made["p (Holm)"] = p_text(line["p_holm"]).removeprefix("p ").removeprefix("= ")
         made["least gain found"] = f"{100 * line['detectable']:.1f}"
     return made
+
+
+# --- Parts left out, parts shuffled -------------------------------------------------------------------
+
+
+def audited(models: Models, without: Models) -> Audited:
+    """The three fusions that 03_train looks into, by the name to show; none where there is one part.
+
+    ``without`` has a feature-level network that was trained without modality dropout.
+    """
+    if FEATURE_LEVEL not in models:
+        return {}
+    return {
+        "feature-level, modality dropout": (models, FEATURE_LEVEL),
+        "feature-level, none": (without, FEATURE_LEVEL),
+        "decision-level product": (models, f"{DECISION_LEVEL} product"),
+    }
+
+
+def _check(chosen: Audited) -> None:
+    for shown, (models, name) in chosen.items():
+        if name not in models.names:
+            raise ValueError(f"{shown}: there is no model {name!r}; expected one of {', '.join(models.names)}.")
+
+
+def part_sets(parts) -> list[tuple[str, ...]]:
+    """All 2^k - 1 sets of k ``parts``, the smallest first, names sorted."""
+    parts = sorted(parts)
+    return [chosen for size in range(1, len(parts) + 1) for chosen in combinations(parts, size)]
+
+
+def subset_table(audited: Audited, data: Dataset) -> pd.DataFrame:
+    """How well each model does with each set of parts, the others being held back; all on the rows that have every part.
+
+    Returns a DataFrame with one line a set and model: parts (names joined by " + "), n_parts, model, accuracy and
+    macro_f1 with their 95 % intervals (_low, _high), n_rows. A set of one part has a line "own network" too, of the
+    network trained on that part alone. Without a model, or a row that has every part, there is no line. Raises
+    ValueError where one of ``audited`` is not there.
+    """
+    _check(audited)
+    data, lines, answers = data[np.all(list(data.features.present.values()), axis=0)], [], {}
+    for chosen in part_sets(data.parts) if audited and len(data) else []:
+        held = data.with_features(data.features.without(set(data.parts) - set(chosen)))
+        alone = {"own network": (next(iter(audited.values()))[0], chosen[0])} if len(chosen) == 1 else {}
+        for shown, (models, name) in (alone | audited).items():
+            lines.append([" + ".join(chosen), len(chosen), shown])
+            answers[f"{chosen}, {shown}"] = models.predict(held, [name])[name]
+    scores = score_table(Predictions(answers, data.rows, data.label_names))[[*_INTERVALS, "n_rows"]]
+    keys = pd.DataFrame(lines, columns=["parts", "n_parts", "model"])
+    return pd.concat([keys, scores.astype({"n_rows": int}).reset_index(drop=True)], axis=1)
+
+
+def readable_subsets(table: pd.DataFrame) -> pd.DataFrame:
+    """The accuracies of a ``subset_table`` for people: a line a set of parts, a column a model."""
+    columns = table[["accuracy", "accuracy_low", "accuracy_high"]].to_numpy(float)
+    shown = table.assign(shown=[interval_text(*line) for line in columns])
+    shown = shown.pivot(index=["n_parts", "parts", "n_rows"], columns="model", values="shown").fillna("–")
+    return shown.reset_index(["n_parts", "n_rows"]).drop(columns="n_parts").rename_axis(columns=None)
+
+
+def shuffle_audit(
+    audited: Audited, data: Dataset, *, kinds: Kinds | None = None, n_shuffles: int = 10, random_state: int = 42
+) -> pd.DataFrame:
+    """How much accuracy a model loses where one part is another row's (permutation importance; Breiman, 2001).
+
+    All columns of a part are permuted alike among the rows that have it, and the accuracy is taken on these rows, over
+    ``n_shuffles`` permutations, the same for all models. A model that does not use a part loses nothing.
+
+    Parameters
+    ----------
+    kinds : what is shuffled instead of whole parts, as in ``Features.kinds``: the name to show to the columns of each
+        block, all of one part
+
+    Returns a DataFrame with one line a model and part: model, part, n_rows, accuracy, shuffled (mean accuracy over the
+    permutations) with shuffled_low and shuffled_high, drop (accuracy minus shuffled) with drop_low and drop_high. The
+    intervals, 95 %, are over rows (bootstrap). A part that no row has gets no line. Raises ValueError where one of
+    ``audited`` is not there.
+    """
+    _check(audited)
+    if kinds is None:
+        kinds = {part: dict.fromkeys(data.features.of(part).sizes, slice(None)) for part in data.parts}
+    lines = []
+    for part, columns in kinds.items():
+        rows = data[data.features.present[part_of(next(iter(columns)))]]
+        rows = rows.with_features(rows.features.replaced({}))  # cut once, not once a permutation
+        random = np.random.default_rng(random_state)
+        orders = [random.permutation(len(rows)) for _ in range(n_shuffles)]
+        for shown, (models, name) in audited.items() if len(rows) else ():
+            predictions = models.predict(rows, [name])
+            right, answers = predictions.right(name), []
+            for order in orders:
+                mixed = rows.with_features(_shuffled(rows.features, columns, order))
+                answers.append(models.predict(mixed, [name]).right(name))
+            shuffled = np.mean(answers, axis=0)
+            line = {"model": shown, "part": part, "n_rows": len(rows), "accuracy": right.mean()}
+            lines.append(line | _means({"shuffled": shuffled, "drop": right - shuffled}, predictions))
+    ends = [f"{name}{end}" for name in ("shuffled", "drop") for end in ("", "_low", "_high")]
+    return pd.DataFrame(lines, columns=["model", "part", "n_rows", "accuracy", *ends])
+
+
+def _shuffled(features: Features, columns: dict[str, slice], order: np.ndarray) -> Features:
+    """``features`` with some columns of some blocks taken from other rows."""
+    made, blocks = {}, features.blocks
+    for block, chosen in columns.items():
+        made[block] = blocks[block].copy()
+        made[block][:, chosen] = blocks[block][order, chosen]
+    return features.replaced(made)
+
+
+def _means(values: dict[str, np.ndarray], predictions: Predictions) -> dict[str, float]:
+    """The mean of each array over rows, with the ends of its bootstrap interval under _low and _high."""
+    columns = np.column_stack([*values.values(), np.ones(predictions.n_rows)])
+    sums = resampled_sums(columns, predictions.labels, predictions.groups)
+    low, high = percentile_interval(sums[:, :-1] / sums[:, -1:])
+    made = {}
+    for i, (name, array) in enumerate(values.items()):
+        made |= {name: float(array.mean()), f"{name}_low": float(low[i]), f"{name}_high": float(high[i])}
+    return made
+
+
+def shuffle_kinds(models: Models, data: Dataset) -> pd.DataFrame:
+    """``shuffle_audit`` of the text's own network by what it reads of the text; no line without text."""
+    return shuffle_audit({"text": (models, "text")} if "text" in models else {}, data, kinds=data.features.kinds)
+
+
+def shuffle_verdicts(key: str, table: pd.DataFrame) -> list[tuple[str, str, dict]]:
+    """What the first model of a ``shuffle_audit`` loses, as a finding ``key``, for ``Findings.add_all``; none without lines."""
+    lines = table[table["model"] == table["model"].iloc[0]] if len(table) else table
+    drops = ", ".join(f"{part} {100 * drop:.1f}" for part, drop in zip(lines["part"], lines["drop"], strict=True))
+    return [(key, "note", {"drops": drops})] if drops else []
+
+
+# --- Gates by class -----------------------------------------------------------------------------------
+
+
+def gate_shares(models: Models, data: Dataset) -> pd.DataFrame:
+    """What share of the signal that enters the joint layers of feature-level fusion comes through each part's gate, by class.
+
+    Returns a DataFrame of labels by parts, each row summing to 1; NaN where a class has no signal. There is no line
+    where no network joins parts.
+
+    Measured is, for each row and part, the length of what the first joint layer adds up from this part's gated
+    projection, less the mean over the rows that have the part (which tells no rows apart); 0 behind a closed gate.
+    Shares are of the sum over the rows of a class. A large share says that the network listens to the part, not that
+    this does it good: for that, shuffle the part or leave it out.
+    """
+    if FEATURE_LEVEL not in models:
+        return pd.DataFrame(columns=data.parts, index=pd.Index([], name="label"), dtype=float)
+    lengths = _signals(models[FEATURE_LEVEL].keras_, data.features)
+    sums = pd.DataFrame(lengths).groupby(data.labels).sum().reindex(range(data.n_classes), fill_value=0)
+    sums = sums.set_axis(pd.Index(data.label_names, name="label"))
+    return sums.div(sums.sum(axis=1).replace(0, np.nan), axis=0)
+
+
+def _signals(network: keras.Model, features: Features) -> dict[str, np.ndarray]:
+    """The length of each part's signal in each row, shape (n_rows,), as ``gate_shares`` measures it."""
+    names = [layer.name for layer in network.layers]
+    parts = [name.removeprefix("gate_") for name in names if name.startswith("gate_")]
+    gated = keras.Model(network.input, [network.get_layer(f"gate_{part}").output for part in parts])
+    after = network.layers[names.index("fusion") + 1 :]
+    kernel = next(layer for layer in after if isinstance(layer, keras.layers.Dense)).get_weights()[0]
+    lengths, start = {}, 0
+    for part, values in zip(parts, gated.predict(features.inputs, batch_size=1024, verbose=0), strict=True):
+        signal, has = values @ kernel[start : start + values.shape[1]], features.present[part]
+        centre = signal[has].mean(axis=0) if has.any() else 0
+        lengths[part] = np.linalg.norm((signal - centre) * has[:, None], axis=1)
+        start += values.shape[1]
+    return lengths
+
+
+# --- Rescued and harmed -------------------------------------------------------------------------------
+
+
+def ledger(predictions: Predictions, fusion: str) -> pd.DataFrame:
+    """What each part's own network said of each row, and what the model ``fusion`` made of it; no line with one part.
+
+    A part that a row lacks is missing: it has no vote, and so is never wrong. Returns a DataFrame with one line a row:
+    row, label, a column a part ("right", "wrong" or "missing"), a column says_<part> (the label it chose, "" where it
+    is missing), fusion (the label chosen), confidence, outcome, and begins (how the row's text begins). The outcome is
+    "rescued" where some part was wrong and the fusion is right, "harmed" where some part was right and the fusion is
+    wrong, "right throughout" and "wrong throughout" where all agree, "no part" where the row has none.
+    """
+    names, parts, present = np.array(predictions.label_names), predictions.parts, predictions.present
+    columns = ["row", "label", *parts, *(f"says_{part}" for part in parts), "fusion", "confidence", "outcome", "begins"]
+    if len(parts) < 2:
+        return pd.DataFrame(columns=columns)
+    table = {"row": predictions.rows["row"].to_numpy(), "label": names[predictions.labels]}
+    right = {name: predictions.right(name) for name in (*parts, fusion)}
+    for part in parts:
+        table[part] = np.where(present[part], np.where(right[part], "right", "wrong"), "missing")
+        table[f"says_{part}"] = np.where(present[part], names[predictions.predicted(part)], "")
+    states = pd.DataFrame(table)[parts]
+    table["outcome"] = _outcomes((states == "right").any(axis=1), (states == "wrong").any(axis=1), right[fusion])
+    table |= {"fusion": names[predictions.predicted(fusion)], "confidence": predictions[fusion].max(axis=1)}
+    texts = predictions.rows["text"] if "text" in predictions.rows else [""] * predictions.n_rows
+    return pd.DataFrame(table | {"begins": [shortened(text, 40) for text in texts]})[columns]
+
+
+def _outcomes(some_right, some_wrong, fused) -> np.ndarray:
+    """What became of each row, from bools: some part was right, some part was wrong, the fusion is right."""
+    cases = [~(some_right | some_wrong), fused & some_wrong, ~fused & some_right, fused]
+    return np.select(cases, ["no part", "rescued", "harmed", "right throughout"], "wrong throughout")
+
+
+def ledger_counts(ledger: pd.DataFrame) -> pd.DataFrame:
+    """The lines of a ``ledger`` counted: one line a pattern of right, wrong and missing parts, the most frequent first.
+
+    Returns a DataFrame indexed by the parts with rows, fusion_right, fusion_wrong, rescued, harmed.
+    """
+    parts = [name.removeprefix("says_") for name in ledger if name.startswith("says_")]
+    right = ledger["fusion"] == ledger["label"]
+    flags = {"rows": True, "fusion_right": right, "fusion_wrong": ~right}
+    flags |= {name: ledger["outcome"] == name for name in ("rescued", "harmed")}
+    counted = ledger[parts].assign(**flags).groupby(parts).sum().astype(int)
+    return counted.sort_values("rows", ascending=False, kind="stable")
+
+
+def surest_changes(ledger: pd.DataFrame, most: int = 4) -> pd.DataFrame:
+    """The rows of a ``ledger`` that the fusion rescued or harmed and was surest of, ``most`` of each, by outcome."""
+    says = [name for name in ledger if name.startswith("says_")]
+    changed = ledger[ledger["outcome"].isin(["rescued", "harmed"])].sort_values("confidence", ascending=False)
+    surest = changed.groupby("outcome").head(most).sort_values("outcome", kind="stable")
+    shown = ["row", "label", *says, "fusion", "confidence", "begins"]
+    return surest.set_index("outcome")[shown].round({"confidence": 2})
+
+
+def ledger_verdicts(ledger: pd.DataFrame, fusion: str, key: str = "balance") -> list[tuple[str, str, dict]]:
+    """How many rows of a ``ledger`` the model ``fusion`` rescued and harmed, as a finding ``key``; none without lines."""
+    rows, counts = len(ledger), {name: int((ledger["outcome"] == name).sum()) for name in ("rescued", "harmed")}
+    facts = {"fusion": capital(fusion), "rows": rows, **counts}
+    facts |= {f"{name}_share": count_text(count, rows) for name, count in counts.items()}
+    grade = "look" if counts["harmed"] > counts["rescued"] else "note"
+    return [(key, grade, facts)] if rows else []

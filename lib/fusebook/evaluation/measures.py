@@ -21,9 +21,9 @@ def ranks(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return (probabilities > own).sum(axis=1) + ((probabilities == own) & before).sum(axis=1)
 
 
-def confidence_bins(confidence: np.ndarray, n_bins: int = N_BINS) -> np.ndarray:
-    """The bin of each confidence among ``n_bins`` equal ones from 0 to 1."""
-    return np.minimum((confidence * n_bins).astype(int), n_bins - 1)
+def confidence_bins(confidence: np.ndarray) -> np.ndarray:
+    """The bin of each confidence among ``N_BINS`` equal ones from 0 to 1."""
+    return np.minimum((confidence * N_BINS).astype(int), N_BINS - 1)
 
 
 def row_columns(probabilities: np.ndarray, labels: np.ndarray) -> sparse.csr_array:
@@ -97,6 +97,11 @@ def measures_of_sums(sums: np.ndarray, n_classes: int) -> dict[str, np.ndarray]:
     rest = {"top_2": top_2, "top_3": top_3, "log_loss": loss, "brier": brier}
     gaps = np.abs(sums[..., 3 * n_classes + 4 :]).sum(axis=-1)
     return made | {name: values / n_rows for name, values in rest.items()} | {"ece": gaps / n_rows}
+
+
+def measures_of(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """All ``MEASURES`` of some rows: probabilities of shape (n_rows, n_classes), class numbers of shape (n_rows,)."""
+    return measures_of_sums(row_columns(probabilities, labels).sum(axis=0), probabilities.shape[1])
 
 
 def _divide(above: np.ndarray, below: np.ndarray, otherwise: float) -> np.ndarray:

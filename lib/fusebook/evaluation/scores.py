@@ -1,14 +1,23 @@
-"""Scores with intervals, baselines, tables by class: all from probabilities, never from models.
+"""How good are the answers? Scores with intervals, tables by class and by confidence: from ``Predictions``, never from models.
 
 Notebooks 03_train and 04_error_analysis tell the story.
 """
-# FOLDED: Does the confidence keep its word? Confidence against accuracy, and accuracy of the surest rows.
+
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from fusebook.evaluation.intervals import percentile_interval, resampled_sums, share_interval, wilson_interval
+from fusebook.data.dataset import Dataset
+from fusebook.data.predictions import Predictions
+from fusebook.evaluation.intervals import (
+    N_RESAMPLES,
+    percentile_interval,
+    resampled_sums,
+    share_interval,
+    wilson_interval,
+)
 from fusebook.evaluation.measures import (
     MEASURES,
     N_BINS,
@@ -17,50 +26,42 @@ from fusebook.evaluation.measures import (
     class_sums,
     confidence_bins,
     f1_of_classes,
+    measures_of,
     measures_of_sums,
     ranks,
     row_columns,
 )
-from fusebook.models.baselines import Measured
-from fusebook.models.network import calibrate, check_probabilities
+from fusebook.models.calibration import calibrate, check_probabilities
 
-# Notebooks reach the comparison of models and the calibration tables through this module too.
+COLUMNS = [*(f"{name}{end}" for name in MEASURES for end in ("", "_low", "_high")), "n_rows"]
+_NUMBERS = {"log_loss", "brier", "ece", "kappa", "mcc"}  # measures that are no share
 
 
-def score(probabilities: np.ndarray, labels: np.ndarray, **options) -> dict:
-    """All ``measures.MEASURES`` of one model with their 95 % intervals, and n_rows; see ``score_table``.
+def score_table(predictions: Predictions, *, n_resamples: int = N_RESAMPLES, random_state: int = 42) -> pd.DataFrame:
+    """All ``measures.MEASURES`` of each model with their 95 % intervals: one line a model, in the order given.
 
-    Returns each measure under its name, its interval under <name>_low and <name>_high.
+    Returns each measure under its name, its interval under <name>_low and <name>_high, and n_rows. Shares of rows
+    (accuracy, top-2, top-3) have a score interval (Wilson, 1927), which holds near 100 % too. The other measures have
+    percentile bootstrap intervals (Efron, 1979): rows are drawn within each label, or whole groups where the rows have
+    groups (copies of one text, one speaker); then the shares count the rows that the groups are worth. The calibration
+    error's interval begins at 0 where a perfectly calibrated model could show that error by chance. Where no row is
+    wrong no resample can be, so F1, kappa and mcc take the low end of the accuracy.
+
+    Raises ValueError for what are no probabilities of these rows, see ``calibration.check_probabilities``.
     """
-    return _scores({"model": probabilities}, labels, **options)["model"]
-
-
-def score_table(probabilities: dict[str, np.ndarray], labels: np.ndarray, groups=None) -> pd.DataFrame:
-    """One line of ``score`` a model, indexed by model name, in the order given.
-
-    Shares of rows (accuracy, top-2, top-3) have a score interval (Wilson, 1927), which holds near 100 % too. The other
-    measures have percentile bootstrap intervals (Efron, 1979): rows are drawn within each label, or whole groups where
-    ``groups`` (one a row: copies of one text, one speaker) are given; then the shares count the rows that the groups
-    are worth. The calibration error's interval begins at 0 where a perfectly calibrated model could show that
-    error by chance. Where no row is wrong no resample can be, so F1, kappa and mcc take the low end of the accuracy.
-    """
-    return pd.DataFrame(_scores(probabilities, labels, groups=groups)).T.rename_axis("model")
-
-
-def _scores(probabilities: dict, labels: np.ndarray, *, groups=None, **options) -> dict[str, dict]:
-    for name, values in probabilities.items():
+    labels, groups, made, start = predictions.labels, predictions.groups, {}, 0
+    for name, values in predictions.items():
         check_probabilities(values, labels, name)
-    if not probabilities:
-        return {}
-    columns = [row_columns(values, labels) for values in probabilities.values()]
-    sums = resampled_sums(sparse.hstack(columns), labels, groups, **options)
-    made, start = {}, 0
-    for (name, values), own in zip(probabilities.items(), columns, strict=True):
-        draws = measures_of_sums(sums[:, start : start + own.shape[1]], values.shape[1])
-        found = measures_of_sums(own.sum(axis=0), values.shape[1])
+    columns = [row_columns(values, labels) for values in predictions.values()]
+    if columns:
+        options = {"n_resamples": n_resamples, "random_state": random_state}
+        sums = resampled_sums(sparse.hstack(columns), labels, groups, **options)
+    for (name, values), by_row in zip(predictions.items(), columns, strict=True):
+        draws = measures_of_sums(sums[:, start : start + by_row.shape[1]], values.shape[1])
+        found = measures_of_sums(by_row.sum(axis=0), values.shape[1])
         made[name] = _with_intervals(found, draws, values, labels, groups)
-        start += own.shape[1]
-    return made
+        start += by_row.shape[1]
+    return pd.DataFrame(made, index=COLUMNS, dtype=float).T.rename_axis("model")
 
 
 def _with_intervals(found: dict, draws: dict, probabilities: np.ndarray, labels: np.ndarray, groups) -> dict:
@@ -91,22 +92,56 @@ def readable(scores: pd.DataFrame, measures=("accuracy", "macro_f1", "log_loss")
     made = {}
     for name in measures:
         values = scores[[name, f"{name}_low", f"{name}_high"]].to_numpy(float)
-        text = number_text if name in {"log_loss", "brier", "ece", "kappa", "mcc"} else interval_text
-        made[name] = [text(*line) for line in values]
+        made[name] = [(number_text if name in _NUMBERS else interval_text)(*line) for line in values]
     if tuple(measures) == ("accuracy", "macro_f1", "log_loss"):
         made["log_loss"] = scores["log_loss"].astype(float).round(3)
     return pd.DataFrame(made, index=scores.index)
 
 
-def class_table(probabilities: np.ndarray, labels: np.ndarray, label_names: list[str], groups=None) -> pd.DataFrame:
+def share_text(scores: pd.DataFrame, model: str, measure: str = "accuracy") -> str:
+    """One share of a ``score_table`` with its interval, as people read it: ``81.5 % [76.0, 86.5]``."""
+    return interval_text(*scores.loc[model, [measure, f"{measure}_low", f"{measure}_high"]])
+
+
+def best_of(scores: pd.DataFrame, models: Iterable[str], measure: str = "log_loss") -> str:
+    """The one of ``models`` whose ``measure`` is lowest in a ``score_table``; "" where there is none of them."""
+    values = scores.loc[[name for name in models if name in scores.index], measure]
+    return str(values.astype(float).idxmin()) if len(values) else ""
+
+
+def cost_table(scores: pd.DataFrame, costs: dict) -> pd.DataFrame:
+    """A ``score_table`` for people beside the ``baselines.Cost`` of those models that ``costs`` knows; a dash for others.
+
+    Speed has two digits, as one measurement is worth no more.
+    """
+    known = [costs.get(name) for name in scores.index]
+    table = readable(scores)
+    table["seconds to fit"] = [f"{cost.seconds:.2f}" if cost else "–" for cost in known]
+    table["rows a second"] = [_speed_text(cost.rows_a_second) if cost else "–" for cost in known]
+    table["kB on disk"] = [f"{cost.n_bytes / 1000:,.1f}" if cost else "–" for cost in known]
+    return table
+
+
+def _speed_text(speed: float) -> str:
+    return "–" if np.isnan(speed) else f"{float(f'{speed:.2g}'):,.0f}"
+
+
+def majority_share(predictions: Predictions) -> float:
+    """The accuracy of always giving the most frequent answer: of the model "majority", else the largest label's share."""
+    if "majority" in predictions:
+        return float(predictions.right("majority").mean())
+    return float(np.bincount(predictions.labels).max() / predictions.n_rows)
+
+
+def class_table(predictions: Predictions, model: str) -> pd.DataFrame:
     """Precision, recall, F1, its 95 % bootstrap interval, rows and predicted rows of each class; 0 where undefined.
 
     Indexed by label name. The interval is NaN where the class has fewer than two rows to draw from.
     """
-    n_classes = len(label_names)
-    columns = row_columns(probabilities, labels)[:, : 3 * n_classes]
+    labels, n_classes = predictions.labels, len(predictions.label_names)
+    columns = row_columns(predictions[model], labels)[:, : 3 * n_classes]
     right, support, predicted = class_sums(columns.sum(axis=0), n_classes)
-    draws = f1_of_classes(*class_sums(resampled_sums(columns, labels, groups), n_classes))
+    draws = f1_of_classes(*class_sums(resampled_sums(columns, labels, predictions.groups), n_classes))
     low, high = np.where(support > 1, percentile_interval(draws), np.nan)
     return pd.DataFrame(
         {
@@ -115,15 +150,27 @@ def class_table(probabilities: np.ndarray, labels: np.ndarray, label_names: list
             "f1": f1_of_classes(right, support, predicted),
             "f1_low": low, "f1_high": high, "rows": support.astype(int), "predicted": predicted.astype(int),
         },
-        index=pd.Index(label_names, name="label"),
+        index=pd.Index(predictions.label_names, name="label"),
     )  # fmt: skip
 
 
-def known_model(name: str, probabilities: dict[str, np.ndarray]) -> str:
-    """``name`` itself where a model of that name predicted; else ValueError, naming those that did."""
-    if name not in probabilities:
-        raise ValueError(f"No model {name!r} among the predictions; expected one of {', '.join(probabilities)}.")
-    return name
+def accuracy_by_length(predictions: Predictions, model: str, data: Dataset) -> pd.DataFrame:
+    """How often ``model`` is right about long texts and short ones: its rows in four groups by their number of n-grams.
+
+    ``data`` has the rows of ``predictions``, and may have more. Returns a DataFrame indexed by the least number of
+    n-grams in each group, with test rows and accuracy (as text, with its interval); no line where rows have no n-grams.
+    """
+    right, group = pd.Series(predictions.right(model), dtype=float), np.zeros(predictions.n_rows)
+    if data.features.ngrams is None:
+        right, group = right[:0], group[:0]
+    else:
+        places = pd.Index(data.rows["row"]).get_indexer(predictions.rows["row"])
+        counts = np.diff(data.features.ngrams.indptr)[places]
+        least = np.unique(np.quantile(counts, [0, 0.25, 0.5, 0.75]).astype(int))
+        group = least[np.searchsorted(least, counts, side="right") - 1]
+    table = right.groupby(group).agg(["sum", "size"]).rename_axis("n-grams, at least")
+    table["accuracy"] = [count_text(*line) for line in table.to_numpy()]
+    return table.rename(columns={"size": "test rows"})[["test rows", "accuracy"]]
 
 
 def interval_text(value: float, low: float, high: float) -> str:
@@ -142,92 +189,43 @@ def number_text(value: float, low: float, high: float) -> str:
     return "–" if np.isnan(value) else f"{value:.3f} {interval}"
 
 
-def prediction_table(probabilities: dict[str, np.ndarray], rows: pd.DataFrame) -> pd.DataFrame:
-    """All models' probabilities as one long table: the columns of ``rows`` (row, split, label), model, p0, p1, …
-
-    Column ``p<i>`` belongs to the i-th of ``label_names``.
-    """
-    parts = []
-    for name, values in probabilities.items():
-        made = pd.DataFrame(values, columns=[f"p{i}" for i in range(values.shape[1])])
-        parts.append(pd.concat([rows.reset_index(drop=True).assign(model=name), made], axis=1))
-    return pd.concat(parts, ignore_index=True)
+# --- Does the confidence keep its word? ---------------------------------------------------------------
 
 
-def split_predictions(table: pd.DataFrame, split: str) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
-    """One split's rows and each model's probabilities of shape (n_rows, n_classes), from a ``prediction_table``.
-
-    Raises ValueError where the table has no row of ``split``.
-    """
-    if not (table["split"] == split).any():
-        raise ValueError(f"No predictions for split {split!r}; the table has {list(table['split'].unique())}.")
-    table = table[table["split"] == split]
-    columns = [name for name in table if name.startswith("p") and name[1:].isdigit()]
-    models = table["model"].unique()
-    probabilities = {name: table.loc[table["model"] == name, columns].to_numpy() for name in models}
-    first = table[table["model"] == models[0]]
-    return first.drop(columns=[*columns, "model"]).reset_index(drop=True), probabilities
-
-
-def calibration_table(probabilities: np.ndarray, labels: np.ndarray, n_bins: int = N_BINS) -> pd.DataFrame:
-    """Confidence against accuracy in equal bins of confidence: rows, confidence, accuracy, low, high (of the bin).
+def calibration_table(predictions: Predictions, model: str) -> pd.DataFrame:
+    """Confidence against accuracy in ten equal bins of confidence: rows, confidence, accuracy, low, high (of the bin).
 
     Bins without rows are left out.
     """
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
-    bins = confidence_bins(confidence, n_bins)
-    table = pd.DataFrame({"bin": bins, "confidence": confidence, "accuracy": right.astype(float)})
-    made = table.groupby("bin").agg(
-        rows=("accuracy", "size"), confidence=("confidence", "mean"), accuracy=("accuracy", "mean")
-    )
-    return made.assign(low=made.index / n_bins, high=(made.index + 1) / n_bins).reset_index(drop=True)
+    confidence = predictions[model].max(axis=1)
+    table = pd.DataFrame({"confidence": confidence, "accuracy": predictions.right(model).astype(float)})
+    found = table.groupby(confidence_bins(confidence))
+    made = found.mean().assign(rows=found.size())[["rows", "confidence", "accuracy"]]
+    return made.assign(low=made.index / N_BINS, high=(made.index + 1) / N_BINS).reset_index(drop=True)
 
 
-def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray, n_bins: int = N_BINS) -> float:
-    """The mean gap between confidence and accuracy, weighted by rows (Naeini and others, 2015), from 0 to 1."""
-    table = calibration_table(probabilities, labels, n_bins)
-    return float(((table["confidence"] - table["accuracy"]).abs() * table["rows"]).sum() / table["rows"].sum())
-
-
-def before_scaling(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """What a network gave before its probabilities were brought to ``temperature``; rows sum to 1."""
-    return calibrate(probabilities, 1 / temperature)
-
-
-def scaling_table(
-    probabilities: dict[str, np.ndarray], labels: np.ndarray, temperatures: dict[str, float]
-) -> pd.DataFrame:
+def scaling_table(predictions: Predictions, temperatures: dict[str, float]) -> pd.DataFrame:
     """The expected calibration error of each network before and after temperature scaling, indexed by model."""
-    lines = {
-        name: {
-            "temperature": temperature,
-            "error before": expected_calibration_error(before_scaling(probabilities[name], temperature), labels),
-            "error after": expected_calibration_error(probabilities[name], labels),
-        }
-        for name, temperature in temperatures.items()
-        if name in probabilities
-    }
+    labels, lines = predictions.labels, {}
+    for name, values in predictions.only(temperatures).items():
+        raw = calibrate(values, 1 / temperatures[name])
+        errors = [measures_of(answers, labels)["ece"] for answers in (raw, values)]
+        lines[name] = [temperatures[name], *errors]
     columns = ["temperature", "error before", "error after"]
     return pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("model")
 
 
-def coverage_table(probabilities: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
+def coverage_table(predictions: Predictions, model: str) -> pd.DataFrame:
     """Accuracy when only the surest rows are answered: coverage (share of rows), accuracy, threshold, low, high.
 
     ``low`` and ``high`` are the 95 % score interval of the accuracy (Wilson, 1927).
     """
-    confidence = probabilities.max(axis=1)
-    order = np.argsort(-confidence, kind="stable")
-    right = (probabilities.argmax(axis=1) == labels)[order]
-    count = np.arange(1, len(labels) + 1)
-    accuracy = right.cumsum() / count
+    confidence = predictions[model].max(axis=1)
+    order, count = np.argsort(-confidence, kind="stable"), np.arange(1, len(confidence) + 1)
+    accuracy = predictions.right(model)[order].cumsum() / count
     low, high = wilson_interval(accuracy, count)
-    return pd.DataFrame(
-        {
-            "coverage": count / len(labels), "accuracy": accuracy, "threshold": confidence[order],
-            "low": low, "high": high,
-        }
-    )  # fmt: skip
+    made = {"coverage": count / len(confidence), "accuracy": accuracy, "threshold": confidence[order]}
+    return pd.DataFrame(made | {"low": low, "high": high})
 
 
 def answered(coverage: pd.DataFrame, share: float = 0.9) -> pd.Series:
@@ -235,20 +233,3 @@ def answered(coverage: pd.DataFrame, share: float = 0.9) -> pd.Series:
     if not 0 < share <= 1:
         raise ValueError(f"The share is {share}; expected a share of rows above 0 and up to 1, such as 0.9.")
     return coverage.iloc[max(round(share * len(coverage)) - 1, 0)]
-
-
-def cost_table(scores: pd.DataFrame, models: dict[str, Measured]) -> pd.DataFrame:
-    """An ``scores.score_table`` for people, with the costs of those models that ``models`` knows; a dash for others.
-
-    Speed has two digits, as one measurement is worth no more.
-    """
-    known = [models.get(name) for name in scores.index]
-    table = readable(scores)
-    table["seconds to fit"] = [f"{model.seconds:.2f}" if model else "–" for model in known]
-    table["rows a second"] = [_speed_text(model.rows_a_second) if model else "–" for model in known]
-    table["kB on disk"] = [f"{model.n_bytes / 1000:,.1f}" if model else "–" for model in known]
-    return table
-
-
-def _speed_text(speed: float) -> str:
-    return "–" if np.isnan(speed) else f"{float(f'{speed:.2g}'):,.0f}"

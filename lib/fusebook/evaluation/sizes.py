@@ -3,18 +3,14 @@
 Notebook 04_error_analysis tells the story.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 import pandas as pd
 from sklearn.svm import LinearSVC
 
-from fusebook.data.features import take
+from fusebook.data.dataset import Dataset
 from fusebook.evaluation.comparison import compare
 from fusebook.evaluation.intervals import share_interval
-from fusebook.findings import Finding, finding, p_text
-from fusebook.models.network import build_mlp, model_inputs, predict
-from fusebook.models.training import fit_mlp, settings
+from fusebook.findings import p_text
 
 N_SIZES = 5
 
@@ -38,80 +34,61 @@ def training_sizes(n_rows: int, n_classes: int, n_sizes: int = N_SIZES) -> list[
     return [size for size in sizes if size >= 2 * n_classes]
 
 
-def linear_answers(rows: np.ndarray, values, labels: np.ndarray, test: np.ndarray) -> np.ndarray:
-    """Class numbers that a linear support vector machine trained on ``rows`` gives to the rows ``test``."""
-    if len(np.unique(labels[rows])) == 1:
-        return np.full(len(test), labels[rows][0])
-    return LinearSVC(C=0.5, random_state=0).fit(values[rows], labels[rows]).predict(values[test])
+def linear_answers(train_values, train_labels: np.ndarray, values) -> np.ndarray:
+    """The class numbers that a linear support vector machine gives to ``values``, rows of features like those it learns.
 
-
-def mlp_answers(
-    rows: np.ndarray, features: dict, present: dict, labels: np.ndarray, splits: dict[str, np.ndarray]
-) -> np.ndarray:
-    """Class numbers that an MLP trained on ``rows`` gives to the rows ``splits["test"]``.
-
-    With several modalities it is the feature-level MLP. ``splits`` also has "validation": the rows that stop training.
+    Where the training rows have one class, that is the answer.
     """
-    inputs = model_inputs(features, present)
-    sizes = {name: values.shape[1] for name, values in features.items()}
-    # No other rows are read: the highest number is enough.
-    numbers = features.get("text_ngrams", np.array([-1]))
-    n_classes = int(labels.max()) + 1
-    build, fit = settings(len(rows), features, n_classes=n_classes, n_ngrams=int(numbers.max()) + 1)
-    network = build_mlp(sizes, n_classes, **build)
-    watched = take(inputs, splits["validation"]), labels[splits["validation"]]
-    fit_mlp(network, take(inputs, rows), labels[rows], validation=watched, **fit)
-    return predict(network, take(inputs, splits["test"])).argmax(axis=1)
+    if len(np.unique(train_labels)) == 1:
+        return np.full(values.shape[0], train_labels[0])
+    return LinearSVC(C=0.5, random_state=0).fit(train_values, train_labels).predict(values)
 
 
-def majority_answers(rows: np.ndarray, labels: np.ndarray, test: np.ndarray) -> np.ndarray:
-    """The most frequent class among ``rows`` for every row of ``test``."""
-    return np.full(len(test), np.bincount(labels[rows]).argmax())
-
-
-def size_curve(
-    models: dict[str, Callable[[np.ndarray], np.ndarray]],
-    train: np.ndarray,
-    labels: np.ndarray,
-    test: np.ndarray,
-    groups=None,
-) -> pd.DataFrame:
+def size_curve(data: Dataset) -> pd.DataFrame:
     """Accuracy on the test rows by number of training rows: model, rows, accuracy, low, high, right.
 
-    Parameters
-    ----------
-    models : name to a function from training row positions to class numbers for the rows ``test``
-    train, test : positions of the training and of the test rows
-    labels : class numbers of all rows
-    groups : a group a test row, where some belong together
-
-    Each smaller training set is part of the next. ``right`` has the bools of the test rows.
+    The models are an MLP over all parts, a linear support vector machine, and the most frequent class. Each smaller
+    training set is part of the next. ``right`` has the bools of the test rows.
     """
-    order = train[nested_order(labels[train])]
-    lines = []
-    for size in training_sizes(len(train), len(np.unique(labels[train]))):
-        for name, answers in models.items():
-            right = answers(order[:size]) == labels[test]
-            low, high = share_interval(right, groups)
-            line = {"model": name, "rows": size, "accuracy": right.mean(), "low": low, "high": high}
-            lines.append(line | {"right": right})
+    labels, test, lines = data.train.labels, data.test, []
+    order = nested_order(labels)
+    for size in training_sizes(len(labels), len(np.unique(labels))):
+        for model, predicted in _answers(data, order[:size]).items():
+            right = predicted == test.labels
+            low, high = share_interval(right, test.groups)
+            lines.append([model, size, right.mean(), low, high, right])
     return pd.DataFrame(lines, columns=["model", "rows", "accuracy", "low", "high", "right"])
 
 
-def verdict(curve: pd.DataFrame, model: str, place: str, language: str = "en") -> Finding:
-    """Would more rows help ``model``? From the last doubling of its training rows in ``size_curve``.
+def _answers(data: Dataset, chosen: np.ndarray) -> dict[str, np.ndarray]:
+    """Class numbers that each model gives to the test rows, trained on the training rows at the positions ``chosen``."""
+    from fusebook.models.network import Network  # brings Keras, which nobody else in this module needs
+
+    split, test = data.rows["split"].to_numpy(), data.test
+    places = np.concatenate([np.flatnonzero(split == "train")[chosen], np.flatnonzero(split == "validation")])
+    part = data[places]
+    train = part.train
+    return {
+        "MLP": Network().fit(part).predict_raw(test).argmax(axis=1),
+        "linear SVM": linear_answers(train.features.linear, train.labels, test.features.linear),
+        "majority": np.full(len(test), np.bincount(train.labels).argmax()),
+    }
+
+
+def verdict(curve: pd.DataFrame, model: str) -> tuple[str, str, dict]:
+    """Would more rows help ``model``? Key, grade and facts, from the last doubling of its training rows in ``size_curve``.
 
     They would where the gain is significant (McNemar's test, p < 0.05); they would not where the interval of the gain
     ends below one point; otherwise it can't be told.
     """
     lines = curve[curve["model"] == model].sort_values("rows").to_dict("records")
     if len(lines) < 2:
-        return finding("note", place, "too few rows", language)
+        return "too few rows", "note", {}
     made = compare(lines[-2]["right"], lines[-1]["right"])
     if made["p"] < 0.05 and made["difference"] > 0:
-        severity, key = "look", "more rows help"
+        key, grade = "more rows help", "look"
     else:
-        severity, key = "note", "more rows no help" if made["high"] < 0.01 else "more rows unsure"
+        key, grade = "more rows no help" if made["high"] < 0.01 else "more rows unsure", "note"
     points = {name: f"{100 * made[name]:+.1f}" for name in ("difference", "low", "high")}
     rows = {"fewer": lines[-2]["rows"], "more": lines[-1]["rows"]}
-    return finding(severity, place, key, language, model=model, p=p_text(made["p"]), **rows, **points)
+    return key, grade, {"model": model, "p": p_text(made["p"]), **rows, **points}

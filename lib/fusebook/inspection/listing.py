@@ -4,6 +4,7 @@ Notebook 05_inspect tells the story.
 """
 
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,10 +13,11 @@ import pandas as pd
 
 from fusebook import runs
 from fusebook.data import tables
+from fusebook.data.predictions import Predictions
 from fusebook.errors.corrections import ACTIONS
-from fusebook.errors.mistakes import row_table
+from fusebook.errors.mistakes import confident_mistakes, row_table
 from fusebook.evaluation.intervals import wilson_interval
-from fusebook.evaluation.scores import count_text, known_model
+from fusebook.evaluation.scores import count_text
 
 ORDERS = ("row", "confidence", "loss", "suspicion")
 PAGE_SIZE = 20
@@ -28,9 +30,8 @@ COLUMNS = [
 
 def inspection_table(
     rows: pd.DataFrame,
-    predictions: pd.DataFrame,
+    predictions: Sequence[Predictions],
     model: str,
-    label_names: list[str],
     *,
     suspects: pd.DataFrame | None = None,
     slices: pd.DataFrame | None = None,
@@ -40,7 +41,7 @@ def inspection_table(
     Parameters
     ----------
     rows : row, text, image, audio, label
-    predictions : as ``scores.prediction_table`` returns it; training rows are not among them, as models learnt from them
+    predictions : of validation and test rows; training rows are not among them, as models learnt from them
     suspects : row, label_probability, as in label_suspects.csv, with split where training rows are listed
     slices : row and slice (its name), one line for each row in a slice
 
@@ -50,11 +51,10 @@ def inspection_table(
 
     Raises ValueError where ``model`` predicted nothing.
     """
-    known_model(model, dict.fromkeys(predictions["model"].unique()))
-    own = predictions[predictions["model"] == model].reset_index(drop=True)
-    columns = [f"p{i}" for i in range(len(label_names))]
-    judged = row_table(own[columns].to_numpy(), label_names, own["class_id"].to_numpy())
-    judged = pd.concat([own[["row", "split"]], judged.astype({"right": "boolean"})], axis=1)
+    judged = [
+        row_table(some, some.known(model)).assign(split=some.rows["split"]) for some in predictions if some.n_rows
+    ]
+    judged = pd.concat(judged, ignore_index=True).astype({"right": "boolean"})
     doubt = _suspicion(suspects, set(rows["row"]))
     unseen = doubt.index.difference(judged["row"])
     only_listed = rows.loc[rows["row"].isin(unseen), ["row", "label"]].assign(split="train", predicted="")
@@ -125,6 +125,22 @@ def sort_rows(table: pd.DataFrame, by: str, *, rising: bool = False) -> pd.DataF
     return table.sort_values(by, ascending=rising, kind="stable", na_position="last")
 
 
+def worst_rows(table: pd.DataFrame, most: int = 6) -> pd.DataFrame:
+    """The wrong test rows of an ``inspection_table`` with the largest loss, to be read: one line a row number."""
+    wrong = sort_rows(filter_rows(table, split="test", right=False), "loss").head(most)
+    shown = wrong.set_index("row").drop(columns=["split", "image", "audio", "right"]).round(3)
+    return shown.assign(slices=["; ".join(names) for names in shown["slices"]])
+
+
+def first_mistake(judged: pd.DataFrame) -> int:
+    """The number of the test row of errors.parquet that is worth a first look.
+
+    It is the most confident mistake; where nothing is wrong, the row of which the model was least sure.
+    """
+    order = pd.concat([confident_mistakes(judged), judged[judged["right"]].sort_values("confidence").head(1)])
+    return int(order["row"].iloc[0])
+
+
 def page_count(n_rows: int, size: int = PAGE_SIZE) -> int:
     """How many pages of ``size`` lines ``n_rows`` take, one at least."""
     return max(-(-n_rows // size), 1)
@@ -150,6 +166,13 @@ def coverage_and_accuracy(table: pd.DataFrame, threshold: float) -> dict:
     made["accuracy"] = right / answered if answered else np.nan
     low, high = wilson_interval(made["accuracy"], answered) if answered else (np.nan, np.nan)
     return made | {"low": float(low), "high": float(high)}
+
+
+def threshold_table(table: pd.DataFrame, thresholds: Sequence[float] = (0.0, 0.5, 0.7, 0.9)) -> pd.DataFrame:
+    """``coverage_and_accuracy`` of the test rows, one line a threshold."""
+    test = filter_rows(table, split="test")
+    lines = [coverage_and_accuracy(test, threshold) for threshold in thresholds]
+    return pd.DataFrame(lines, index=pd.Index(thresholds, name="threshold")).round(3)
 
 
 def threshold_text(made: dict, threshold: float) -> str:
@@ -196,15 +219,15 @@ def set_action(path: str | Path, row: int, action: str, label: str = "") -> pd.D
     if action not in ACTIONS:
         raise ValueError(f"The action is {action!r}; expected one of {', '.join(ACTIONS)}.")
     listed = read_suspects(path)
-    own = listed["row"].str.strip() == str(row)
-    if not own.any():
+    line = listed["row"].str.strip() == str(row)
+    if not line.any():
         raise KeyError(f"Row {row} is not among the {len(listed)} rows of {Path(path).name}: nothing was written.")
     label = unicodedata.normalize("NFKC", label).strip()
-    if action == "change" and not label and not listed.loc[own, "suggested"].str.strip().all():
+    if action == "change" and not label and not listed.loc[line, "suggested"].str.strip().all():
         raise ValueError(f"Row {row} is to change to no label; expected one, such as label='sport'.")
-    listed.loc[own, "action"] = action
+    listed.loc[line, "action"] = action
     if action == "change" and label:
-        listed.loc[own, "suggested"] = label
+        listed.loc[line, "suggested"] = label
     # The file's own line ends stay; beside plain ones a lone carriage return in a field would not be quoted.
     line_end = "\r\n" if b"\r" in Path(path).read_bytes() else "\n"
     with runs.replacing(path) as beside:

@@ -1,6 +1,6 @@
-"""What in a picture or a sound moved the probability: cover a patch, mute a band or a moment, predict again, compare.
+"""What in a row moved the probability: leave a word out, cover a patch, mute a band or a moment, predict again, compare.
 
-Notebook 05_inspect tells the story.
+Notebook 05_inspect tells the story; ``question.Question`` asks all of it about one row.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +15,10 @@ from PIL import Image, ImageFilter
 from scipy.signal import istft, stft
 
 from fusebook.data.files import RATE
+from fusebook.encoders.tokens import tokenise
+from fusebook.findings import shortened
 
+MOST_WORDS = 200  # in longer texts words are left out in spans, so that the work stays bounded
 MOST_PIXELS = 512  # of a picture's longer side; a larger one is made smaller first, so that the work stays bounded
 N_PATCHES = 8  # along the longer side
 FILLS = ("grey", "blur")
@@ -24,7 +27,45 @@ N_BANDS = 10
 N_WINDOWS = 10
 _RAMP = 0.005  # seconds in which a muted moment fades: a hard cut would be a click in every band
 
-Predict = Callable[[Sequence], np.ndarray]  # pictures, sounds or paths to probabilities (n_values, n_classes)
+WORD_COLUMNS = ["start", "end", "word", "effect"]
+PATCH_COLUMNS = ["top", "bottom", "left", "right", "effect"]
+BAND_COLUMNS = ["low", "high", "effect"]
+MOMENT_COLUMNS = ["start", "end", "effect"]
+
+Predict = Callable[[Sequence], np.ndarray]  # texts, pictures, sounds or paths to probabilities (n_values, n_classes)
+
+
+def leave_words_out(text: str, predict: Predict, class_number: int, *, most: int = MOST_WORDS) -> pd.DataFrame:
+    """How much each word holds up the probability of one class (occlusion; Zeiler and Fergus, 2014).
+
+    Each span of text (one word; several in a text of more than ``most``) is taken out and the rest predicted.
+
+    Parameters
+    ----------
+    predict : texts to probabilities of shape (n_texts, n_classes); it is asked once, the whole text first
+
+    Returns a DataFrame with start, end (characters of ``text``), word, effect (probability with the word minus
+    probability without it), in text order.
+    """
+    spans = _spans(text, most)
+    if not spans:
+        return pd.DataFrame(columns=WORD_COLUMNS)
+    probabilities = predict([text, *(text[:start] + text[end:] for start, end in spans)])[:, class_number]
+    table = pd.DataFrame([(start, end, text[start:end]) for start, end in spans], columns=WORD_COLUMNS[:3])
+    return table.assign(effect=probabilities[0] - probabilities[1:])
+
+
+def _spans(text: str, most: int) -> list[tuple[int, int]]:
+    folded = text.casefold()
+    owner = [i for i, character in enumerate(text) for _ in character.casefold()]  # ß folds to two characters
+    spans, place = [], 0
+    for token in tokenise(text):
+        start = folded.find(token, place)
+        if start >= 0:
+            place = start + len(token)
+            spans.append((owner[start], owner[place - 1] + 1))
+    step = -(-len(spans) // most)
+    return [(group[0][0], group[-1][1]) for i in range(0, len(spans), step or 1) if (group := spans[i : i + step])]
 
 
 def through_files(predict: Predict, part: str) -> Predict:
@@ -87,7 +128,7 @@ def cover_patches(
         copies[-1][top:bottom, left:right] = cover[top:bottom, left:right]
     probabilities = predict(copies)[:, class_number]
     height, width = picture.shape[:2]
-    table = pd.DataFrame(boxes / np.array([height, height, width, width]), columns=["top", "bottom", "left", "right"])
+    table = pd.DataFrame(boxes / np.array([height, height, width, width]), columns=PATCH_COLUMNS[:4])
     return table.assign(effect=probabilities[0] - probabilities[1:])
 
 
@@ -169,8 +210,8 @@ def _usual_noise(samples: np.ndarray) -> np.ndarray:
     others, 2000)."""
     padded = np.pad(samples, (0, max(0, 512 - len(samples))))
     white = np.random.default_rng(0).standard_normal(len(padded))
-    (*_, own), (*_, noise) = (stft(values, RATE, nperseg=512, noverlap=384) for values in (padded, white))
-    level = np.median(np.abs(own), axis=1) / np.sqrt(np.square(np.abs(noise)).mean(axis=1))
+    (*_, sound), (*_, noise) = (stft(values, RATE, nperseg=512, noverlap=384) for values in (padded, white))
+    level = np.median(np.abs(sound), axis=1) / np.sqrt(np.square(np.abs(noise)).mean(axis=1))
     return istft(noise * level[:, None], RATE, nperseg=512, noverlap=384)[1][: len(samples)]
 
 
@@ -188,20 +229,21 @@ def _effects(whole: np.ndarray, changed: Iterable[np.ndarray], predict: Predict,
     return probabilities[0] - probabilities[1:]
 
 
-def strongest_in_words(table: pd.DataFrame) -> str:
-    """The largest effect as a sentence's beginning: what was left out and what that did, in points of probability.
+def strongest_verdicts(*tables: pd.DataFrame) -> list[tuple[str, str, dict]]:
+    """Key, grade and facts of the largest effect in each of ``tables`` that has a line: words, patches, bands, moments.
 
-    ``table`` is that of ``question.leave_words_out`` or of a function of this module, and not empty.
+    They are told apart by their columns; points are those by which the probability moves when the place is left out.
     """
-    line = table.loc[table["effect"].abs().idxmax()]
-    if "word" in table:
-        word = " ".join(line["word"].split())
-        what = f"Leaving out “{word if len(word) <= 40 else word[:39] + '…'}”"
-    elif "top" in table:
+    return [_verdict(table.loc[table["effect"].abs().idxmax()]) for table in tables if len(table)]
+
+
+def _verdict(line: pd.Series) -> tuple[str, str, dict]:
+    points = {"points": f"{0 - 100 * line['effect']:+.2g}"}
+    if "word" in line:
+        return "strongest word", "note", points | {"word": shortened(line["word"], 40)}
+    if "top" in line:
         across, down = (100 * (line[a] + line[b]) / 2 for a, b in (("left", "right"), ("top", "bottom")))
-        what = f"Covering the patch {across:.0f} % from the left and {down:.0f} % from the top"
-    elif "low" in table:
-        what = f"Muting {line['low']:.0f} to {line['high']:.0f} Hz"
-    else:
-        what = f"Muting {line['start']:.2f} to {line['end']:.2f} s"
-    return f"{what} moves the probability by {0 - 100 * line['effect']:+.2g} points"
+        return "strongest patch", "note", points | {"across": f"{across:.0f}", "down": f"{down:.0f}"}
+    if "low" in line:
+        return "strongest band", "note", points | {"low": f"{line['low']:.0f}", "high": f"{line['high']:.0f}"}
+    return "strongest moment", "note", points | {"start": f"{line['start']:.2f}", "end": f"{line['end']:.2f}"}

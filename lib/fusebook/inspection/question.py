@@ -1,126 +1,296 @@
-"""What in a row moved the probability: leave a part out, predict again, compare.
+"""One row put to the models: what each says, what in the row moved the answer, and what if the row were otherwise.
 
-Here for texts; ``explain_media`` does so for pictures and sounds. Notebooks 04_error_analysis and 05_inspect tell the
-story.
+Notebook 05_inspect tells the story.
 """
-# FOLDED: What would the models say if a row were otherwise: with another text, without a part, its votes joined another way?
 
 from collections.abc import Callable, Sequence
+from copy import copy
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from IPython.display import HTML
 from scipy.sparse import csr_array
 from scipy.stats import spearmanr
 from sklearn.svm import LinearSVC
 
-from fusebook.data.features import modality_of
+from fusebook.data import files
+from fusebook.data.dataset import Dataset
+from fusebook.data.features import Features
+from fusebook.encoders import text as text_encoder
 from fusebook.encoders.tokens import tokenise
+from fusebook.inspection import cards, occlusion
 from fusebook.models.bundle import Bundle
 from fusebook.models.fusion import DecisionFusion
 
-MOST_WORDS = 200  # in longer texts words are left out in spans, so that the work stays bounded
+RULES = ("mean", "product")  # by which ``Question.joined`` joins votes
+MOST_CHARACTERS_ASKED = 150_000  # that are predicted again for the words of one card: a tenth of a second
+FEWEST_SPANS = 5  # in which even the longest text is asked about
 
 
-def part_predictor(
-    bundle: Bundle, row: pd.DataFrame, part: str, *, model: str = ""
-) -> Callable[[list[str]], np.ndarray]:
-    """What predicts ``row`` (a DataFrame of one line) with each of some values in place of its ``part``.
+class Question:
+    """One row put to the models of a bundle. It is encoded once; whatever is asked about encodes what it changes alone.
 
-    The returned function takes texts (paths where ``part`` is image or audio) and returns the probabilities of
-    ``model`` (the chosen one by default), shape (n_values, n_classes). The row's other parts are read once. A text counts
-    as long as the row's own, so that a word left out is judged by what it says, not by the columns it fills.
-
-    Raises ValueError where the bundle does not read ``part``, or has no such model.
-    """
-    model = model or bundle.chosen
-    if part not in bundle.modalities or model not in bundle.models.names:
-        raise ValueError(
-            f"Part {part!r} and model {model!r}; expected a part among {', '.join(bundle.modalities)} and a model "
-            f"among {', '.join(bundle.models.names)}."
-        )
-    features, present = bundle.encode(row)
-    others = dict.fromkeys(("text", "image", "audio"), "")
-    held_columns = _length_columns(bundle) if part == "text" else {}
-
-    def predict(values: list[str]) -> np.ndarray:
-        copies = pd.concat([row] * len(values), ignore_index=True).assign(**others | {part: values})
-        made, there = bundle.encode(copies)
-        for block in made:
-            if modality_of(block) != part:
-                made[block] = np.repeat(features[block], len(values), axis=0)
-        for block, columns in held_columns.items():
-            made[block][:, columns] = features[block][:, columns]
-        there |= {name: np.repeat(held, len(values)) for name, held in present.items() if name != part}
-        return bundle.models.predict(made, there, names=[model])[model]
-
-    return predict
-
-
-def length_effect(
-    bundle: Bundle,
-    features: dict[str, np.ndarray],
-    present: dict[str, np.ndarray],
-    class_number: int,
-    *,
-    model: str = "",
-) -> float:
-    """How much the length of a row's text holds up the probability of one class, beside a text of mean length.
-
-    ``features`` and ``present`` are what ``Bundle.encode`` makes of one row. 0 where the row has no text or the bundle
-    does not read lengths.
-    """
-    model, columns = model or bundle.chosen, _length_columns(bundle)
-    other = dict(features)
-    for block, chosen in columns.items():
-        other[block] = features[block].copy()
-        other[block][:, chosen] = 0  # the training rows' mean
-    asked = [bundle.models.predict(made, present, names=[model])[model] for made in (features, other)]
-    return float(asked[0][0, class_number] - asked[1][0, class_number])
-
-
-def _length_columns(bundle: Bundle) -> dict[str, slice]:
-    return bundle.encoders["text"].columns().get("length", {}) if "text" in bundle.modalities else {}
-
-
-def leave_words_out(
-    text: str, predict: Callable[[list[str]], np.ndarray], class_number: int, *, most: int = MOST_WORDS
-) -> pd.DataFrame:
-    """How much each word holds up the probability of one class (occlusion; Zeiler and Fergus, 2014).
-
-    Each span of text (one word; several in a text of more than ``most``) is taken out and the rest predicted.
+    A ``model`` is the name of one of the bundle's models, the chosen one by default; a ValueError names an unknown one.
+    Effects are on the probability of the label that this model gives to the row.
 
     Parameters
     ----------
-    predict : texts to probabilities of shape (n_texts, n_classes)
+    row : DataFrame of one line: row, text, image, audio ("" where absent), and label where it is known
 
-    Returns a DataFrame with start, end (characters of ``text``), word, effect (probability with the word minus
-    probability without it), in text order.
+    Attributes
+    ----------
+    data : ``Dataset`` of the one row, as the models read it
+    given : the row as it came; ``row`` is what was made of it, without the parts in ``left_out``
     """
-    spans = _spans(text, most)
-    if not spans:
-        return pd.DataFrame(columns=["start", "end", "word", "effect"])
-    probabilities = predict([text, *(text[:start] + text[end:] for start, end in spans)])[:, class_number]
-    return pd.DataFrame(
-        {
-            "start": [start for start, _ in spans],
-            "end": [end for _, end in spans],
-            "word": [text[start:end] for start, end in spans],
-            "effect": probabilities[0] - probabilities[1:],
-        }
-    )
+
+    def __init__(self, bundle: Bundle, row: pd.DataFrame):
+        self.bundle, self.row, self.given, self.data = bundle, row, row, bundle.encode(row)
+        self.left_out: tuple[str, ...] = ()
+        self._answers: dict[str, np.ndarray] = {}
+
+    @classmethod
+    def of(cls, bundle: Bundle, rows: pd.DataFrame, number: int) -> "Question":
+        """The question about row ``number`` of ``rows``. Raises KeyError where there is no such row."""
+        row = rows[rows["row"] == number]
+        if row.empty:
+            raise KeyError(f"Row {number} is not among the {len(rows)} rows. Take a number from the column 'row'.")
+        return cls(bundle, row)
+
+    def edited(self, text: str) -> "Question":
+        """The same row with another text, which alone is encoded anew; a text of blanks alone is none."""
+        text = text if text.strip() else ""
+        if text == self.text:
+            return self
+        features = self._variants("text", [text]) if "text" in self.bundle.parts else self.data.features
+        return self._changed(self.row.assign(text=text), features)
+
+    def without(self, *parts: str) -> "Question":
+        """The same row without ``parts``. Raises ValueError where the bundle does not read one of them."""
+        self.bundle.check_parts(parts)
+        row = self.row.assign(**dict.fromkeys(parts, ""))
+        return self._changed(row, self.data.features.without(parts), (*self.left_out, *parts))
+
+    def _changed(self, row: pd.DataFrame, features: Features, left_out: tuple[str, ...] | None = None) -> "Question":
+        made = copy(self)
+        made.row, made._answers, made.left_out = row, {}, self.left_out if left_out is None else left_out
+        made.data = replace(self.data, rows=row.reset_index(drop=True), features=features)
+        return made
+
+    # --- What the models say ----------------------------------------------------------------------------
+
+    @property
+    def number(self) -> int:
+        """The row's number."""
+        return int(self.row["row"].iloc[0])
+
+    @property
+    def text(self) -> str:
+        """The row's text as it is now."""
+        return self.row["text"].iloc[0]
+
+    @property
+    def parts(self) -> list[str]:
+        """Those parts of the row that the bundle reads."""
+        return [part for part, there in self.data.features.present.items() if there[0]]
+
+    def reads(self, model: str) -> bool:
+        """Has the row a part that ``model`` reads?"""
+        return model in self.parts if model in self.bundle.parts else bool(self.parts)
+
+    def probabilities(self, model: str = "") -> np.ndarray:
+        """What ``model`` says, shape (n_classes,); the class shares of the training rows where it can read nothing."""
+        name = self.bundle.model_name(model)
+        self._ask([name])
+        return self._answers[name]
+
+    def _ask(self, names: Sequence[str]) -> None:
+        if unasked := [name for name in names if name not in self._answers]:
+            made = self.bundle.models.predict(self.data, unasked)
+            self._answers |= {name: values[0] for name, values in made.items()}
+
+    def votes(self) -> pd.DataFrame:
+        """Every model's probabilities: labels as rows, models as columns; NaN where the row has no part that it reads."""
+        self._ask(self.bundle.models.names)
+        votes = {name: self._answers[name] if self.reads(name) else np.nan for name in self.bundle.models.names}
+        return pd.DataFrame(votes, index=self._labels, dtype=float)
+
+    @property
+    def _labels(self) -> pd.Index:
+        return pd.Index(self.bundle.label_names, name="label")
+
+    def _best(self, model: str) -> int:
+        return int(self.probabilities(model).argmax())
+
+    def predicted(self, model: str = "") -> str:
+        """The label that ``model`` gives to the row."""
+        return self.bundle.label_names[self._best(model)]
+
+    def verdicts(self) -> list[tuple[str, str, dict]]:
+        """Key, grade and facts of what the chosen model says of the labelled row, and how many models agree with the label."""
+        label, best, votes = self.row["label"].iloc[0], self.predicted(), self.votes().dropna(axis=1)
+        facts = {"row": str(self.number), "label": label, "model": self.bundle.chosen, "predicted": best}
+        facts["confidence"] = f"{100 * self.probabilities().max():.0f}"
+        agree = int((votes.idxmax() == label).sum()) if len(votes.columns) else 0
+        return [("row", "note", facts), ("agreement", "note", {"agree": agree, "models": len(votes.columns)})]
+
+    def joined(self, rule: str, weights: dict[str, float] | None = None) -> pd.Series:
+        """The votes of the single parts, joined by one of ``RULES`` with ``weights``: label to probability.
+
+        Raises ValueError as ``pool`` does.
+        """
+        votes = {part: self.probabilities(part)[None] for part in self.bundle.parts}
+        made = pool(votes, self.data.features.present, rule, prior=self.bundle.models.prior_, weights=weights)
+        return pd.Series(made[0], index=self._labels, name=rule)
+
+    def missing_parts(self, model: str = "") -> pd.DataFrame:
+        """What ``model`` says of the whole row, and of it without each of its parts: labels as rows."""
+        columns = {"all parts": self.probabilities(model)}
+        columns |= {f"Without {part}": self.without(part).probabilities(model) for part in self.parts}
+        return pd.DataFrame(columns, index=self._labels)
+
+    def card(self, model: str = "") -> HTML:
+        """The row with what moved the answer of ``model``: coloured words, picture with its map, player, bars."""
+        return HTML(cards.STYLE + cards.question_card(self, self.bundle.model_name(model)))
+
+    # --- What moved the answer ----------------------------------------------------------------------------
+
+    def words(self, model: str = "") -> pd.DataFrame:
+        """What each word does, as ``occlusion.leave_words_out`` says; without a line where no text is read.
+
+        A changed text counts as long as the row's own: a word is judged by what it says, not by the columns it fills.
+        """
+        text = self.text if "text" in self.parts else ""
+        return occlusion.leave_words_out(text, self._predictor("text", model), self._best(model))
+
+    def card_words(self, model: str = "") -> tuple[pd.DataFrame, str]:
+        """``words`` of what a card shows of the text, and a sentence where not all were left out one by one, else "".
+
+        The longer the text, the fewer the spans that are left out, so that the work stays bounded.
+        """
+        text = self.text if "text" in self.parts else ""
+        shown, rest = text[: cards.MOST_CHARACTERS], text[cards.MOST_CHARACTERS :]
+        most = int(np.clip(MOST_CHARACTERS_ASKED // max(len(text), 1), FEWEST_SPANS, occlusion.MOST_WORDS))
+        predict = self._predictor("text", model)
+        words = occlusion.leave_words_out(
+            shown, lambda texts: predict([some + rest for some in texts]), self._best(model), most=most
+        )
+        whole = len(tokenise(shown)) <= most
+        if whole and not rest:
+            return words, ""
+        how = "one by one" if whole else f"in {len(words)} spans"
+        return words, f"A text of {len(text):,} characters: the words shown were left out {how}."
+
+    def picture(self) -> np.ndarray | None:
+        """The picture as the encoder sees it, uint8 of shape (height, width, 3); None where none is read."""
+        if "image" in self.parts:
+            return files.read_image(self.row["image"].iloc[0], self.bundle.encoders["image"].size)
+        return None
+
+    def patches(self, model: str = "") -> pd.DataFrame:
+        """What each patch of the picture does, as ``occlusion.cover_patches`` says; without a line where none is read."""
+        if "image" not in self.parts:
+            return pd.DataFrame(columns=occlusion.PATCH_COLUMNS)
+        return occlusion.cover_patches(self.picture(), self._media_predictor("image", model), self._best(model))
+
+    def sound(self) -> np.ndarray | None:
+        """The sound, 16 kHz, shape (n_samples,); None where none is read."""
+        return files.read_audio(self.row["audio"].iloc[0]) if "audio" in self.parts else None
+
+    def bands(self, model: str = "") -> pd.DataFrame:
+        """What each band of frequencies does, as ``occlusion.mute_bands`` says; without a line where no sound is read."""
+        if "audio" not in self.parts:
+            return pd.DataFrame(columns=occlusion.BAND_COLUMNS)
+        return occlusion.mute_bands(self.sound(), self._media_predictor("audio", model), self._best(model))
+
+    def moments(self, model: str = "") -> pd.DataFrame:
+        """What each moment of the sound does, as ``occlusion.mute_windows`` says; without a line where none is read."""
+        if "audio" not in self.parts:
+            return pd.DataFrame(columns=occlusion.MOMENT_COLUMNS)
+        return occlusion.mute_windows(self.sound(), self._media_predictor("audio", model), self._best(model))
+
+    def length_effect(self, model: str = "") -> float:
+        """How much the length of the text holds the label up, beside a text of mean length; 0 where no length is read."""
+        own, blocks = self.data.features, {}
+        for block, columns in own.kinds.get("length", {}).items():
+            blocks[block] = own.blocks[block].copy()
+            blocks[block][:, columns] = 0  # the training rows' mean
+        if not blocks or "text" not in self.parts:
+            return 0.0
+        name, best = self.bundle.model_name(model), self._best(model)
+        other = self.bundle.models.predict(self.data.with_features(own.replaced(blocks)), [name])[name]
+        return float(self.probabilities(name)[best] - other[0, best])
+
+    def length_table(self, model: str = "") -> pd.DataFrame:
+        """The text's length in columns, 2 a Chinese character, and its effect in points; empty where no text is read."""
+        line = {"columns": text_encoder.columns(self.text), "effect, points": f"{100 * self.length_effect(model):+.1f}"}
+        table = pd.DataFrame([line], index=["length of the text"])
+        return table if "text" in self.parts else table.head(0)
+
+    def coloured(self, words: pd.DataFrame, most: float = 0.0) -> HTML:
+        """The text with ``words`` coloured, ``most`` the effect of full strength."""
+        shown = cards.coloured(self.text[: cards.MOST_CHARACTERS], words, most)
+        return HTML(f'{cards.STYLE}<article class="fb-card"><p dir="auto">{shown}</p></article>')
+
+    def _media_predictor(self, part: str, model: str) -> Callable[[Sequence], np.ndarray]:
+        return occlusion.through_files(self._predictor(part, model), part)
+
+    def _predictor(self, part: str, model: str) -> Callable[[Sequence[str]], np.ndarray]:
+        """What takes texts (paths of pictures or sounds) and says what ``model`` would with each as the row's ``part``."""
+        name = self.bundle.model_name(model)
+
+        def predict(values: Sequence[str]) -> np.ndarray:
+            data = self.data[np.zeros(len(values), int)]
+            features = self._variants(part, values, held=self.data.features.kinds.get("length", {}))
+            return self.bundle.models.predict(data.with_features(features), [name])[name]
+
+        return predict
+
+    def _variants(self, part: str, values: Sequence[str], held: dict[str, slice] | None = None) -> Features:
+        """The row with each of ``values`` in place of its ``part``; no value twice, and the row's own not again.
+
+        ``held`` are columns of blocks in which the variants of a text keep what the row has.
+        """
+        row, own = self.row[part].iloc[0], self.data.features
+        new = [value for value in dict.fromkeys(values) if value != row]
+        made = Features.of_rows(pd.DataFrame({part: new}, dtype=object), {part: self.bundle.encoders[part]})
+        where = {row: 0} | {value: i for i, value in enumerate(new, 1)}
+        places = [where[value] for value in values]
+        kept, first = own[np.zeros(len(values), int)], own.of(part)
+        blocks = {name: np.concatenate([first.blocks[name], some])[places] for name, some in made.blocks.items()}
+        for name, columns in (held or {}).items() if part == "text" else ():
+            blocks[name][:, columns] = own.blocks[name][:, columns]
+        there = np.concatenate([first.present[part], made.present[part]])[places]
+        return Features(kept.blocks | blocks, kept.present | {part: there}, kinds=own.kinds)
+
+    # --- Another judge ------------------------------------------------------------------------------------
+
+    def judged(self, words: pd.DataFrame, data: Dataset) -> pd.DataFrame:
+        """``words`` with weight: what each brings to the label in a linear model of the n-grams of ``data.train``.
+
+        Without a line where there are no words or no n-grams.
+        """
+        if not len(words) or data.features.ngrams is None:
+            return words.head(0).assign(weight=[])
+        weights = linear_weights(data.train.features.ngrams, data.train.labels)[self._best("")]
+        read = self.bundle.encoders["text"].transform_ngrams
+        return words.assign(weight=word_weights(self.text, words["word"], read, weights))
 
 
-def _spans(text: str, most: int) -> list[tuple[int, int]]:
-    folded = text.casefold()
-    owner = [i for i, character in enumerate(text) for _ in character.casefold()]  # ß folds to two characters
-    spans, place = [], 0
-    for token in tokenise(text):
-        start = folded.find(token, place)
-        if start >= 0:
-            place = start + len(token)
-            spans.append((owner[start], owner[place - 1] + 1))
-    step = -(-len(spans) // most)
-    return [(group[0][0], group[-1][1]) for i in range(0, len(spans), step or 1) if (group := spans[i : i + step])]
+def part_verdicts(table: pd.DataFrame) -> list[tuple[str, str, dict]]:
+    """Key, grade and facts of each part that was left out in ``Question.missing_parts``: how far the answer moved."""
+    best = table["all parts"].idxmax()
+    moved = table.loc[best].drop("all parts") - table.loc[best, "all parts"]
+    facts = {name.removeprefix("Without "): f"{100 * value:+.0f}" for name, value in moved.items()}
+    return [("without part", "note", {"part": part, "label": best, "points": points}) for part, points in facts.items()]
+
+
+def judge_verdicts(words: pd.DataFrame) -> list[tuple[str, str, dict]]:
+    """Key, grade and facts of how far both judgements of ``Question.judged`` agree; none where neither has an order."""
+    agreement = rank_agreement(words["effect"], words["weight"])
+    if np.isnan(agreement):
+        return []
+    return [("judges", "note", {"correlation": f"{agreement:.2f}", "words": len(words)})]
 
 
 def linear_weights(bag: csr_array, labels: np.ndarray, *, random_state: int = 42) -> np.ndarray:
@@ -168,58 +338,7 @@ def rank_agreement(effects: np.ndarray, weights: np.ndarray) -> float:
     return float(spearmanr(effects, weights).statistic)
 
 
-OWN = "your fusion"  # how the fusion with weights of one's own is called beside the models
-RULES = ("mean", "product")
-
-
-def votes_of_row(bundle: Bundle, row: pd.DataFrame, *, without: tuple[str, ...] = ()) -> pd.DataFrame:
-    """Every model's probabilities for one row (a DataFrame of one line): labels as rows, models as columns."""
-    made = bundle.predict_all(row, without=without)
-    return pd.DataFrame(
-        {name: values[0] for name, values in made.items()}, index=pd.Index(bundle.label_names, name="label")
-    )
-
-
-def edited_row(
-    bundle: Bundle, row: pd.DataFrame, text: str | None = None, *, without: tuple[str, ...] = ()
-) -> pd.DataFrame:
-    """``row`` (a DataFrame of one line) with ``text`` in place of its own, and without the parts named in ``without``.
-
-    A text of blanks alone is no text. Raises ValueError where the bundle does not read a part of ``without``.
-    """
-    bundle.check_parts(without)
-    text = row["text"].iloc[0] if text is None else text
-    return row.assign(**{"text": text if text.strip() else ""} | dict.fromkeys(without, ""))
-
-
-def predict_edited(
-    bundle: Bundle,
-    row: pd.DataFrame,
-    text: str | None = None,
-    *,
-    without: tuple[str, ...] = (),
-    rule: str = "",
-    weights: dict[str, float] | None = None,
-) -> pd.DataFrame:
-    """What each model says of ``row`` as it stands, and of ``edited_row``: model, label, before, after.
-
-    Both are predicted at once, and so by the same program. Where there is a ``rule``, the single modalities' votes are
-    joined by ``fuse_again`` too, as the last model, ``OWN``. Raises ValueError as ``edited_row`` and ``fuse_again`` do.
-    """
-    both = pd.concat([row, edited_row(bundle, row, text, without=without)], ignore_index=True)
-    features, present = bundle.encode(both)
-    made = bundle.models.predict(features, present)
-    if rule:
-        votes = {name: made[name] for name in bundle.modalities}
-        made[OWN] = fuse_again(votes, present, rule, prior=bundle.models.prior, weights=weights)
-    tables = [
-        pd.DataFrame({"model": name, "label": bundle.label_names, "before": values[0], "after": values[1]})
-        for name, values in made.items()
-    ]
-    return pd.concat(tables, ignore_index=True)
-
-
-def fuse_again(
+def pool(
     votes: dict[str, np.ndarray],
     present: dict[str, np.ndarray],
     rule: str,
@@ -227,18 +346,18 @@ def fuse_again(
     prior: np.ndarray,
     weights: dict[str, float] | None = None,
 ) -> np.ndarray:
-    """Join the votes of single modalities with weights that a person gives.
+    """Join the votes of single parts with weights that a person gives.
 
     Parameters
     ----------
-    votes, present : modality to probabilities of shape (n_rows, n_classes), and to bools of shape (n_rows,)
+    votes, present : part to probabilities of shape (n_rows, n_classes), and to bools of shape (n_rows,)
     rule : "mean", the weighted mean (linear opinion pool; Stone, 1961), or "product", the logarithmic pool of
         ``fusion.DecisionFusion``, in which a weight is an exponent
     prior : class shares of shape (n_classes,): the answer where nothing has a weight
-    weights : modality to a number from 0 up, 1 where it is not named; a part of weight 0 counts as missing
+    weights : part to a number from 0 up, 1 where it is not named; a part of weight 0 counts as missing
 
     Returns probabilities of shape (n_rows, n_classes). Equal weights give the bundle's rules mean and product, the learnt
-    ones the rule weighted. Raises ValueError for another rule, an unknown modality, or a weight that is no such number.
+    ones the rule weighted. Raises ValueError for another rule, an unknown part, or a weight that is no such number.
     """
     names = sorted(votes)
     given = dict.fromkeys(names, 1.0) | (weights or {})

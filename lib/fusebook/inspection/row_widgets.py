@@ -1,6 +1,6 @@
 """The lower half of the inspector: a row's card with all that can be changed about it, and what a person decides on it.
 
-Thin shells around the functions of ``what_if``, ``inspection_cards`` and ``inspection``. Notebook 05_inspect tells the
+Thin shells around ``question.Question`` and the functions of ``cards`` and ``listing``. Notebook 05_inspect tells the
 story.
 """
 
@@ -13,11 +13,13 @@ import ipywidgets
 import pandas as pd
 
 from fusebook.errors.corrections import ACTIONS, REASONS
+from fusebook.findings import shortened
 from fusebook.inspection import listing
-from fusebook.inspection.cards import inspect_row, one_row, snippet, votes_html
-from fusebook.inspection.question import RULES, predict_edited
+from fusebook.inspection.cards import EXAMPLE, votes_html
+from fusebook.inspection.question import RULES, Question
 from fusebook.models.bundle import Bundle
 
+FUSION = "your fusion"  # how the fusion with weights of one's own is called beside the models
 WIDE = {"style": {"description_width": "7.5rem"}, "layout": {"width": "22rem"}}
 
 
@@ -39,23 +41,25 @@ def silent(control: ipywidgets.Widget, handler: Callable):
 @contextmanager
 def told_in(place: ipywidgets.HTML):
     """Say what goes wrong in a sentence at ``place``: a traceback would only reach the log, which nobody reads."""
-    said = ""
+    sentence = ""
     try:
         yield
     except Exception as error:
         text = error.args[0] if isinstance(error, KeyError) else str(error) or type(error).__name__
-        said = f'<p role="alert" class="fb-problem">{escape(str(text))}</p>'
-    place.value = said
+        sentence = f'<p role="alert" class="fb-problem">{escape(str(text))}</p>'
+    place.value = sentence
 
 
 class RowCard(ipywidgets.VBox):
     """One row: its text to edit, its parts to take away, a fusion of one's own; every model's answer, and the card.
 
-    The answers come first, the card, for which many rows are predicted, thereafter.
+    The answers come first, the card, for which many rows are predicted, thereafter. ``question`` is about row ``number``
+    as it stands in the table, ``edited`` about what was made of it; both are None where there is no row.
     """
 
     def __init__(self, bundle: Bundle, rows: pd.DataFrame):
-        self.bundle, self.rows, self.model, self.number = bundle, rows, bundle.chosen, None
+        self.bundle, self.rows, self.model = bundle, rows, bundle.chosen
+        self.number = self.question = self.edited = None
         self.text = ipywidgets.Textarea(
             description="text", continuous_update=False, layout={"width": "min(46rem, 100%)", "height": "7rem"}
         )
@@ -65,12 +69,12 @@ class RowCard(ipywidgets.VBox):
         self.again = ipywidgets.Button(description="predict again", tooltip="Predict the text as edited")
         self.parts = {
             part: ipywidgets.Checkbox(value=True, indent=False, description=f"with {part}", layout={"width": "9rem"})
-            for part in bundle.modalities
+            for part in bundle.parts
         }
-        self.rule = ipywidgets.Dropdown(options=RULES, description="your fusion", **WIDE)
+        self.rule = ipywidgets.Dropdown(options=RULES, description=FUSION, **WIDE)
         self.weights = {
             part: ipywidgets.FloatSlider(1, min=0, max=3, step=0.1, description=f"weight of {part}", **WIDE)
-            for part in bundle.modalities
+            for part in bundle.parts
         }
         self.problem, self.votes, self.card = (ipywidgets.HTML() for _ in range(3))
         super().__init__([*self._controls(), self.problem, self.votes, self.card])
@@ -94,48 +98,55 @@ class RowCard(ipywidgets.VBox):
 
     def show(self, number: int | None) -> None:
         """Show row ``number`` as it stands in the table, or that there is none; parts switched off stay off."""
-        self.number = number
-        self.text.disabled = number is None
-        with told_in(self.problem):
-            row = None if number is None else one_row(self.rows, number)
-            for part, box in self.parts.items():
-                box.disabled = row is None or not row[part].iloc[0]
-            with silent(self.text, self.update):
-                self.text.value = "" if row is None else row["text"].iloc[0]
+        self.number, self.question = number, None
+        row = self._row
+        self.text.disabled = row.empty
+        for part, box in self.parts.items():
+            box.disabled = row.empty or not row[part].iloc[0]
+        with silent(self.text, self.update):
+            self.text.value = "" if row.empty else row["text"].iloc[0]
         self.update()
+
+    @property
+    def _row(self) -> pd.DataFrame:
+        return self.rows[self.rows["row"] == self.number]
 
     def update(self, _=None) -> None:
         """Predict the row as it is edited now, and explain the answer."""
         with told_in(self.problem):
+            self._edit()
             self._vote()
-            self.card.value = self._explained()
+            self.card.value = self.edited.card(self.model).data if self.edited else ""
         if self.problem.value:
             self.votes.value = self.card.value = ""
 
+    def _edit(self) -> None:
+        """The question about the row, encoded once, and the one about it as edited."""
+        self.edited = None
+        if self.number is not None:
+            self.question = self.question or Question.of(self.bundle, self.rows, self.number)
+            self.edited = self.question.edited(self.text.value).without(*self.without)
+
     def _vote(self) -> None:
-        if self.number is None:
-            self.votes.value = ""
-            return
+        both = [self._votes(question) for question in (self.question, self.edited)] if self.edited else []
+        self.votes.value = votes_html(*both).data if both else ""
+
+    def _votes(self, question: Question) -> pd.DataFrame:
+        votes = question.votes()
+        if len(self.parts) < 2:
+            return votes
         weights = {part: slider.value for part, slider in self.weights.items()}
-        own = {"rule": self.rule.value, "weights": weights} if len(self.parts) > 1 else {}
-        row = one_row(self.rows, self.number)
-        votes = predict_edited(self.bundle, row, self.text.value, without=self.without, **own)
-        self.votes.value = votes_html(votes)
+        joined = question.joined(self.rule.value, weights) if question.parts else float("nan")
+        return votes.assign(**{FUSION: joined})
 
     def _vote_again(self, _=None) -> None:
         """The models' answers alone: weights change nothing else."""
         with told_in(self.problem):
             self._vote()
 
-    def _explained(self) -> str:
-        if self.number is None:
-            return ""
-        edited = {"text": self.text.value, "without": self.without}
-        return inspect_row(self.bundle, self.rows, self.number, model=self.model, **edited).data
-
     def _take_back(self, _=None) -> None:
-        if self.number is not None:
-            self.text.value = one_row(self.rows, self.number)["text"].iloc[0]
+        if not self._row.empty:
+            self.text.value = self._row["text"].iloc[0]
 
 
 class Decision(ipywidgets.VBox):
@@ -157,12 +168,12 @@ class Decision(ipywidgets.VBox):
         self.number = number
         with told_in(self.problem):
             listed = listing.read_suspects(self.path) if self.path else pd.DataFrame({"row": []}, dtype=str)
-            own = listed[listed["row"].str.strip() == str(number)]
-            self.action.disabled = self.label.disabled = own.empty
-            if own.empty:
+            found = listed[listed["row"].str.strip() == str(number)]
+            self.action.disabled = self.label.disabled = found.empty
+            if found.empty:
                 self.told.value = "<p>The row is not on the list of suspect labels.</p>" if number is not None else ""
                 return
-            line = own.iloc[0]
+            line = found.iloc[0]
             self._set(line)
             self._tell(line)
 
@@ -170,7 +181,7 @@ class Decision(ipywidgets.VBox):
         names = dict.fromkeys([*self.label_names, line["suggested"]])
         action = line["action"].strip().casefold()
         with silent(self.action, self._write), silent(self.label, self._write):
-            self.label.options = [(snippet(name) or "(none)", name) for name in names]
+            self.label.options = [(shortened(name, EXAMPLE) or "(none)", name) for name in names]
             self.label.value = line["suggested"]
             self.action.value = action if action in ACTIONS else "keep"
 

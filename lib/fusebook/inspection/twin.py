@@ -3,6 +3,7 @@
 Notebooks 04_error_analysis and 05_inspect tell the story. User text is always escaped.
 """
 
+from collections.abc import Callable, Sequence
 from html import escape
 
 import numpy as np
@@ -10,11 +11,12 @@ import pandas as pd
 from IPython.display import HTML
 
 from fusebook import ASSETS
+from fusebook.data.predictions import Predictions
 from fusebook.errors.mistakes import short_names
 from fusebook.inspection import cards, twin_data
+from fusebook.inspection.question import Question
 from fusebook.models.bundle import Bundle
 
-TEMPLATES = ASSETS / "template"
 MARK = '<section aria-label="Rows to ask" class="fb-twin">'  # where a page has this, it gets the script
 MOST_BYTES = 2_000_000
 N_CARDS = 6  # rows that stand as cards where no script runs
@@ -26,7 +28,7 @@ SHARES, SHARES_WITHOUT_MEDIA = (0.45, 0.5), (0.7, 1.0)
 
 def script() -> str:
     """The one script of all pages; it stands between ``<script>`` and ``</script>`` as it is."""
-    return (TEMPLATES / "twin.js").read_text(encoding="utf-8")
+    return (ASSETS / "template" / "twin.js").read_text(encoding="utf-8")
 
 
 def row_effects(
@@ -35,25 +37,22 @@ def row_effects(
     """What words and patches of the picture do to the predicted class, in the ``most`` rows that the twin serves first.
 
     Returns row number to tables by name, as far as the row has the part and the bundle reads it: words as
-    ``cards.words_of_row`` returns them, patches as ``occlusion.cover_patches`` does. ``table`` is an
-    ``inspection_table`` about the bundle's chosen model, ``rows`` the rows with all their parts.
+    ``Question.card_words`` returns them, patches as ``Question.patches`` does. ``table`` is an ``inspection_table`` about
+    the bundle's chosen model, ``rows`` the rows with all their parts.
     """
     first = table.iloc[twin_data.order_of_interest(table)]
     made: dict[int, dict[str, pd.DataFrame]] = {}
-    for number, predicted in first.loc[first["predicted"] != "", ["row", "predicted"]].head(most).values:
-        row, best = rows[rows["row"] == number], bundle.label_names.index(predicted)
-        words, _ = cards.words_of_row(bundle, row, bundle.chosen, best)
-        _, patches = cards.patches_of_row(bundle, row, bundle.chosen, best)
-        moved = {"words": words if row["text"].iloc[0] else None, "patches": patches}
-        made[number] = {name: effects for name, effects in moved.items() if effects is not None}
+    for number in first.loc[first["predicted"] != "", "row"].head(most):
+        question = Question.of(bundle, rows, number)
+        moved = {"words": question.card_words()[0], "patches": question.patches()}
+        made[number] = {name: effects for name, effects in moved.items() if len(effects)}
     return made
 
 
 def page_twin(
     table: pd.DataFrame,
-    predictions: pd.DataFrame,
+    predictions: Sequence[Predictions],
     models: list[str],
-    label_names: list[str],
     *,
     effects: dict[int, dict[str, pd.DataFrame]] | None = None,
     most_bytes: int = MOST_BYTES,
@@ -63,7 +62,7 @@ def page_twin(
     Parameters
     ----------
     table : as ``listing.inspection_table`` returns it
-    predictions : as ``scores.prediction_table`` returns it
+    predictions : of validation and test rows
     models : whose answers a card tells; first the one that ``table`` is about
     effects : row number to what moved its answer, as ``row_effects`` returns it
     most_bytes : that all of it takes. The numbers of each row are there in any case; texts, answers, pictures and sounds
@@ -71,31 +70,20 @@ def page_twin(
 
     Raises ValueError where ``table`` has no test row or a model did not predict.
     """
+    predictions = [some for some in predictions if some.n_rows]
     _check(table, predictions, models)
+    label_names = predictions[0].label_names
     names, order = short_names(label_names), twin_data.order_of_interest(table)
     data = {"models": models, "labels": names, "fold": twin_data.case_folds()}
     data |= twin_data.numbers(table, label_names) | twin_data.totals(table, label_names)
     room = most_bytes - twin_data.size_of(data) - MARKUP
-    told = twin_data.answers(table, predictions, models)
+    entry = _entry_maker(table, twin_data.answers(table, predictions, models), effects or {})
     texts = table["text"].tolist()
-    moved = {place: (effects or {}).get(row, {}) for place, row in enumerate(table["row"])}
-
-    def entry(place: int, cut: int) -> dict:
-        """All but picture and sound of a card; the text only where the list has less of it."""
-        text = texts[place][: cards.MOST_CHARACTERS]
-        made = {"votes": told.get(place, [])} | ({"text": text} if len(text) > cut else {})
-        if "words" in moved[place]:
-            made["words"] = _words(moved[place]["words"], len(text))
-        if "patches" in moved[place]:
-            sides = ["top", "bottom", "left", "right", "effect"]
-            made["patches"] = moved[place]["patches"][sides].round(4).values.tolist()
-        return made
-
-    shares = SHARES if (table[["image", "audio"]] != "").any(axis=None) else SHARES_WITHOUT_MEDIA
     first = [int(place) for place in order[:N_CARDS]]
     media = _media(table, first, max(room // 4, 0))
-    static = [_card(table.iloc[i], texts[i], names, entry(i, 0), media.get(i, {})) for i in first]
+    static = [_card(table.iloc[place], names, entry(place, 0), media.get(place, {})) for place in first]
     room -= len("".join(static).encode())
+    shares = SHARES if (table[["image", "audio"]] != "").any(axis=None) else SHARES_WITHOUT_MEDIA
     data["text"] = twin_data.fit_texts(texts, order, int(shares[0] * room))
     room -= twin_data.size_of(data["text"])
     made = _entries(entry, order, data["text"], int(shares[1] * room))
@@ -103,17 +91,32 @@ def page_twin(
     room -= twin_data.size_of(made) + twin_data.size_of(data["length"])
     later = _media(table, [place for place in made if place not in first], room)
     data["cards"] = {place: one | later.get(place, {}) for place, one in made.items()}
-    note = _note(table, data, media | later)
-    return HTML(cards.CARD_STYLE + _section(note, static, data))
+    return HTML(cards.STYLE + _section(_note(table, data, media | later), static, data))
 
 
-def _check(table: pd.DataFrame, predictions: pd.DataFrame, models: list[str]) -> None:
-    unknown = set(models) - set(predictions["model"])
-    if not (table["split"] == "test").any() or unknown or not models:
-        known = ", ".join(predictions["model"].unique())
+def _entry_maker(table: pd.DataFrame, votes: dict[int, list], effects: dict) -> Callable[[int, int], dict]:
+    """What makes all but picture and sound of a card; the text only where the list has less of it than ``cut``."""
+    texts, numbers = table["text"].tolist(), table["row"].tolist()
+
+    def entry(place: int, cut: int) -> dict:
+        text, moved = texts[place][: cards.MOST_CHARACTERS], effects.get(numbers[place], {})
+        made = {"votes": votes.get(place, [])} | ({"text": text} if len(text) > cut else {})
+        if "words" in moved:
+            made["words"] = _words(moved["words"], len(text))
+        if "patches" in moved:
+            sides = ["top", "bottom", "left", "right", "effect"]
+            made["patches"] = moved["patches"][sides].round(4).values.tolist()
+        return made
+
+    return entry
+
+
+def _check(table: pd.DataFrame, predictions: list[Predictions], models: list[str]) -> None:
+    n_test, known = int((table["split"] == "test").sum()), list(predictions[0]) if predictions else []
+    if not n_test or not models or set(models) - set(known):
         raise ValueError(
-            f"{(table['split'] == 'test').sum()} test rows and models {', '.join(models) or '(none)'}; expected a table "
-            f"with test rows, as inspection_table makes it, and one or more models of {known}."
+            f"{n_test} test rows and models {', '.join(models) or '(none)'}; expected a table with test rows, as "
+            f"inspection_table makes it, and one or more models of {', '.join(known)}."
         )
 
 
@@ -161,24 +164,19 @@ def _media(table: pd.DataFrame, places: list[int], room: int) -> dict[int, dict]
     return made
 
 
-def _card(row: pd.Series, text: str, names: list[str], entry: dict, media: dict) -> str:
+def _card(row: pd.Series, names: list[str], entry: dict, media: dict) -> str:
     """A row as it stands where no script runs; the script takes picture and sound from here."""
-    shown = text[: cards.MOST_CHARACTERS]
-    more = f" <small>… and {len(text) - len(shown):,} characters more</small>" if len(text) > len(shown) else ""
-    said = ["start", "end", "effect"]
-    marked = cards.coloured(shown, pd.DataFrame(entry.get("words", []), columns=said)) + more
-    asked = f"predicted {row['predicted']} ({100 * row['confidence']:.0f} %)" if row["predicted"] else "training row"
-    picture = f'<img src="{media["picture"]}" alt="picture of the row">' if "picture" in media else ""
-    player = f'<audio controls preload="metadata" src="{media["sound"]}"></audio>' if "sound" in media else ""
+    answer = f"predicted {row['predicted']} ({100 * row['confidence']:.0f} %)" if row["predicted"] else "training row"
     bars = ""
     if entry["votes"]:
         best = entry["votes"][0]
         bars = cards.probability_bars({names[i]: p / 1000 for i, p in zip(best[::2], best[1::2], strict=True)})
-    head = escape(f"row {row['row']}: {row['label']}, {asked}")
-    return (
-        f'<article class="fb-card" data-row="{row["row"]}"><p class="fb-head">{head}</p>'
-        f'<div class="fb-body">{picture}<p class="fb-text" dir="auto">{marked}'
-        f"</p></div>{player}{bars}</article>"
+    return cards.row_card(
+        row,
+        heading=f"row {row['row']}: {row['label']}, {answer}",
+        marks=pd.DataFrame(entry.get("words", []), columns=["start", "end", "effect"]),
+        media={"image": media.get("picture", ""), "audio": media.get("sound", "")},
+        below=bars,
     )
 
 
@@ -205,8 +203,8 @@ def _note(table: pd.DataFrame, data: dict, media: dict) -> str:
         made += f" To keep the page small, {_listed(missing)} were left out; mistakes and suspects were served first."
     shown = data["cards"].values()
     counts = {"words in {:,} rows": "words", "patches in {:,} pictures": "patches"}
-    counts = {said: sum(name in one for one in shown) for said, name in counts.items()}
-    if coloured := [said.format(count) for said, count in counts.items() if count]:
+    counts = {words: sum(name in one for one in shown) for words, name in counts.items()}
+    if coloured := [words.format(count) for words, count in counts.items() if count]:
         made += f" Coloured are {_listed(coloured)}: blue holds the predicted class up, orange speaks against it."
     return made
 

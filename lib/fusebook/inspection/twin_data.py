@@ -5,6 +5,7 @@ Notebooks 04_error_analysis and 05_inspect tell the story; ``twin`` makes the HT
 
 import base64
 import json
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from fusebook.data import files
+from fusebook.data.predictions import Predictions
 from fusebook.errors.mistakes import confusion_order
 from fusebook.inspection import cards
 from fusebook.inspection.listing import coverage_and_accuracy, filter_rows
@@ -126,22 +128,21 @@ def fit_texts(texts: list[str], order: np.ndarray, room: int) -> list[str | None
     return kept
 
 
-def answers(table: pd.DataFrame, predictions: pd.DataFrame, models: list[str]) -> dict[int, list]:
+def answers(table: pd.DataFrame, predictions: Sequence[Predictions], models: list[str]) -> dict[int, list]:
     """Position of a row to a list a model: the most probable class numbers, each with its probability in thousandths.
 
-    ``predictions`` is as ``scores.prediction_table`` returns it. A row without predictions has no entry.
+    A row without predictions has no entry.
     """
-    columns = [name for name in predictions if name.startswith("p") and name[1:].isdigit()]
     position = pd.Series(np.arange(len(table)), index=table["row"])
     made: dict[int, list] = {}
     for model in models:
-        own = predictions[predictions["model"] == model]
-        values = own[columns].to_numpy()
-        best = np.argsort(-values, axis=1, kind="stable")[:, :N_ANSWERS]
-        shares = np.rint(1000 * np.take_along_axis(values, best, axis=1)).astype(int)
-        pairs = np.stack([best, shares], axis=2).reshape(len(own), -1).tolist()
-        for place, line in zip(position[own["row"]], pairs, strict=True):
-            made.setdefault(int(place), []).append(line)
+        for some in predictions:
+            values = some[model]
+            best = np.argsort(-values, axis=1, kind="stable")[:, :N_ANSWERS]
+            shares = np.rint(1000 * np.take_along_axis(values, best, axis=1)).astype(int)
+            pairs = np.stack([best, shares], axis=2).reshape(len(values), -1).tolist()
+            for place, line in zip(position[some.rows["row"]], pairs, strict=True):
+                made.setdefault(int(place), []).append(line)
     return made
 
 

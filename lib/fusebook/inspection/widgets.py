@@ -5,7 +5,7 @@ widget and not the content of an Output widget, whose messages nbclient has to a
 the end of a cell and waits for ever.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -13,8 +13,10 @@ import ipywidgets
 import pandas as pd
 import traitlets
 
+from fusebook.data.predictions import Predictions
+from fusebook.findings import shortened
 from fusebook.inspection import listing
-from fusebook.inspection.cards import HEAD_LINE, row_line, snippet
+from fusebook.inspection.cards import EXAMPLE, HEAD_LINE, row_line
 from fusebook.inspection.row_widgets import WIDE, Decision, RowCard, side_by_side, silent, told_in
 from fusebook.models.bundle import Bundle
 
@@ -32,7 +34,7 @@ _ORDERS = [
 def inspector(
     bundle: Bundle,
     rows: pd.DataFrame,
-    predictions: pd.DataFrame,
+    predictions: Sequence[Predictions],
     *,
     suspects: str | Path = "",
     slices: pd.DataFrame | None = None,
@@ -42,13 +44,13 @@ def inspector(
     Parameters
     ----------
     rows : row, text, image, audio, label, as in rows.parquet
-    predictions : as ``scores.prediction_table`` returns it
+    predictions : of validation and test rows
     suspects : path of label_suspects.csv, to which decisions are written at once; "" for none
     slices : row and slice, as in slices.parquet
     """
     listed = listing.read_suspects(suspects) if suspects else None
     names = bundle.label_names
-    table_of = partial(listing.inspection_table, rows, predictions, label_names=names, suspects=listed, slices=slices)
+    table_of = partial(listing.inspection_table, rows, predictions, suspects=listed, slices=slices)
     return Inspector(table_of, Finder(names, slices), RowCard(bundle, rows), Decision(suspects, names))
 
 
@@ -98,9 +100,9 @@ class Finder(ipywidgets.VBox):
         self.lines = [_line(ipywidgets.Button()) for _ in range(listing.PAGE_SIZE)]
         self.head = _line(ipywidgets.HTML(), HEAD_LINE)
         self.listed = ipywidgets.VBox(layout={"overflow": "auto", "flex": "0 0 auto"})
-        asked = side_by_side(*self.filters.values(), self.order)
+        filters = side_by_side(*self.filters.values(), self.order)
         paged, sure = side_by_side(self.page, self.told), side_by_side(self.threshold, self.covered)
-        super().__init__([asked, paged, self.problem, self.listed, sure])
+        super().__init__([filters, paged, self.problem, self.listed, sure])
         for control in (*self.filters.values(), self.order):
             control.observe(self._find, "value")
         self.page.observe(self._turn, "value")
@@ -116,10 +118,10 @@ class Finder(ipywidgets.VBox):
 
     def _find(self, _=None) -> None:
         with told_in(self.problem):
-            asked = {name: control.value for name, control in self.filters.items()}
-            asked["right"] = _OUTCOMES[asked["right"]]
+            wanted = {name: control.value for name, control in self.filters.items()}
+            wanted["right"] = _OUTCOMES[wanted["right"]]
             by, rising = self.order.value
-            self.found = listing.sort_rows(listing.filter_rows(self.table, **asked), by, rising=rising)
+            self.found = listing.sort_rows(listing.filter_rows(self.table, **wanted), by, rising=rising)
             with silent(self.page, self._turn):
                 self.page.value, self.page.max = 1, listing.page_count(len(self.found))
             self._turn()
@@ -134,7 +136,7 @@ class Finder(ipywidgets.VBox):
             button, shown = box.children
             button.description, shown.value = f"row {line['row']}", row_line(line)
         self.listed.children = [self.head, *self.lines[: len(page)]] if page else []
-        self.told.value = f"<p>{_said(len(self.found), self.page.max, self.filters['split'].value)}</p>"
+        self.told.value = f"<p>{_found_text(len(self.found), self.page.max, self.filters['split'].value)}</p>"
         self._mark()
 
     def _mark(self, _=None) -> None:
@@ -151,11 +153,13 @@ class Finder(ipywidgets.VBox):
 
 def _filters(label_names: list[str], slice_names: list[str]) -> dict[str, ipywidgets.Widget]:
     """A control for each argument of ``listing.filter_rows``."""
-    labels, names = ([(_ANY, ""), *((snippet(name), name) for name in names)] for names in (label_names, slice_names))
+    labels, names = (
+        [(_ANY, ""), *((shortened(name, EXAMPLE), name) for name in names)] for names in (label_names, slice_names)
+    )
     options = {"split": _SPLITS, "label": labels, "predicted": labels, "right": list(_OUTCOMES), "slice_name": names}
-    said = {"label": "true class", "right": "outcome", "slice_name": "found slice"}
+    titles = {"label": "true class", "right": "outcome", "slice_name": "found slice"}
     made: dict[str, ipywidgets.Widget] = {
-        name: ipywidgets.Dropdown(options=choices, description=said.get(name, name), **WIDE)
+        name: ipywidgets.Dropdown(options=choices, description=titles.get(name, name), **WIDE)
         for name, choices in options.items()
     }
     made["split"].value = "test"
@@ -175,11 +179,11 @@ def _line(first: ipywidgets.Widget, html: str = "") -> ipywidgets.HBox:
     return ipywidgets.HBox([first, ipywidgets.HTML(html, layout={"flex": "1 1 auto"})])
 
 
-def _said(n_rows: int, n_pages: int, split: str) -> str:
+def _found_text(n_rows: int, n_pages: int, split: str) -> str:
     """What was found, as a sentence."""
     if not n_rows:
         return "No row is as asked. Widen the range, or set a filter to “any”."
-    said = f"of {n_pages:,}; {n_rows:,} rows found."
+    text = f"of {n_pages:,}; {n_rows:,} rows found."
     if split == "train":
-        said += " Of training rows only label suspects are listed, without a prediction: the models learnt from them."
-    return said
+        text += " Of training rows only label suspects are listed, without a prediction: the models learnt from them."
+    return text

@@ -1,23 +1,17 @@
-"""What a fitted model answers on validation and test rows, and what that costs: measured alike for every model.
+"""Baselines beside every score: what the well-known models reach on the same split, and what each of them costs.
 
 Notebook 03_train tells the story.
 """
-# FOLDED: Baselines beside every score: what the well-known models reach on the same split, and what each of them costs.
 
-import importlib.util
 import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 from io import BytesIO
 from itertools import chain
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
-import keras
 import numpy as np
-from scipy.sparse import csr_array
+import pandas as pd
 from scipy.special import softmax
 from sklearn.base import ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
@@ -27,235 +21,127 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.svm import LinearSVC
 from tqdm import tqdm
 
-from fusebook.data.features import take
-from fusebook.encoders.tokens import tokenise
-from fusebook.models.network import (
-    build_mlp,
-    calibrate,
-    check_probabilities,
-    clean_probabilities,
-    fit_temperature,
-    predict,
-)
-from fusebook.models.training import fit_mlp
+from fusebook.data.dataset import Dataset
+from fusebook.data.features import Features
+from fusebook.data.predictions import Predictions
+from fusebook.models.calibration import calibrate, clean_probabilities, fit_temperature
+from fusebook.models.network import Network
 
-ANSWERED = ("validation", "test")
+MAJORITY, NAIVE_BAYES, LOGISTIC, SVM = "majority", "multinomial naive Bayes", "logistic regression", "linear SVM"
+# What scikit-learn's classifiers predict with.
+_LEARNT = ["classes_", "class_log_prior_", "feature_log_prob_", "coef_", "intercept_", "coefs_", "intercepts_"]
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What a model answered, and what that cost. Making the features is not counted: the models share them.
+class Cost:
+    """What a model costs. Making the features is not counted: the models share them.
 
     Attributes
     ----------
-    validation, test : class probabilities, each of shape (n_rows, n_classes); rows sum to 1
     seconds : time to fit
-    rows_a_second : test rows that it answers in a second, all in one call; NaN where there are none, and for class shares
+    rows_a_second : rows that it answers in a second, all in one call; NaN where there are none, and for class shares
     n_bytes : size of what has to be kept to predict again: the learnt arrays as ``numpy.savez`` writes them, without
-        an optimiser's memory; of fastText its own file, which has the words too
+        an optimiser's memory
     """
 
-    validation: np.ndarray
-    test: np.ndarray
     seconds: float
     rows_a_second: float
     n_bytes: int
 
 
-def measure(
-    scores: Callable[[str], np.ndarray],
-    labels: np.ndarray,
-    splits: dict[str, np.ndarray],
-    *,
-    classes: np.ndarray,
-    n_classes: int,
-    seconds: float,
-    n_bytes: int,
-) -> Measured:
-    """Ask a fitted model and take the time.
-
-    Parameters
-    ----------
-    scores : from "validation" or "test" to that part's margins or log probabilities over ``classes``, of shape
-        (n_rows, len(classes)), or (n_rows,) for two; the temperature is fitted on the validation rows
-    labels : class numbers of all rows
-    splits : bools of shape (n_rows,) under validation and test
-    classes : the class numbers that the model has learnt, ascending; the others get probability 0
-    """
-    of = {part: scores(part) if splits[part].any() else np.empty((0, len(classes))) for part in ANSWERED}
-    speed = _rows_a_second(partial(scores, "test"), splits["test"].sum())
-    made = _probabilities(of, labels[splits["validation"]], classes, n_classes)
-    return Measured(made["validation"], made["test"], seconds, speed, n_bytes)
-
-
-def measure_network(
-    network: keras.Model, inputs: dict[str, np.ndarray], labels: np.ndarray, splits: dict, seconds: float
-) -> Measured:
-    """What a fitted Keras network answers and costs, measured as the baselines are.
-
-    ``inputs`` are those of all rows, as ``network.model_inputs`` makes them; ``seconds`` is the time that building and
-    fitting took. Returns calibrated probabilities.
-    """
-    rows = {part: take(inputs, splits[part]) for part in ANSWERED}
-    n_classes = network.output_shape[-1]
-
-    def scores(part: str) -> np.ndarray:
-        return np.log(predict(network, rows[part]))
-
-    return measure(
-        scores, labels, splits, classes=np.arange(n_classes), n_classes=n_classes, seconds=seconds,
-        n_bytes=array_bytes(network.get_weights()),
-    )  # fmt: skip
-
-
-def _probabilities(scores: dict, labels: np.ndarray, classes: np.ndarray, n_classes: int) -> dict:
-    """Both parts' probabilities; only validation rows of a learnt class can tell the temperature."""
-    known, made = np.isin(labels, classes), {}
-    for part, values in scores.items():
-        if known.any():
-            places = np.searchsorted(classes, labels[known])
-            shares = margins_to_probabilities(values, scores["validation"][known], places)
-        else:
-            shares = softmax(np.column_stack([-values, values]) if values.ndim == 1 else values, axis=1)
-        made[part] = np.zeros((len(values), n_classes))
-        made[part][:, classes] = shares
-    return made
-
-
-def _rows_a_second(answer: Callable[[], object], n_rows: int) -> float:
-    """Call it after a first call, in which Keras would compile."""
-    if not n_rows:
-        return float("nan")
-    start = time.perf_counter()
-    answer()
-    return float(n_rows / (time.perf_counter() - start))
-
-
-def array_bytes(arrays: Iterable[np.ndarray]) -> int:
-    """The size of ``arrays`` in a file, as ``numpy.savez`` writes them."""
-    file = BytesIO()
-    np.savez(file, *arrays)
-    return file.tell()
-
-
-# Notebooks reach the comparison of models and the calibration tables through this module too.
-
-
-def majority_probabilities(training_labels: np.ndarray, n_rows: int, n_classes: int) -> np.ndarray:
-    """The baseline that answers the class shares of the training rows to every row, shape (n_rows, n_classes)."""
-    shares = np.bincount(training_labels, minlength=n_classes) / len(training_labels)
-    return np.tile(shares, (n_rows, 1))
-
-
-def margins_to_probabilities(margins: np.ndarray, validation_margins: np.ndarray, validation_labels) -> np.ndarray:
-    """Turn a linear model's margins into probabilities, the scale fitted on validation rows (Platt, 1999).
-
-    ``margins`` of shape (n_rows, n_classes), or (n_rows,) for two classes. Returns shape (n_rows, n_classes).
-    Raises ValueError where a label has no column, as that of a class without training rows.
-    """
-    both = [np.column_stack([-m, m]) if m.ndim == 1 else m for m in (margins, validation_margins)]
-    check_probabilities(softmax(both[1], axis=1), validation_labels, "margins")
-    temperature = fit_temperature(softmax(both[1], axis=1), validation_labels)
-    return calibrate(softmax(both[0], axis=1), temperature)
-
-
-NAIVE_BAYES, LOGISTIC, SVM = "multinomial naive Bayes", "logistic regression", "linear SVM"
-FASTTEXT = "fastText"
-
-_MARK = "\x02"  # before a label in fastText's file: no token has a control character
-# What scikit-learn's classifiers predict with.
-_LEARNT = (
-    "classes_", "class_log_prior_", "feature_log_prob_", "coef_", "intercept_", "coefs_", "intercepts_",
-)  # fmt: skip
-
-
-def fit_baselines(
-    bag: csr_array | None,
-    dense: np.ndarray | None,
-    labels: np.ndarray,
-    splits: dict[str, np.ndarray],
-    *,
-    n_classes: int,
-    texts: Sequence[str] | None = None,
-    dense_name: str = "word vectors",
-    random_state: int = 42,
-) -> tuple[dict[str, Measured], dict[str, str]]:
-    """Fit every baseline on the training rows.
+class Baselines(dict):
+    """Name to a fitted baseline, in the order of the page.
 
     Class shares (majority) and the linear models (naive Bayes; logistic regression; a support vector machine) read the
-    bag. scikit-learn's MLPClassifier, for which a bag is too wide, and the classic recipe (ours: hidden layers of 100
-    and 50, ReLU, 10 epochs, batches of 32, Adam at 0.001) read the dense features. fastText (Joulin and others, 2017)
-    reads the texts, cut into words, with pairs of words. Each one's temperature is fitted on the validation rows, as
+    bag of n-grams, or the dense features where there is none. scikit-learn's MLPClassifier, for which a bag is too wide,
+    and the classic recipe (our network: hidden layers of 100 and 50, ReLU, 10 epochs, batches of 32, Adam at 0.001) read
+    the text's word vectors, or all dense features joined. Each one's temperature is fitted on the validation rows, as
     those of the networks are; a class that no training row has gets probability 0.
 
-    Parameters
+    Attributes
     ----------
-    bag : TF-IDF of shape (n_rows, n_ngrams); without one the linear models read ``dense``
-    dense : shape (n_rows, n_features); ``dense_name`` says on the page what they are
-    labels : class numbers of shape (n_rows,)
-    splits : bools of shape (n_rows,) under train, validation and test
-
-    Returns
-    -------
-    baselines : name to ``Measured``, in the order of the page
-    left_out : name to the reason, for those that can't be fitted here
-
-    Raises
-    ------
-    ValueError
-        Where there is no training row, neither bag nor dense features, or lengths differ.
+    left_out_ : name to the reason, for those that can't be fitted on these rows
     """
-    _check(bag, dense, labels, splits, texts)
-    train = splits["train"]
-    networks = [f"{name} ({dense_name})" for name in ("MLPClassifier", "classic recipe")]
-    read = dense if bag is None else bag
-    models = [(name, partial(_fit_estimator, model, read)) for name, model in linear_models(random_state).items()]
-    models += [
-        (networks[0], partial(_fit_estimator, _mlp_classifier(train.sum(), random_state), dense)),
-        (networks[1], partial(_fit_recipe, dense, random_state=random_state)),
-        (FASTTEXT, partial(_fit_fasttext, texts, random_state=random_state)),
-    ]
-    left_out = _reasons([name for name, _ in models], networks, read, dense, labels[train], texts)
-    made = {"majority": _majority(labels, splits, n_classes)}
-    for name, fit in tqdm([model for model in models if model[0] not in left_out], "baselines", leave=False, delay=5):
-        made[name] = fit(labels, splits, n_classes=n_classes)
-    return made, left_out
+
+    def __init__(self, *, random_state: int = 42):
+        super().__init__()
+        self.random_state = random_state
+
+    def fit(self, data: Dataset) -> "Baselines":
+        """Fit every baseline on the training rows. Raises ValueError where there are none, or no features."""
+        if not len(data.train) or not data.features.sizes:
+            raise ValueError(
+                f"{len(data.train)} training rows with {data.features.sizes or 'no'} features; expected some."
+            )
+        dense = _Dense(data)
+        read = _bag if data.features.n_ngrams else dense.transform
+        networks = [f"{name} ({dense.name})" for name in ("MLPClassifier", "classic recipe")]
+        made = {name: _Fitted(model, read) for name, model in linear_models(self.random_state).items()}
+        made[networks[0]] = _Fitted(_mlp_classifier(len(data.train), self.random_state), dense.transform)
+        made[networks[1]] = _Recipe(dense, self.random_state)
+        self.left_out_ = _reasons(list(made), networks, read, dense, data.train)
+        self[MAJORITY] = _Shares()
+        self |= {name: model for name, model in made.items() if name not in self.left_out_}
+        for model in tqdm(self.values(), "baselines", leave=False, delay=5):
+            model.fit(data)
+        return self
+
+    @property
+    def linear(self) -> str:
+        """The name of the linear baseline that others are compared with: the support vector machine where there is one."""
+        return SVM if SVM in self else MAJORITY
+
+    def predict(self, data: Dataset, names: Iterable[str] | None = None) -> Predictions:
+        """What each baseline, or those of ``names``, says of each row."""
+        names = self if names is None else names
+        return Predictions({name: self[name].predict(data) for name in names}, data.rows, data.label_names)
+
+    def costs(self, data: Dataset) -> dict[str, Cost]:
+        """What each baseline cost to fit, and costs to ask about ``data``, which it was asked about before."""
+        return {name: model.cost(data) for name, model in self.items()}
+
+    def left_out(self) -> pd.DataFrame:
+        """The baselines that can't be fitted on these rows, with the reason."""
+        return pd.Series(self.left_out_, name="left out because", dtype=object).rename_axis("baseline").to_frame()
 
 
-def join_dense(features: dict[str, np.ndarray], train: np.ndarray) -> np.ndarray | None:
-    """The dense blocks of ``features`` side by side, shape (n_rows, n_features); None where there is none.
+class _Dense:
+    """The dense features that baselines read: the text's word vectors, or all dense blocks side by side.
 
-    Each block is brought to unit spread over the training rows (``train``, bools), so that none drowns another.
+    Each block is brought to unit spread over the training rows, so that none drowns another.
     """
-    blocks = [values for block, values in features.items() if "_" not in block]
-    return np.hstack([values / max(values[train].std(), 1e-9) for values in blocks]) if blocks else None
+
+    def __init__(self, data: Dataset):
+        vectors = data.features.kinds.get("vectors")
+        self.name, self.columns = ("word vectors", vectors) if vectors else ("joined features", None)
+        self.scales = {block: max(values.std(), 1e-9) for block, values in self._blocks(data.train).items()}
+
+    def _blocks(self, data: Dataset) -> dict[str, np.ndarray]:
+        features = data.features
+        columns = self.columns or {block: slice(None) for block in features.sizes if "_" not in block}
+        return {block: features.block(block)[:, read] for block, read in columns.items()}
+
+    def transform(self, data: Dataset) -> np.ndarray | None:
+        """The features of shape (n_rows, n_features); None where there are none."""
+        blocks = self._blocks(data)
+        return np.hstack([values / self.scales[block] for block, values in blocks.items()]) if blocks else None
 
 
-def _check(bag, dense, labels: np.ndarray, splits: dict, texts) -> None:
-    given = {"bag": bag, "dense": dense} | splits
-    lengths = {name: values.shape[0] for name, values in given.items() if values is not None}
-    lengths |= {} if texts is None else {"texts": len(texts)}
-    if wrong := {name: length for name, length in lengths.items() if length != len(labels)}:
-        raise ValueError(f"There are {len(labels)} labels, but {wrong} rows; expected one row a label in each of them.")
-    if (bag is None or not bag.shape[1]) and (dense is None or not dense.shape[1]):
-        raise ValueError("Neither bag nor dense has a column; expected features of one kind at least.")
-    if not splits["train"].any():
-        raise ValueError("No training rows; expected at least one True in splits['train'].")
+def _bag(data: Dataset):
+    return data.features.ngrams
 
 
-def _reasons(names: list[str], networks: list[str], read, dense, labels: np.ndarray, texts) -> dict[str, str]:
+def _reasons(names: list[str], networks: list[str], read, dense: _Dense, train: Dataset) -> dict[str, str]:
     """Why some of ``names`` can't be fitted on these training rows."""
-    if len(np.unique(labels)) == 1:
+    if len(np.unique(train.labels)) == 1:
         return dict.fromkeys(names, "the training rows have one class only: nothing to tell apart")
-    made = {}
-    if read.min() < 0:
+    values, made = read(train), {}
+    if values is None:
+        return dict.fromkeys(names, "reads dense features, and there are none")
+    if values.min() < 0:
         made[NAIVE_BAYES] = "needs features of 0 or more, and some of these are negative"
-    if dense is None or not dense.shape[1]:
+    if not dense.scales:
         made |= dict.fromkeys(networks, "reads dense features, and there are none")
-    if texts is None or not any(map(tokenise, texts)):
-        made[FASTTEXT] = "reads texts, and there are none"
-    elif importlib.util.find_spec("fasttext") is None:
-        made[FASTTEXT] = "not installed: pip install fasttext-community"
     return made
 
 
@@ -273,79 +159,98 @@ def _mlp_classifier(n_rows: int, random_state: int) -> MLPClassifier:
     return MLPClassifier((100, 50), batch_size=min(32, n_rows), max_iter=10, random_state=random_state)
 
 
-def _majority(labels: np.ndarray, splits: dict, n_classes: int) -> Measured:
-    """Class shares; counting them takes no time worth the name."""
-    shares = majority_probabilities(labels[splits["train"]], 1, n_classes)
-    answers = {part: np.tile(shares, (splits[part].sum(), 1)) for part in ANSWERED}
-    return Measured(**answers, seconds=0.0, rows_a_second=float("nan"), n_bytes=array_bytes([shares]))
+class _Shares:
+    """The class shares of the training rows as the answer to every row."""
+
+    def fit(self, data: Dataset) -> None:
+        self.shares = data.prior
+
+    def predict(self, data: Dataset) -> np.ndarray:
+        return np.tile(self.shares, (len(data), 1))
+
+    def cost(self, data: Dataset) -> Cost:
+        """Counting takes no time worth the name."""
+        return Cost(0.0, float("nan"), array_bytes([self.shares[None]]))
 
 
-def _fit_estimator(model, features, labels: np.ndarray, splits: dict, *, n_classes: int) -> Measured:
-    """A scikit-learn classifier over ``features``."""
-    rows = {part: features[splits[part]] for part in ("train", *ANSWERED)}
-    start = time.perf_counter()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the number of passes is part of the recipe
-        model.fit(rows["train"], labels[splits["train"]])
-    seconds = time.perf_counter() - start
-    learnt = [vars(model)[name] for name in _LEARNT if name in vars(model)]
-    arrays = chain.from_iterable(part if isinstance(part, list) else [part] for part in learnt)
+class _Fitted:
+    """A scikit-learn classifier over what ``read`` takes from a data set, its scale fitted on validation rows (Platt, 1999)."""
 
-    def scores(part: str) -> np.ndarray:
-        if hasattr(model, "predict_proba"):
-            return np.log(clean_probabilities(model.predict_proba(rows[part])))
-        return model.decision_function(rows[part])
+    def __init__(self, model: ClassifierMixin, read):
+        self.model, self.read = model, read
 
-    return measure(
-        scores, labels, splits, classes=model.classes_, n_classes=n_classes, seconds=seconds, n_bytes=array_bytes(arrays)
-    )  # fmt: skip
+    def fit(self, data: Dataset) -> None:
+        self.n_classes = data.n_classes
+        self._learn(data)
+        known = data.validation[np.isin(data.validation.labels, self.classes)]
+        places = np.searchsorted(self.classes, known.labels)
+        self.temperature = fit_temperature(self._shares(known), places) if len(known) else 1.0
+
+    def _learn(self, data: Dataset) -> None:
+        values, start = self.read(data.train), time.perf_counter()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the number of passes is part of the recipe
+            self.model.fit(values, data.train.labels)
+        self.seconds, self.classes = time.perf_counter() - start, self.model.classes_
+
+    def predict(self, data: Dataset) -> np.ndarray:
+        """Probabilities of shape (n_rows, n_classes)."""
+        made = np.zeros((len(data), self.n_classes))
+        if len(data):
+            made[:, self.classes] = calibrate(self._shares(data), self.temperature)
+        return made
+
+    def _shares(self, data: Dataset) -> np.ndarray:
+        """Probabilities of the classes learnt, before they are scaled."""
+        margins = self._margins(data)
+        return softmax(np.column_stack([-margins, margins]) if margins.ndim == 1 else margins, axis=1)
+
+    def _margins(self, data: Dataset) -> np.ndarray:
+        if hasattr(self.model, "predict_proba"):
+            return np.log(clean_probabilities(self.model.predict_proba(self.read(data))))
+        return self.model.decision_function(self.read(data))
+
+    def cost(self, data: Dataset) -> Cost:
+        """Its cost; ``data`` is asked about once more."""
+        return Cost(self.seconds, rows_a_second(self._margins, data), array_bytes(self._learnt()))
+
+    def _learnt(self) -> Iterable[np.ndarray]:
+        arrays = [vars(self.model)[name] for name in _LEARNT if name in vars(self.model)]
+        return chain.from_iterable(part if isinstance(part, list) else [part] for part in arrays)
 
 
-def _fit_recipe(dense: np.ndarray, labels: np.ndarray, splits: dict, *, n_classes: int, random_state: int) -> Measured:
+class _Recipe(_Fitted):
     """The classic recipe; of its 10 epochs the one with the lowest validation loss counts."""
-    inputs = {"text": np.asarray(dense, np.float32)}
-    learned, watched = [(take(inputs, splits[part]), labels[splits[part]]) for part in ("train", "validation")]
+
+    def __init__(self, dense: _Dense, random_state: int):
+        super().__init__(Network(patience=0, random_state=random_state), dense.transform)
+
+    def _learn(self, data: Dataset) -> None:
+        self.model.fit(self._dense(data))
+        self.seconds, self.classes = self.model.seconds_, np.arange(data.n_classes)
+
+    def _dense(self, data: Dataset) -> Dataset:
+        values = np.asarray(self.read(data), np.float32)
+        return data.with_features(Features({"text": values}, {"text": np.ones(len(data), bool)}))
+
+    def _margins(self, data: Dataset) -> np.ndarray:
+        return np.log(self.model.predict_raw(self._dense(data)))
+
+    def _learnt(self) -> Iterable[np.ndarray]:
+        return self.model.keras_.get_weights()
+
+
+def rows_a_second(answer: Callable[[Dataset], object], data: Dataset) -> float:
+    """How many rows of ``data`` ``answer`` manages in a second, all in one call; NaN where there are none."""
+    if not len(data):
+        return float("nan")
     start = time.perf_counter()
-    network = build_mlp(
-        {"text": dense.shape[1]}, n_classes, hidden=(100, 50), activations=("relu", "relu"), optimizer="adam",
-        learning_rate=0.001, random_state=random_state,
-    )  # fmt: skip
-    fit_mlp(network, *learned, validation=watched, epochs=10, batch_size=32, patience=0)
-    return measure_network(network, inputs, labels, splits, time.perf_counter() - start)
+    answer(data)
+    return len(data) / (time.perf_counter() - start)
 
 
-def _fit_fasttext(
-    texts: Sequence[str], labels: np.ndarray, splits: dict, *, n_classes: int, random_state: int
-) -> Measured:
-    """fastText with one thread, as several would make the answers differ from run to run.
-
-    With vectors of 10 numbers, as its authors have them: with the 100 that it takes by itself, vectors begin so near 0
-    that a model of long texts is still at chance after 10 epochs (20 Newsgroups).
-    """
-    import fasttext
-
-    words = [" ".join(tokenise(text)).encode("utf-8", "replace").decode() for text in texts]
-    lines = {part: [words[i] for i in np.flatnonzero(splits[part])] for part in ("train", *ANSWERED)}
-    learnt = labels[splits["train"]]
-    with TemporaryDirectory() as folder:
-        file, saved = Path(folder) / "train.txt", Path(folder) / "model.bin"
-        marked = [f"{_MARK}{label} {line}\n" for label, line in zip(learnt, lines["train"], strict=True)]
-        file.write_text("".join(marked), encoding="utf-8")
-        start = time.perf_counter()
-        model = fasttext.train_supervised(
-            str(file), label=_MARK, lr=0.5, epoch=25, dim=10, wordNgrams=2, bucket=200_000, thread=1,
-            seed=random_state, verbose=0,
-        )  # fmt: skip
-        seconds = time.perf_counter() - start
-        model.save_model(str(saved))
-        size = saved.stat().st_size
-    classes = np.unique(learnt)
-    places = {f"{_MARK}{number}": place for place, number in enumerate(classes)}
-
-    def scores(part: str) -> np.ndarray:
-        made = np.zeros((len(lines[part]), len(classes)))
-        for row, names, shares in zip(made, *model.predict(lines[part], k=-1), strict=True):
-            row[[places[name] for name in names]] = shares
-        return np.log(clean_probabilities(made))
-
-    return measure(scores, labels, splits, classes=classes, n_classes=n_classes, seconds=seconds, n_bytes=size)
+def array_bytes(arrays: Iterable[np.ndarray]) -> int:
+    """The size of ``arrays`` in a file, as ``numpy.savez`` writes them."""
+    file = BytesIO()
+    np.savez(file, *arrays)
+    return file.tell()

@@ -2,7 +2,6 @@
 
 Notebooks 03_train (writes it) and 06_predict (uses it) tell the story.
 """
-# FOLDED: From a new table without labels to predictions, through a bundle.
 
 import csv
 import shutil
@@ -13,139 +12,219 @@ import pandas as pd
 
 from fusebook import runs
 from fusebook.data import checks, tables
-from fusebook.data.features import blocks_of, encode_rows, mask, modality_of, present_parts, take
-from fusebook.encoders import saved
-from fusebook.models import network
-from fusebook.models import network as models_network
-from fusebook.models.fusion import RULES, DecisionFusion
-from fusebook.models.network import fit_temperature, load_model, model_inputs, save_model
-from fusebook.models.training import fit_mlp, settings
+from fusebook.data.dataset import Dataset
+from fusebook.data.predictions import Predictions
+from fusebook.encoders.parts import Encoders
+from fusebook.models import layers
+from fusebook.models.baselines import Cost, array_bytes, rows_a_second
+from fusebook.models.fusion import RULES, DecisionFusion, held_out
+from fusebook.models.network import Network
+from fusebook.runs import Run
 
 FEATURE_LEVEL = "feature-level fusion"
+DECISION_LEVEL = "decision-level"
 
 
-class TrainedModels:
-    """One calibrated MLP a modality, the feature-level MLP, and the decision-level fusions over their votes.
+class Models(dict):
+    """Part to its ``Network``, ``FEATURE_LEVEL`` to the one over all parts, and the rules that join the parts' votes.
 
     Parameters
     ----------
-    networks : model name to Keras model; a modality's name, or ``FEATURE_LEVEL``
-    prior : class shares among the training rows, shape (n_classes,)
+    modality_dropout : of the network over all parts alone
+    recipe : other options of each ``Network``
+
+    Attributes
+    ----------
+    fusions_ : name to fitted ``DecisionFusion``; none where there is one part
+    prior_ : class shares among the training rows, shape (n_classes,): the answer to a row without any of a model's parts
+    label_names_ : names of the classes
     """
 
-    def __init__(self, networks: dict, prior: np.ndarray):
-        self.networks = networks
-        self.prior = np.asarray(prior, np.float64)
-        self.temperatures = dict.fromkeys(networks, 1.0)
-        self.fusions: dict[str, DecisionFusion] = {}
+    def __init__(self, *, modality_dropout: float = 0.0, **recipe):
+        super().__init__()
+        self.modality_dropout, self.recipe, self.fusions_ = modality_dropout, recipe, {}
+
+    def fit(self, data: Dataset) -> "Models":
+        """All four steps below, on the training and the validation rows of ``data``."""
+        return self.fit_parts(data).fit_joint(data).calibrate(data.validation).fuse(data.validation)
+
+    def fit_parts(self, data: Dataset) -> "Models":
+        """One network for each part, trained on the rows that have it.
+
+        What was learnt before is forgotten. Raises ValueError where no training row has one of the parts.
+        """
+        self.clear()
+        self.fusions_ = {}
+        self.prior_, self.label_names_ = data.prior, data.label_names
+        self.update({part: Network(**self.recipe).fit(data.of(part)) for part in data.parts})
+        return self
+
+    def fit_joint(self, data: Dataset) -> "Models":
+        """Feature-level fusion: one network over all parts, where there are several."""
+        self.prior_, self.label_names_ = data.prior, data.label_names
+        if len(data.parts) > 1:
+            self[FEATURE_LEVEL] = Network(modality_dropout=self.modality_dropout, **self.recipe).fit(data)
+        return self
+
+    def calibrate(self, data: Dataset) -> "Models":
+        """Fit each network's temperature on rows that it was not trained on."""
+        for network in self.values():
+            network.calibrate(data)
+        return self
+
+    def fuse(self, data: Dataset) -> "Models":
+        """Decision-level fusion: learn each rule of ``fusion.RULES`` from votes on rows that no network was trained on."""
+        if len(self.parts) > 1:
+            votes, present = self.predict(data, self.parts), data.features.present
+            self.fusions_ = {
+                f"{DECISION_LEVEL} {rule}": DecisionFusion(rule, self.prior_).fit(votes, present, data.labels)
+                for rule in RULES
+            }
+        return self
+
+    @property
+    def parts(self) -> list[str]:
+        """The parts that have a network of their own, in the order of their names."""
+        return [name for name in self if name != FEATURE_LEVEL]
 
     @property
     def names(self) -> list[str]:
         """The names of all models that can predict."""
-        return [*self.networks, *self.fusions]
+        return [*self, *self.fusions_]
 
-    def calibrate(self, features: dict, present: dict, labels: np.ndarray) -> None:
-        """Fit each network's temperature on rows it was not trained on."""
-        for name, own in self.networks.items():
-            inputs, there = self._inputs(name, features, present)
-            if there.any():
-                raw = models_network.predict(own, take(inputs, there))
-                self.temperatures[name] = fit_temperature(raw, labels[there])
+    @property
+    def joins(self) -> list[str]:
+        """The names of those models that join parts, at feature level or at decision level."""
+        return [name for name in self.names if name not in self.parts]
 
-    def predict(self, features: dict, present: dict, *, names: list[str] | None = None) -> dict[str, np.ndarray]:
-        """Every model's probabilities (or those of ``names``), each of shape (n_rows, n_classes).
+    def predict(self, data: Dataset, names: list[str] | None = None) -> Predictions:
+        """What every model, or those of ``names``, says of each row.
 
         A row that has none of a model's parts gets the class shares of the training rows from it.
         """
         names = self.names if names is None else names
-        fused = any(name in self.fusions for name in names)
-        result = {}
-        for name, own in self.networks.items():
-            if name in names or (fused and name != FEATURE_LEVEL):
-                inputs, there = self._inputs(name, features, present)
-                raw = models_network.predict(own, inputs)
-                made = models_network.calibrate(raw, self.temperatures[name])
-                result[name] = np.where(there[:, None], made, self.prior)
-        votes = {name: values for name, values in result.items() if name != FEATURE_LEVEL}
-        result |= {name: rule.predict(votes, present) for name, rule in self.fusions.items() if name in names}
-        return {name: result[name] for name in names}
+        fused = any(name in self.fusions_ for name in names)
+        made = {
+            name: np.where(network.reads(data)[:, None], network.predict(data), self.prior_)
+            for name, network in self.items()
+            if name in names or (fused and name != FEATURE_LEVEL)
+        }
+        votes, present = {part: made[part] for part in self.parts if part in made}, data.features.present
+        made |= {name: rule.predict(votes, present) for name, rule in self.fusions_.items() if name in names}
+        return Predictions({name: made[name] for name in names}, data.rows, data.label_names)
 
-    @staticmethod
-    def _inputs(name: str, features: dict, present: dict) -> tuple[dict, np.ndarray]:
-        own = features if name == FEATURE_LEVEL else blocks_of(features, name)
-        parts = {modality_of(block) for block in own}
-        return model_inputs(own, present), np.any([present[part] for part in parts], axis=0)
+    def predict_held_out(self, data: Dataset) -> Predictions:
+        """``predict`` of the validation rows, each rule that learns asked about rows that it has not learnt from."""
+        votes, present = self.predict(data), data.features.present
+        single = votes.only(self.parts)
+        return votes | {
+            name: held_out(rule.rule, self.prior_, single, present, data.labels, groups=data.groups)
+            for name, rule in self.fusions_.items()
+        }
 
-    def save_networks(self, folder: Path) -> None:
+    def plans(self) -> pd.DataFrame:
+        """How each network was built and trained, one line a network."""
+        return pd.DataFrame({name: network.plan_ for name, network in self.items()}).T.rename_axis("network")
+
+    def histories(self) -> dict[str, pd.DataFrame]:
+        """The learning curves of each network."""
+        return {name: network.history_ for name, network in self.items()}
+
+    def best_epochs(self) -> pd.DataFrame:
+        """One line a network: epochs run, the best of them, and its validation loss."""
+        losses = {name: history["val_loss"] for name, history in self.histories().items()}
+        lines = {
+            name: {"epochs run": len(loss), "best epoch": loss.idxmin(), "validation loss": loss.min()}
+            for name, loss in losses.items()
+        }
+        return pd.DataFrame(lines).T.rename_axis("network").astype({"epochs run": int, "best epoch": int})
+
+    def temperatures(self) -> dict[str, float]:
+        """The temperature of each network."""
+        return {name: network.temperature_ for name, network in self.items()}
+
+    def weights(self) -> pd.Series:
+        """The weight that the rule "weighted" learnt for each part; 1 for a part that is alone."""
+        rule = self.fusions_.get(f"{DECISION_LEVEL} weighted")
+        return pd.Series(rule.weights_ if rule else 1.0, index=self.parts, name="learnt weight")
+
+    def costs(self, data: Dataset) -> dict[str, Cost]:
+        """What each network cost to train, and costs to ask about ``data``, which it was asked about before."""
+        return {
+            name: Cost(
+                network.seconds_, rows_a_second(network.predict, data), array_bytes(network.keras_.get_weights())
+            )
+            for name, network in self.items()
+        }
+
+    def save(self, folder: Path) -> None:
         """Write every network as .keras to ``folder``, whole."""
         with runs.replacing(folder) as beside:
             beside.mkdir()
-            for name, own in self.networks.items():
-                save_model(own, beside / f"{name}.keras")
+            for name, network in self.items():
+                layers.save_model(network.keras_, beside / f"{name}.keras")
 
-    def save_bundle(self, folder: Path, facts: dict, *, encoders: Path) -> None:
-        """Write the bundle: ``facts`` (label_names, chosen, modalities), networks, fusions, and a copy of ``encoders``."""
-        with runs.replacing(folder) as beside:
+    def save_bundle(self, run: Run, chosen: str) -> None:
+        """Write the bundle of ``run``: networks, rules, and a copy of its encoders; ``chosen`` is the model that answers."""
+        with runs.replacing(run.path("bundle")) as beside:
             beside.mkdir(parents=True)
-            shutil.copytree(encoders, beside / "encoders")
-            self.save_networks(beside / "models")
-            fusions = {name: rule.to_json() for name, rule in self.fusions.items()}
-            learnt = {"prior": self.prior.tolist(), "temperatures": self.temperatures, "fusions": fusions}
-            runs.write_json(beside / "bundle.json", {**facts, **learnt, "networks": list(self.networks)})
+            shutil.copytree(run.need("encoders"), beside / "encoders")
+            self.save(beside / "models")
+            facts = {"label_names": self.label_names_, "chosen": chosen, "modalities": self.parts}
+            facts |= {"prior": self.prior_.tolist(), "temperatures": self.temperatures()}
+            facts |= {"fusions": {name: rule.to_json() for name, rule in self.fusions_.items()}, "networks": list(self)}
+            runs.write_json(beside / "bundle.json", facts)
+
+    @classmethod
+    def load(cls, folder: Path) -> "Models":
+        """The models of the bundle in ``folder``."""
+        facts, made = runs.read_json(folder / "bundle.json"), cls()
+        made.prior_, made.label_names_ = np.array(facts["prior"]), facts["label_names"]
+        for name in facts["networks"]:
+            parts = sorted(facts["modalities"]) if name == FEATURE_LEVEL else [name]
+            model = layers.load_model(folder / "models" / f"{name}.keras")
+            made[name] = Network.of_keras(model, parts, facts["temperatures"][name])
+        made.fusions_ = {name: DecisionFusion.from_json(value) for name, value in facts["fusions"].items()}
+        return made
 
 
 class Bundle:
     """A saved bundle, ready to predict rows.
 
+    Parameters
+    ----------
+    folder : the bundle's folder, or the ``Run`` that it belongs to
+
     Attributes
     ----------
     label_names : list of str, the class order of every probability column
     chosen : the name of the model that predicts unless another is asked for
-    modalities : names of the parts it reads
-    models : the ``TrainedModels``
+    parts : names of the parts that it reads
+    models : ``Models``
+    encoders : ``Encoders``
+
+    Raises FileNotFoundError where there is no bundle.
     """
 
-    def __init__(self, folder: str | Path):
-        folder = Path(folder)
+    def __init__(self, folder: str | Path | Run):
+        folder = folder.need("bundle") if isinstance(folder, Run) else Path(folder)
         if not (folder / "bundle.json").exists():
             raise FileNotFoundError(
                 f"{folder} is no bundle: it has no bundle.json. Pass the bundle folder of a finished run, "
                 "such as reports/sample/bundle."
             )
         facts = runs.read_json(folder / "bundle.json")
-        self.label_names, self.chosen, self.modalities = (facts["label_names"], facts["chosen"], facts["modalities"])
-        networks = {name: load_model(folder / "models" / f"{name}.keras") for name in facts["networks"]}
-        self.models = TrainedModels(networks, np.array(facts["prior"]))
-        self.models.temperatures = facts["temperatures"]
-        self.models.fusions = {name: DecisionFusion.from_json(value) for name, value in facts["fusions"].items()}
-        self.encoders = saved.load_encoders(folder / "encoders", self.modalities)
+        self.label_names, self.chosen, self.parts = facts["label_names"], facts["chosen"], facts["modalities"]
+        self.models = Models.load(folder)
+        self.encoders = Encoders.load(folder / "encoders", self.parts)
 
-    def encode(self, rows: pd.DataFrame, *, without: tuple[str, ...] = ()) -> tuple[dict, dict]:
-        """Features and present parts of ``rows``; parts named in ``without`` count as missing.
+    def encode(self, rows: pd.DataFrame) -> Dataset:
+        """``rows`` (as ``checks.check_rows`` returns them) as a ``Dataset`` that ``models`` can predict."""
+        return Dataset(rows.reset_index(drop=True), self.label_names, self.encoders.transform(rows))
 
-        Raises ValueError where ``without`` names a part that the bundle does not read.
-        """
-        self.check_parts(without)
-        present = present_parts(rows, self.modalities)
-        present = {name: there & (name not in without) for name, there in present.items()}
-        return mask(encode_rows(rows, self.encoders), present), present
-
-    def check_parts(self, without: tuple[str, ...]) -> None:
-        """Raise ValueError where ``without`` names a part that the bundle does not read."""
-        if unknown := set(without) - set(self.modalities):
-            raise ValueError(
-                f"The bundle reads no {', '.join(sorted(unknown))}; expected a tuple of parts among "
-                f"{', '.join(self.modalities)}, such as without=({self.modalities[0]!r},)."
-            )
-
-    def predict_all(self, rows: pd.DataFrame, *, without: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
-        """Every model's probabilities for ``rows`` (as ``checks.check_rows`` returns them), by model name."""
-        return self.models.predict(*self.encode(rows, without=without))
-
-    def predict(self, rows: pd.DataFrame, *, model: str = "") -> np.ndarray:
-        """Probabilities of ``model`` (the chosen one by default), shape (n_rows, n_classes)."""
-        model = self.model_name(model)
-        return self.models.predict(*self.encode(rows), names=[model])[model]
+    def predict(self, rows: pd.DataFrame, names: list[str] | None = None) -> Predictions:
+        """What every model, or those of ``names``, says of ``rows``."""
+        return self.models.predict(self.encode(rows), names)
 
     def model_name(self, model: str) -> str:
         """``model``, or the chosen one where it is "". Raises ValueError where the bundle has no such model."""
@@ -153,35 +232,42 @@ class Bundle:
             raise ValueError(f"No model {model!r} in the bundle; it has {', '.join(self.models.names)}.")
         return model or self.chosen
 
+    def check_parts(self, without: tuple[str, ...]) -> None:
+        """Raise ValueError where ``without`` names a part that the bundle does not read."""
+        if unknown := set(without) - set(self.parts):
+            raise ValueError(
+                f"The bundle reads no {', '.join(sorted(unknown))}; expected a tuple of parts among "
+                f"{', '.join(self.parts)}, such as without=({self.parts[0]!r},)."
+            )
+
 
 def predict_table(
-    bundle: str | Path | Bundle, table: str | Path, *, columns: dict[str, str], model: str = ""
+    bundle: Bundle, table: str | Path, *, columns: dict[str, str], model: str = ""
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Predict every row of a table that can be read.
 
     Parameters
     ----------
     columns : names of the table's columns by part (text, image, audio); "" for none
+    model : the model that answers; "" for the chosen one
 
     Returns
     -------
-    predictions : the table's own columns (" (table)" is put behind a name that is also ours), then predicted, class_id,
-        confidence and one probability column a label
+    predictions : the table's own columns (" (table)" is put behind a name that is also ours), then those of
+        ``answer_table``
     rejected : DataFrame with row, part, reason, detail
 
     Raises FileNotFoundError and ValueError as ``tables.read_table``, ``checks.check_rows`` and ``Bundle`` do.
     """
-    bundle = bundle if isinstance(bundle, Bundle) else Bundle(bundle)
     content, refused = tables.read_table(table)
     rows, rejected = checks.check_rows(content, columns=columns, folder=Path(table).parent)
-    probabilities = bundle.predict(rows, model=model) if len(rows) else np.empty((0, len(bundle.label_names)))
-    made = prediction_columns(probabilities, bundle.label_names)
-    own = content.loc[rows["row"]].reset_index(drop=True)
-    own.columns = _own_names(list(own), set(made))
-    return pd.concat([own, made], axis=1), pd.concat([refused, rejected], ignore_index=True)
+    made = answer_table(bundle, rows, model)
+    given = content.loc[rows["row"]].reset_index(drop=True)
+    given.columns = _distinct_names(list(given), set(made))
+    return pd.concat([given, made], axis=1), pd.concat([refused, rejected], ignore_index=True)
 
 
-def _own_names(names: list[str], ours: set[str]) -> list[str]:
+def _distinct_names(names: list[str], ours: set[str]) -> list[str]:
     """``names`` with " (table)" behind each that is one of ``ours``; more than once where that name is taken too."""
     result, taken = [], ours | set(names)
     for name in names:
@@ -193,21 +279,17 @@ def _own_names(names: list[str], ours: set[str]) -> list[str]:
     return result
 
 
-def predict_rows(bundle: Bundle, rows: pd.DataFrame, *, model: str = "") -> pd.DataFrame:
-    """Predictions of checked rows: row and text, then the columns of ``prediction_columns``."""
-    made = prediction_columns(bundle.predict(rows, model=model), bundle.label_names)
-    return pd.concat([rows[["row", "text"]], made], axis=1)
-
-
-def prediction_columns(probabilities: np.ndarray, label_names: list[str]) -> pd.DataFrame:
-    """predicted, class_id, confidence and one column ``probability_<label>`` a label, one line a row."""
+def answer_table(bundle: Bundle, rows: pd.DataFrame, model: str = "") -> pd.DataFrame:
+    """One line for each of the checked ``rows``: predicted, class_id, confidence and one column ``probability_<label>`` a label."""
+    name = bundle.model_name(model)
+    probabilities = bundle.predict(rows, [name])[name] if len(rows) else np.empty((0, len(bundle.label_names)))
     best = probabilities.argmax(axis=1)
     made = {
-        "predicted": np.array(label_names, dtype=object)[best],
+        "predicted": np.array(bundle.label_names, dtype=object)[best],
         "class_id": best,
-        "confidence": probabilities.max(axis=1),
+        "confidence": probabilities.max(axis=1, initial=0),
     }
-    made |= {f"probability_{name}": probabilities[:, i] for i, name in enumerate(label_names)}
+    made |= {f"probability_{label}": probabilities[:, i] for i, label in enumerate(bundle.label_names)}
     return pd.DataFrame(made)
 
 
@@ -217,51 +299,3 @@ def write_predictions(path: str | Path, predictions: pd.DataFrame) -> None:
         # All text in quotes: pandas leaves a lone carriage return bare, and readers would break the line there.
         options = {"quoting": csv.QUOTE_NONNUMERIC, "float_format": "%.6f"}
         predictions.to_csv(beside, index=False, encoding="utf-8-sig", **options)
-
-
-def fit_models(
-    features: dict[str, np.ndarray],
-    present: dict[str, np.ndarray],
-    labels: np.ndarray,
-    splits: dict[str, np.ndarray],
-    *,
-    modality_dropout: float = 0.0,
-    patience: int = 3,
-    random_state: int = 42,
-    **given,
-) -> TrainedModels:
-    """Train one MLP a modality and the feature-level MLP, calibrate them, and learn every decision-level fusion.
-
-    Parameters
-    ----------
-    features, present : of all rows, as ``features.encode_rows`` and ``features.present_parts`` return them
-    labels : class numbers of shape (n_rows,); their highest says how many classes there are
-    splits : "train" and "validation" to bools of shape (n_rows,)
-    given : options of ``training.settings``, such as n_ngrams
-
-    Raises ValueError where no training row has one of the modalities.
-    """
-    n_classes, (train, validation) = int(labels.max()) + 1, (splits["train"], splits["validation"])
-    networks = {}
-    for name in [*sorted(present), *([FEATURE_LEVEL] if len(present) > 1 else [])]:
-        joint = name == FEATURE_LEVEL
-        own = features if joint else blocks_of(features, name)
-        learn, watch = (rows & (joint | present.get(name, True)) for rows in (train, validation))
-        build, fit = settings(learn.sum(), own, n_classes=n_classes, **given)
-        sizes = {block: values.shape[1] for block, values in own.items()}
-        build["modality_dropout"] = modality_dropout
-        networks[name] = network.build_mlp(sizes, n_classes, random_state=random_state, **build)
-        inputs = network.model_inputs(own, present)
-        watched = take(inputs, watch), labels[watch]
-        learned = take(inputs, learn)
-        fit_mlp(networks[name], learned, labels[learn], validation=watched, patience=patience, **fit)
-        del learned  # of a million rows it is a gigabyte
-    trained = TrainedModels(networks, np.bincount(labels[train], minlength=n_classes) / train.sum())
-    watched = take(features, validation), take(present, validation)
-    trained.calibrate(*watched, labels[validation])
-    if len(present) > 1:
-        votes = trained.predict(*watched, names=sorted(present))
-        for rule in RULES:
-            fusion = DecisionFusion(rule, trained.prior).fit(votes, watched[1], labels[validation])
-            trained.fusions[f"decision-level {rule}"] = fusion
-    return trained

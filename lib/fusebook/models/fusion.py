@@ -9,6 +9,7 @@ from scipy.special import log_softmax, softmax
 from sklearn.model_selection import GroupKFold
 
 RULES = ("mean", "product", "weighted", "stacked")
+_FOLDS = 5
 _STACK_SPREAD = 0.1  # standard deviation expected of the stack's coefficients around those of the product rule
 
 
@@ -54,17 +55,17 @@ class DecisionFusion:
 
     def predict(self, votes: dict[str, np.ndarray], present: dict[str, np.ndarray]) -> np.ndarray:
         """Probabilities of shape (n_rows, n_classes); rows sum to 1. A row with no part gets the class shares."""
-        logs, there = self._arrays(votes, present)
+        logs, has = self._arrays(votes, present)
         if self.rule == "mean":
-            joined = (np.exp(logs) * there[..., None]).sum(axis=0) / np.maximum(there.sum(axis=0), 1)[:, None]
+            joined = (np.exp(logs) * has[..., None]).sum(axis=0) / np.maximum(has.sum(axis=0), 1)[:, None]
         elif self.rule == "product":
-            joined = softmax(self._log_prior + self._ratios(logs, there).sum(axis=0), axis=1)
+            joined = softmax(self._log_prior + self._ratios(logs, has).sum(axis=0), axis=1)
         elif self.rule == "weighted":
-            weights = np.where(there.sum(axis=0) == 1, 1.0, self.weights_[:, None])
-            joined = softmax(self._log_prior + (weights[..., None] * self._ratios(logs, there)).sum(axis=0), axis=1)
+            weights = np.where(has.sum(axis=0) == 1, 1.0, self.weights_[:, None])
+            joined = softmax(self._log_prior + (weights[..., None] * self._ratios(logs, has)).sum(axis=0), axis=1)
         else:
             joined = softmax(self._columns(votes, present) @ self.coefficients_.T + self.intercept_, axis=1)
-        return np.where(there.any(axis=0)[:, None], joined, self.prior)
+        return np.where(has.any(axis=0)[:, None], joined, self.prior)
 
     def _arrays(self, votes, present) -> tuple[np.ndarray, np.ndarray]:
         if missing := [name for name in self.names_ if name not in votes or name not in present]:
@@ -78,14 +79,14 @@ class DecisionFusion:
     def _columns(self, votes, present) -> np.ndarray:
         return np.hstack(self._ratios(*self._arrays(votes, present)))
 
-    def _ratios(self, logs: np.ndarray, there: np.ndarray) -> np.ndarray:
+    def _ratios(self, logs: np.ndarray, has: np.ndarray) -> np.ndarray:
         """Log of vote over class share. Nought, which is what the shares say, for a missing part and an unlearnt class."""
-        return np.where(there[..., None] & (self.prior > 0), logs - self._log_prior, 0.0)
+        return np.where(has[..., None] & (self.prior > 0), logs - self._log_prior, 0.0)
 
-    def _weigh(self, logs: np.ndarray, there: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    def _weigh(self, logs: np.ndarray, has: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """The weight of each part; their logs are expected around 0, with a standard deviation of 1."""
-        several = there.sum(axis=0) > 1  # a vote that is alone has no weight to learn
-        ratios, labels = self._ratios(logs, there)[:, several], labels[several]
+        several = has.sum(axis=0) > 1  # a vote that is alone has no weight to learn
+        ratios, labels = self._ratios(logs, has)[:, several], labels[several]
 
         def loss(powers: np.ndarray) -> float:
             joined = self._log_prior + np.tensordot(np.exp(powers), ratios, 1)
@@ -126,9 +127,9 @@ class DecisionFusion:
 
 
 def held_out(
-    rule: str, prior, votes: dict, present: dict, labels, *, groups=None, folds: int = 5, random_state: int = 42
+    rule: str, prior: np.ndarray, votes: dict, present: dict, labels: np.ndarray, *, groups: np.ndarray | None = None
 ) -> np.ndarray:
-    """Joined probabilities of rows that the rule has not learnt from, by k-fold: what to choose a rule by.
+    """Joined probabilities of rows that the rule has not learnt from, by five folds: what to choose a rule by.
 
     Arguments as for ``DecisionFusion.fit``; ``groups``, a group a row where some belong together (copies of one text),
     are never parted. Returns an array of shape (n_rows, n_classes). A single row or group, which leaves none to learn
@@ -137,10 +138,10 @@ def held_out(
     labels = np.asarray(labels)
     groups = np.arange(len(labels)) if groups is None else np.asarray(groups)
     result = np.tile(np.asarray(prior, np.float64), (len(labels), 1))
-    folds = min(folds, len(np.unique(groups)))
+    folds = min(_FOLDS, len(np.unique(groups)))
     if folds < 2:
         return result
-    for learn, answer in GroupKFold(folds, shuffle=True, random_state=random_state).split(labels, groups=groups):
+    for learn, answer in GroupKFold(folds, shuffle=True, random_state=42).split(labels, groups=groups):
         fusion = DecisionFusion(rule, prior).fit(_rows(votes, learn), _rows(present, learn), labels[learn])
         result[answer] = fusion.predict(_rows(votes, answer), _rows(present, answer))
     return result

@@ -15,8 +15,9 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
-from fusebook.models.network import EmbeddingBag
+from fusebook.models.layers import EmbeddingBag
 
+_KEPT = ("_momentums", "_velocities", "_learning_rate")  # what is read of Keras's Adam: private, so it may go
 NUMBERS = "text_ngrams"  # the input with the numbers of the rows that a text reads
 _WORTH = 0.5  # of the table's rows: where a step reads more, a plain step is as fast
 _ROUNDED_TO = 1024  # rows read at most by a step: so that the same size serves the next training, compiled already
@@ -26,10 +27,11 @@ _STEPS_AT_ONCE = 256  # whose rows are looked up together: 60 MB of headlines
 def is_worth_it(model: keras.Model, inputs: dict[str, np.ndarray], batch_size: int) -> bool:
     """Has ``model`` a table of n-grams that Adam updates, and does a step read but part of it?
 
-    What a step reads is judged by the first ``batch_size`` rows of ``inputs``.
+    What a step reads is judged by the first ``batch_size`` rows of ``inputs``. No, too, where Keras's Adam, which must
+    be built, does not keep its memory where this module looks for it.
     """
-    bags = _bags(model)
-    if type(model.optimizer) is not keras.optimizers.Adam or not bags:
+    rule, bags = model.optimizer, _bags(model)
+    if type(rule) is not keras.optimizers.Adam or not bags or not all(hasattr(rule, name) for name in _KEPT):
         return False
     return len(np.unique(inputs[NUMBERS][:batch_size])) < _WORTH * bags[0].n_ngrams
 
@@ -57,7 +59,7 @@ def lazy_trainer(model: keras.Model, step_of: Callable[[keras.Model], Callable],
         total = 0.0
         for i in range(0, len(order), size):
             batches = order[i : i + size], counts[i : i + size]
-            read, places = rows_read(numbers[batches[0]], n_ngrams, at_least=max(compiled, default=0))
+            read, places = rows_read(numbers[batches[0]], n_ngrams, max(compiled, default=0))
             if read.shape[1] not in compiled:
                 narrow = narrow_copy(model, read.shape[1])
                 compiled[read.shape[1]] = _compiled(model, step_of(narrow))
@@ -110,7 +112,7 @@ def _compiled(model: keras.Model, step: Callable) -> Callable:
     return steps
 
 
-def rows_read(numbers: np.ndarray, n_rows: int, *, at_least: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def rows_read(numbers: np.ndarray, n_rows: int, at_least: int) -> tuple[np.ndarray, np.ndarray]:
     """Which rows of a table each step reads, and where among them each number stands.
 
     Parameters

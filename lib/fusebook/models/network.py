@@ -1,276 +1,82 @@
-"""The multilayer perceptron (MLP): build, fit, save, load.
+"""One multilayer perceptron (MLP) over the features of a data set: what is left open follows rows and features.
 
 Notebook 03_train tells the story.
 """
-# FOLDED: How sure may a model be? Temperature scaling, from probabilities alone.
 
-from collections.abc import Sequence
-from pathlib import Path
+import time
 
-import keras
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, softmax
 
-from fusebook import runs
-from fusebook.data.features import blocks_of, modality_of
-from fusebook.encoders.cnn import padded_size
-
-_ASKED = 1024  # rows that go through a network at a time
+from fusebook.data.dataset import Dataset
+from fusebook.models import layers
+from fusebook.models.calibration import calibrate, fit_temperature
+from fusebook.models.training import fit_mlp, settings
 
 
-@keras.saving.register_keras_serializable("fusebook")
-class EmbeddingBag(keras.layers.Layer):
-    """What a Dense layer makes of a sparse bag: the weighted sum of one vector for each n-gram, and a bias.
-
-    Inputs: n-gram numbers of shape (n_rows, width), and their weights, of the same shape; a weight of 0 fills up.
-    Output: shape (n_rows, units). As in fastText (Joulin and others, 2017), but weighted.
-    """
-
-    def __init__(self, n_ngrams: int, units: int, **options):
-        super().__init__(**options)
-        self.n_ngrams, self.units = n_ngrams, units
-
-    def build(self, input_shape):
-        """Make the table of vectors, small at first: most of its rows are seldom trained."""
-        start = keras.initializers.RandomUniform(-0.05, 0.05)
-        self.table = self.add_weight((self.n_ngrams, self.units), initializer=start, name="table")
-        self.bias = self.add_weight((self.units,), initializer="zeros", name="bias")
-
-    def call(self, inputs):
-        """Look up, weigh, add up."""
-        numbers, weights = inputs
-        vectors = keras.ops.take(self.table, numbers, axis=0)  # (n_rows, width, units)
-        return keras.ops.einsum("nw,nwu->nu", weights, vectors) + self.bias
-
-    def compute_output_shape(self, input_shape):
-        """(n_rows, units)."""
-        return (input_shape[0][0], self.units)
-
-    def get_config(self):
-        """What Keras needs to make the layer again."""
-        return {**super().get_config(), "n_ngrams": self.n_ngrams, "units": self.units}
-
-
-@keras.saving.register_keras_serializable("fusebook")
-class ModalityDropout(keras.layers.Layer):
-    """In training, switches off parts that a row has, each with probability ``rate``, but never a row's last one.
-
-    The network thus learns to answer from whatever is there (after Neverova and others, 2016). Nothing is scaled up for
-    it, as the gate of a part that is missing later is 0 as well. Input and output: 1 where a row has a part, else 0, of
-    shape (n_rows, n_parts). When predicting they are the same.
-    """
-
-    def __init__(self, rate: float, **options):
-        super().__init__(**options)
-        if not 0 <= rate < 1:
-            raise ValueError(f"The rate of modality dropout is {rate}; expected a share from 0 to under 1.")
-        self.rate = rate
-        self.seed_generator = keras.random.SeedGenerator()
-
-    def call(self, present, training=False):
-        """Draw a number for each part; those under ``rate`` are off, unless it is the row's highest."""
-        if not training:
-            return present
-        drawn = present * keras.random.uniform(keras.ops.shape(present), seed=self.seed_generator)
-        stays = (drawn >= self.rate) | (drawn == keras.ops.max(drawn, axis=1, keepdims=True))
-        return present * keras.ops.cast(stays, present.dtype)
-
-    def compute_output_shape(self, input_shape):
-        """As the input."""
-        return input_shape
-
-    def get_config(self):
-        """What Keras needs to make the layer again."""
-        return {**super().get_config(), "rate": self.rate}
-
-
-def build_mlp(
-    input_sizes: dict[str, int],
-    n_classes: int,
-    *,
-    hidden: Sequence[int] = (100, 50),
-    activations: Sequence[str] = ("relu", "relu"),
-    dropout: float = 0.0,
-    modality_dropout: float = 0.0,
-    optimizer: str = "adam",
-    learning_rate: float = 0.001,
-    n_ngrams: int = 0,
-    random_state: int = 42,
-) -> keras.Model:
-    """An MLP with one named input a block of features and class probabilities as its output.
-
-    With one modality the features go straight to the hidden layers. With several, each is first projected to as many
-    units as the first hidden layer has; a projection counts only where the row has that part (input ``present``), and
-    the projections are joined in key order: feature-level fusion. The blocks text_ngrams and text_weights are read by
-    an ``EmbeddingBag``, whose sums are added to those of the block text, if there is one, before the activation.
+class Network:
+    """An MLP, trained on ``data.train``, stopped on ``data.validation``.
 
     Parameters
     ----------
-    input_sizes : number of features by block: a modality, or its name and _ngrams or _weights
-    hidden, activations : units and activation of each hidden layer, from the input on
-    dropout : share of a hidden layer's units that each training step leaves out (Srivastava and others, 2014)
-    modality_dropout : probability that training switches off a part a row has, see ``ModalityDropout``
-    n_ngrams : columns of the n-gram bag, where one is read
-    random_state : seed of the weights, and of the order of rows when the model is fitted next
-    optimizer : "adam" (Kingma and Ba, 2015), "sgd" (with momentum 0.9), or another name that Keras knows
+    modality_dropout : share of a row's parts that training switches off, where the features have several parts
+    patience : epochs without a better validation loss after which training stops; 0 never stops
+    optimizer, random_state : as in ``layers.build_mlp``
+    given : other options of ``layers.build_mlp`` and ``training.fit_mlp``, such as hidden or epochs; those that are 0 or
+        empty follow the number of rows and what the network reads (``training.settings``)
 
-    Raises
-    ------
-    ValueError
-        Where ``hidden`` and ``activations`` differ in length or are empty, Keras does not know a name, or a bag is to be
-        read without ``n_ngrams``.
+    Attributes
+    ----------
+    keras_ : the Keras model
+    parts_ : the parts that it reads
+    plan_ : those options that followed rows and features, or were given in their place
+    history_ : DataFrame of loss, accuracy, val_loss, val_accuracy by epoch
+    seconds_ : how long building and training took
+    temperature_ : what its probabilities are scaled with; 1 until ``calibrate``
     """
-    _check_layers(hidden, activations)
-    if "text_ngrams" in input_sizes and n_ngrams < 1:
-        raise ValueError(f"n_ngrams is {n_ngrams}; expected the columns of the bag, such as encoder.bag_.n_ngrams_.")
-    rule = _optimizer(optimizer, learning_rate)
-    keras.utils.set_random_seed(random_state)
-    inputs = {
-        name: keras.Input((size,), name=name, dtype="int32" if name.endswith("_ngrams") else "float32")
-        for name, size in sorted(input_sizes.items())
-    }
-    layers = list(zip(hidden, activations, strict=True))
-    parts = sorted({modality_of(name) for name in inputs})
-    if len(parts) == 1:
-        joined = _read_blocks(inputs, *layers.pop(0), n_ngrams)
-        joined = keras.layers.Dropout(dropout)(joined) if dropout else joined
-    else:
-        joined = _join(inputs, parts, *layers[0], n_ngrams, modality_dropout)
-    for units, activation in layers:
-        joined = keras.layers.Dense(units, activation=activation)(joined)
-        joined = keras.layers.Dropout(dropout)(joined) if dropout else joined
-    output = keras.layers.Dense(int(n_classes), activation="softmax", name="class")(joined)
-    model = keras.Model(inputs, output)
-    model.compile(rule, "categorical_crossentropy")
-    return model
 
+    def __init__(self, *, modality_dropout: float = 0.0, patience: int = 3, optimizer: str = "adam",
+                 random_state: int = 42, **given):  # fmt: skip
+        self.patience, self.given = patience, given
+        self.fixed = {"modality_dropout": modality_dropout, "optimizer": optimizer, "random_state": random_state}
 
-def _check_layers(hidden: Sequence[int], activations: Sequence[str]) -> None:
-    if len(hidden) != len(activations) or not len(hidden):
-        raise ValueError(
-            f"hidden has {len(hidden)} layers and activations {len(activations)}; expected one activation a layer, "
-            "such as hidden=[100, 50] with activations=['sigmoid', 'relu']."
+    def fit(self, data: Dataset) -> "Network":
+        """Build and train. Raises as ``layers.build_mlp`` and ``training.fit_mlp`` do."""
+        start, features = time.perf_counter(), data.features
+        inputs = data.train.features.inputs
+        build, fit = settings(len(data.train), features.encoded, n_classes=data.n_classes, **self.given)
+        options = build | self.fixed
+        self.keras_ = layers.build_mlp(features.sizes, data.n_classes, n_ngrams=features.n_ngrams, **options)
+        watched = data.validation.features.inputs, data.validation.labels
+        self.history_ = fit_mlp(
+            self.keras_, inputs, data.train.labels, validation=watched, patience=self.patience, **fit
         )
-    for name in activations:
-        try:
-            keras.activations.get(name)
-        except ValueError:
-            raise ValueError(
-                f"The activation is {name!r}; expected a name that Keras knows, such as relu, sigmoid or tanh."
-            ) from None
+        self.parts_, self.temperature_, self.plan_ = data.parts, 1.0, build | fit
+        self.seconds_ = time.perf_counter() - start
+        return self
 
+    @classmethod
+    def of_keras(cls, model, parts: list[str], temperature: float = 1.0) -> "Network":
+        """A network around a Keras ``model`` that was trained before and reads ``parts``."""
+        made = cls()
+        made.keras_, made.parts_, made.temperature_ = model, parts, temperature
+        return made
 
-def _optimizer(name: str, learning_rate: float) -> keras.Optimizer:
-    options = {"momentum": 0.9} if name.lower() == "sgd" else {}
-    try:
-        return keras.optimizers.get({"class_name": name, "config": {"learning_rate": learning_rate, **options}})
-    except ValueError:
-        raise ValueError(f"The optimizer is {name!r}; expected a name that Keras knows, such as adam or sgd.") from None
+    def calibrate(self, data: Dataset) -> "Network":
+        """Fit the temperature on rows that it was not trained on, as far as they have one of its parts."""
+        known = data[self.reads(data)]
+        if len(known):
+            self.temperature_ = fit_temperature(self.predict_raw(known), known.labels)
+        return self
 
+    def reads(self, data: Dataset) -> np.ndarray:
+        """Which rows have one of its parts: bools of shape (n_rows,)."""
+        return np.any([data.features.present[part] for part in self.parts_], axis=0)
 
-def _read_blocks(blocks: dict, units: int, activation: str, n_ngrams: int, name: str | None = None):
-    """One layer over a modality's features, its n-gram bag, or both."""
-    dense = [tensor for block, tensor in blocks.items() if "_" not in block]
-    bag = [tensor for block, tensor in blocks.items() if "_" in block]  # numbers before weights, as in the alphabet
-    if not bag:
-        return keras.layers.Dense(units, activation=activation, name=name)(*dense)
-    sums = EmbeddingBag(n_ngrams, units, name="bag" if name is None else f"{name}_bag")(bag)
-    for tensor in dense:
-        sums = keras.layers.Add()([sums, keras.layers.Dense(units, use_bias=False, name=name)(tensor)])
-    return keras.layers.Activation(activation)(sums)
+    def predict(self, data: Dataset) -> np.ndarray:
+        """Class probabilities at the temperature, shape (n_rows, n_classes); of a row without its parts they say nothing."""
+        return calibrate(self.predict_raw(data), self.temperature_)
 
-
-def _join(inputs: dict, parts: list[str], units: int, activation: str, n_ngrams: int, off: float):
-    """Project each modality, switch off what a row lacks, join in key order; adds the input ``present``."""
-    present = keras.Input((len(parts),), name="present")
-    gates = ModalityDropout(off, name="modality_dropout")(present) if off else present
-    gated = []
-    for i, part in enumerate(parts):
-        projection = _read_blocks(blocks_of(inputs, part), units, activation, n_ngrams, name=f"project_{part}")
-        gated.append(keras.layers.Multiply(name=f"gate_{part}")([projection, gates[:, i : i + 1]]))
-    inputs["present"] = present
-    return keras.layers.Concatenate(name="fusion")(gated)
-
-
-def model_inputs(features: dict[str, np.ndarray], present: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """What an MLP over the blocks of ``features`` takes: they themselves, and ``present`` where there are several parts."""
-    features = dict(sorted(features.items()))
-    parts = sorted({modality_of(block) for block in features})
-    if len(parts) == 1:
-        return features
-    return {**features, "present": np.column_stack([present[name] for name in parts]).astype(np.float32)}
-
-
-def predict(model: keras.Model, inputs: dict[str, np.ndarray]) -> np.ndarray:
-    """Class probabilities of shape (n_rows, n_classes); rows sum to 1."""
-    n_rows = len(next(iter(inputs.values())))
-    if not n_rows:
-        return np.empty((0, model.output_shape[-1]))
-    empty = padded_size(n_rows, _ASKED) - n_rows
-    filled = {name: np.pad(values, ((0, empty), (0, 0))) for name, values in inputs.items()}
-    return clean_probabilities(model.predict(filled, batch_size=_ASKED, verbose=0)[:n_rows])
-
-
-def save_model(model: keras.Model, path: Path) -> None:
-    """Write ``model`` as .keras, whole, but without the optimiser's memory, which would treble the file."""
-    with runs.replacing(path) as beside:
-        keras.Model(model.input, model.output).save(beside)
-
-
-def load_model(path: Path) -> keras.Model:
-    """Read a .keras file to predict with, in Keras's safe mode, which refuses layers that would run code."""
-    return keras.saving.load_model(path, compile=False, safe_mode=True)
-
-
-def clean_probabilities(probabilities: np.ndarray) -> np.ndarray:
-    """The same probabilities in float64, each row summing to 1 exactly and no entry quite 0."""
-    clipped = np.clip(np.asarray(probabilities, np.float64), 1e-9, None)
-    return clipped / clipped.sum(axis=1, keepdims=True)
-
-
-def check_probabilities(probabilities: np.ndarray, labels: np.ndarray, name: str = "model") -> None:
-    """Raise ValueError where ``probabilities`` are not of shape (n_rows, n_classes), from 0 to 1, with rows summing to 1.
-
-    ``labels`` are class numbers of shape (n_rows,), from 0 to n_classes - 1.
-    """
-    probabilities = np.asarray(probabilities)
-    if probabilities.ndim != 2 or len(probabilities) != len(labels) or not len(labels):
-        raise ValueError(
-            f"{name}: probabilities have shape {probabilities.shape} for {len(labels)} labels; "
-            "expected (n_rows, n_classes) with one row a label and at least one row."
-        )
-    # NaN is not >= 0 either.
-    if not (probabilities >= 0).all() or not np.allclose(probabilities.sum(axis=1), 1, atol=1e-4):
-        raise ValueError(
-            f"{name}: expected finite probabilities from 0 to 1 whose rows sum to 1; pass them through a softmax first."
-        )
-    if np.min(labels) < 0 or np.max(labels) >= probabilities.shape[1]:
-        raise ValueError(
-            f"{name}: labels run from {np.min(labels)} to {np.max(labels)}; "
-            f"expected class numbers from 0 to {probabilities.shape[1] - 1}, one a column of the probabilities."
-        )
-
-
-PRIOR_SPREAD = 0.5  # standard deviation of log(temperature) before any row is seen
-
-
-def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """The temperature that minimises the log loss of rows not trained on (Guo and others, 2017).
-
-    Above 1 the model was too sure of itself, below 1 too modest. A weak prior, normal in log(temperature) around 0,
-    keeps a handful of rows, all right or all wrong, from an extreme answer; with hundreds of rows it has no weight.
-    Returns 1 where there are no rows.
-    """
-    logits = np.log(clean_probabilities(probabilities))
-
-    def loss(log_temperature: float) -> float:
-        tempered = log_softmax(logits / np.exp(log_temperature), axis=1)
-        return (log_temperature / PRIOR_SPREAD) ** 2 / 2 - tempered[np.arange(len(labels)), labels].sum()
-
-    return float(np.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x)) if len(labels) else 1.0
-
-
-def calibrate(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """``probabilities`` at ``temperature``: the same ranking, another confidence; rows sum to 1."""
-    return softmax(np.log(clean_probabilities(probabilities)) / temperature, axis=1)
+    def predict_raw(self, data: Dataset) -> np.ndarray:
+        """Class probabilities before the temperature, shape (n_rows, n_classes)."""
+        features = data.features if len(self.parts_) > 1 else data.features.of(self.parts_[0])
+        return layers.predict(self.keras_, features.inputs)

@@ -13,7 +13,6 @@ import keras
 import numpy as np
 import pandas as pd
 
-from fusebook.data.features import take
 from fusebook.models import lazy_adam
 
 _WATCHED_AT_ONCE = 1024  # validation rows a step
@@ -21,8 +20,8 @@ _WATCHED_AT_MOST = 4096  # training rows, where there are no validation rows
 _SHORT_TEXT = 80  # n-grams: a headline has about 50
 
 
-def settings(n_rows: int, features: dict[str, np.ndarray], *, n_classes: int = 2, **given) -> tuple[dict, dict]:
-    """How an MLP that reads ``features`` is built and fitted on ``n_rows`` training rows.
+def settings(n_rows: int, inputs: dict[str, np.ndarray], *, n_classes: int, **given) -> tuple[dict, dict]:
+    """How an MLP that reads ``inputs`` is built and fitted on ``n_rows`` training rows.
 
     Over dense features it is the classic recipe: hidden layers of 100 and 50, batches of 32, 10 epochs. A network that
     reads n-grams has one hidden layer of 64 and learns fast and briefly, as it would soon know its rows by heart: about
@@ -33,15 +32,15 @@ def settings(n_rows: int, features: dict[str, np.ndarray], *, n_classes: int = 2
 
     Parameters
     ----------
-    features : blocks as ``features.encode_rows`` returns them, each of shape (n, n_features), of these or of more rows
+    inputs : blocks of features, each of shape (n_rows, n_features)
     n_classes : labels that there are; two need fewer steps than several
 
-    Returns options of ``network.build_mlp`` and of ``fit_mlp``.
+    Returns options of ``layers.build_mlp`` and of ``fit_mlp``.
     """
-    if "text_weights" in features:
+    if "text_weights" in inputs:
         batch_size = 2 ** round(math.log2(np.clip(3 * n_rows / 200, 32, 512)))
         epochs = max(3, 200 / math.ceil(max(n_rows, 1) / batch_size))
-        patience = _patience_for(features["text_weights"], n_classes)
+        patience = _patience_for(inputs["text_weights"], n_classes)
         epochs = round(epochs * patience)
         build = {"hidden": [128], "dropout": 0.5} if patience > 2 else {"hidden": [64], "dropout": 0.3}
         build["learning_rate"] = 0.006 * math.sqrt(batch_size / 512)
@@ -50,7 +49,7 @@ def settings(n_rows: int, features: dict[str, np.ndarray], *, n_classes: int = 2
         build = {"hidden": [100, 50], "dropout": 0.0, "learning_rate": 0.001}
         fit = {"epochs": 10, "batch_size": 32, "label_smoothing": 0.0, "falling": False}
     given = {name: value for name, value in given.items() if value}
-    fit |= {name: given.pop(name) for name in (*fit, "patience") if name in given}
+    fit |= {name: given.pop(name) for name in fit if name in given}
     build |= given
     return {"activations": ["relu"] * len(build["hidden"]), **build}, fit
 
@@ -113,19 +112,13 @@ def fit_mlp(
     random = np.random.default_rng(int(keras.random.randint((), 0, 2**31 - 1)))
     if falling:
         _let_fall(model.optimizer, epochs * math.ceil(len(labels) / batch_size))
-    if not len(validation[1]):
-        some = np.unique(np.linspace(0, len(labels) - 1, _WATCHED_AT_MOST).astype(int))
-        validation = take(inputs, some), labels[some]
-    watched = _on_device(model, *validation)
+    watched = _on_device(model, *(validation if len(validation[1]) else _some_rows(inputs, labels)))
     state, history, best, since = _state(model), [], None, 0
     train, watch = _trainer(model, inputs, labels, batch_size, label_smoothing), _watcher(model)
     while len(history) < epochs and (not patience or since < patience):
         state, scores = train(state, *_batches(random.permutation(len(labels)), batch_size))
         scores = np.concatenate([scores, watch(state, watched)])
-        if not np.isfinite(scores).all():
-            raise FloatingPointError(
-                f"Training diverged in epoch {len(history) + 1}: the loss is not a number. Use a smaller learning_rate."
-            )
+        _check_finite(scores, epoch=len(history) + 1)
         since += 1
         if best is None or scores[2] < min(line[2] for line in history):
             best, since = jax.tree.map(jnp.copy, state[:2]), 0
@@ -135,6 +128,19 @@ def fit_mlp(
         variable.assign(value)
     names = ["loss", "accuracy", "val_loss", "val_accuracy"]
     return pd.DataFrame(history, columns=names, index=pd.RangeIndex(1, len(history) + 1, name="epoch"))
+
+
+def _some_rows(inputs: dict, labels: np.ndarray) -> tuple[dict, np.ndarray]:
+    """``_WATCHED_AT_MOST`` rows, spread evenly."""
+    some = np.unique(np.linspace(0, len(labels) - 1, _WATCHED_AT_MOST).astype(int))
+    return {name: values[some] for name, values in inputs.items()}, labels[some]
+
+
+def _check_finite(scores: np.ndarray, epoch: int) -> None:
+    if not np.isfinite(scores).all():
+        raise FloatingPointError(
+            f"Training diverged in epoch {epoch}: the loss is not a number. Use a smaller learning_rate."
+        )
 
 
 def _let_fall(optimizer: keras.Optimizer, steps: int) -> None:

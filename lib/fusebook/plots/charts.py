@@ -1,4 +1,6 @@
-"""Figures: plot_*(values, *, ax=None) -> ax, from predictions and tables, never from models."""
+"""Figures: plot_*(table, *, ax=None) -> ax, from tables, never from models. Of an empty table nothing is drawn: None."""
+
+from functools import wraps
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -11,12 +13,16 @@ from matplotlib.figure import Figure
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 from fusebook import ASSETS
+from fusebook.findings import shortened
 from fusebook.plots import words
 
 # The page template swaps these two for the reader's own colours, light or dark.
 INK, PAPER = "#1b1b1f", "#fefefe"
 SHARES = sns.color_palette("light:#1f5fbf", as_cmap=True)  # of heat maps: what is 0 looks like nothing
 COLOURS = ["#3b7dd8", "#e07b39", "#2f9e73", "#b65fb5", "#ad8a18", "#d1495b", "#5c8a9e", "#8a6d4f"]
+STRENGTH = 0.55  # how opaque the colour of the strongest effect is: what lies under it can still be read
+FOR, AGAINST = "59,125,216", "224,123,57"  # the first two colours: what holds a class up and what speaks against it
+MOST_TAGS = 9
 CJK_FONT = ASSETS / "DroidSansFallbackFull.ttf"
 
 
@@ -42,8 +48,19 @@ def use_style() -> None:
     shown.for_type(Figure, words.print_svg)
 
 
-def _axes(ax, width: float = 7, height: float = 3.6):
+def new_axes(ax, *, width: float = 7, height: float = 3.6):
+    """``ax`` itself where it is given, else the axes of a new figure of so many inches."""
     return ax if ax is not None else plt.subplots(figsize=(width, height))[1]
+
+
+def none_if_empty(plot):
+    """``plot`` as a function that draws nothing and returns None where its table, the first argument, has no line."""
+
+    @wraps(plot)
+    def draw(table, **options):
+        return plot(table, **options) if len(table) else None
+
+    return draw
 
 
 def _colours(count: int) -> list:
@@ -53,9 +70,10 @@ def _colours(count: int) -> list:
     return [tuple(colour) for i in range(rounds) for colour in 1 - dark * 0.5**i][:count]
 
 
+@none_if_empty
 def plot_counts(counts: pd.Series, *, ax=None, title: str = ""):
     """Bars of counts, the number at each bar's end; ``counts`` is indexed by name."""
-    ax = _axes(ax, height=0.8 + 0.34 * len(counts))
+    ax = new_axes(ax, height=0.8 + 0.34 * len(counts))
     bars = ax.barh(counts.index.astype(str), counts.to_numpy(), color=COLOURS[0])
     ax.bar_label(bars, padding=3, color=INK)
     ax.invert_yaxis()
@@ -64,17 +82,19 @@ def plot_counts(counts: pd.Series, *, ax=None, title: str = ""):
     return ax
 
 
+@none_if_empty
 def plot_spread(values: pd.DataFrame, *, column: str, by: str = "label", ax=None, title: str = ""):
     """The spread of ``column`` in each group of ``by``, as boxes; outliers as dots."""
-    ax = _axes(ax, height=0.9 + 0.4 * values[by].nunique())
+    ax = new_axes(ax, height=0.9 + 0.4 * values[by].nunique())
     sns.boxplot(values, x=column, y=by, ax=ax, color=COLOURS[0], fliersize=2, linecolor=INK, linewidth=1, width=0.6)
     ax.set(title=title, ylabel="")
     return ax
 
 
+@none_if_empty
 def plot_parts(shares: pd.DataFrame, *, ax=None, title: str = ""):
     """The share of rows that have each part, by label: ``shares`` has labels as rows, parts as columns, from 0 to 1."""
-    ax = _axes(ax, height=0.9 + 0.36 * len(shares))
+    ax = new_axes(ax, height=0.9 + 0.36 * len(shares))
     sns.heatmap(
         shares * 100, annot=True, fmt=".0f", vmin=0, vmax=100, cmap=SHARES, cbar=False, ax=ax, linewidths=1,
         linecolor=PAPER,
@@ -85,9 +105,14 @@ def plot_parts(shares: pd.DataFrame, *, ax=None, title: str = ""):
     return ax
 
 
+@none_if_empty
 def plot_tag_mix(mix: pd.DataFrame, *, ax=None, title: str = ""):
-    """Stacked shares of part-of-speech tags by label: labels as rows, tags as columns, each row summing to 1 at most."""
-    ax = _axes(ax, height=max(0.9 + 0.36 * len(mix), 1.1 + 0.21 * mix.shape[1]))
+    """Stacked shares of the ``MOST_TAGS`` most frequent part-of-speech tags by label: labels as rows, tags as columns.
+
+    Each row sums to 1 at most.
+    """
+    mix = mix[mix.mean().nlargest(MOST_TAGS).index]
+    ax = new_axes(ax, height=max(0.9 + 0.36 * len(mix), 1.1 + 0.21 * mix.shape[1]))
     mix.plot.barh(stacked=True, ax=ax, width=0.75, color=_colours(mix.shape[1]), linewidth=0)
     ax.invert_yaxis()
     ax.legend(fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
@@ -95,9 +120,10 @@ def plot_tag_mix(mix: pd.DataFrame, *, ax=None, title: str = ""):
     return ax
 
 
+@none_if_empty
 def plot_log_mel(levels: np.ndarray, *, ax=None, title: str = ""):
     """A sound's power by time and mel band, in decibels: ``levels`` of shape (n_frames, n_mels), frames every 10 ms."""
-    ax = _axes(ax, height=2.4)
+    ax = new_axes(ax, height=2.4)
     shown = ax.imshow(
         levels.T, origin="lower", aspect="auto", cmap="magma", extent=(0, len(levels) / 100, 0, levels.shape[1])
     )
@@ -106,6 +132,7 @@ def plot_log_mel(levels: np.ndarray, *, ax=None, title: str = ""):
     return ax
 
 
+@none_if_empty
 def plot_history(histories: dict[str, pd.DataFrame], *, title: str = "Loss by epoch"):
     """Learning curves, one panel a model: training and validation loss. Returns the array of axes."""
     columns = min(4, len(histories))
@@ -125,9 +152,10 @@ def plot_history(histories: dict[str, pd.DataFrame], *, title: str = "Loss by ep
     return axes
 
 
+@none_if_empty
 def plot_scores(scores: pd.DataFrame, *, measure: str = "accuracy", ax=None, title: str = ""):
     """A dot and its 95 % interval a model; ``scores`` as ``scores.score_table`` returns it."""
-    ax = _axes(ax, height=0.9 + 0.34 * len(scores))
+    ax = new_axes(ax, height=0.9 + 0.34 * len(scores))
     values, places = 100 * scores[measure].astype(float), np.arange(len(scores))
     low, high = 100 * scores[f"{measure}_low"].astype(float), 100 * scores[f"{measure}_high"].astype(float)
     ax.errorbar(
@@ -142,32 +170,39 @@ def plot_scores(scores: pd.DataFrame, *, measure: str = "accuracy", ax=None, tit
     return ax
 
 
-def plot_confusion(confusion: np.ndarray, label_names: list[str], *, ax=None, title: str = ""):
+@none_if_empty
+def plot_confusion(confusion: pd.DataFrame, *, ax=None, title: str = ""):
     """The confusion matrix, rows normalised; counts as text up to 12 classes. Rows are true, columns predicted.
 
-    Of more than 80 classes some names only are written. Put the classes in ``mistakes.confusion_order`` before.
+    ``confusion`` is ``mistakes.confusion_matrix``'s: labels by labels. Of more than 80 classes some names only are
+    written.
     """
-    size = max(3.6, min(9, 0.55 * len(label_names) + 1.6))
-    ax = _axes(ax, size + 1, size)
-    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    shown = confusion if len(label_names) <= 12 else False
-    step = -(-len(label_names) // 80)
+    names, counts = confusion.index.astype(str), confusion.to_numpy()
+    size = max(3.6, min(9, 0.55 * len(names) + 1.6))
+    ax = new_axes(ax, width=size + 1, height=size)
     sns.heatmap(
-        shares, annot=shown, fmt="d", vmin=0, vmax=1, cmap=SHARES, square=True, ax=ax, linecolor=PAPER,
-        linewidths=0.5 if len(label_names) <= 50 else 0, rasterized=len(label_names) > 50,
-        cbar_kws={"label": "share of the true class", "shrink": 0.8}, xticklabels=False, yticklabels=False,
+        counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), annot=counts if len(names) <= 12 else False, fmt="d",
+        vmin=0, vmax=1, cmap=SHARES, square=True, ax=ax, linecolor=PAPER, linewidths=0.5 if len(names) <= 50 else 0,
+        rasterized=len(names) > 50, cbar_kws={"label": "share of the true class", "shrink": 0.8},
+        xticklabels=False, yticklabels=False,
     )  # fmt: skip
     _colour_texts(ax)
-    written = [_cut(name) for name in label_names[::step]]
-    places = np.arange(0, len(label_names), step) + 0.5
+    _write_classes(ax, names)
+    ax.set(title=title, xlabel="predicted", ylabel="true")
+    return ax
+
+
+def _write_classes(ax, names) -> None:
+    """The names of classes at both sides of a square heat map, as many and as large as there is room for."""
+    step = -(-len(names) // 80)
+    written = [shortened(name, 24) for name in names[::step]]
+    places = np.arange(0, len(names), step) + 0.5
     ax.set_xticks(places, written)
     ax.set_yticks(places, written)
-    ax.set(title=title, xlabel="predicted", ylabel="true")
     widest = max(len(name.encode("gb18030")) for name in written)  # in Latin letters: a Chinese one counts for two
     ax.tick_params(labelsize=min(10, 300 / len(written)))
     ax.tick_params(axis="y", rotation=0)
-    ax.tick_params(axis="x", rotation=0 if len(label_names) <= 6 and widest <= 6 else 60)
-    return ax
+    ax.tick_params(axis="x", rotation=0 if len(names) <= 6 and widest <= 6 else 60)
 
 
 def on_colour(colour) -> str:
@@ -185,13 +220,10 @@ def _colour_texts(ax) -> None:
         text.set_color(on_colour(cells[row, column]))
 
 
-def _cut(name: str, most: int = 24) -> str:
-    return name if len(name) <= most else name[: most - 1] + "…"
-
-
+@none_if_empty
 def plot_calibration(table: pd.DataFrame, *, ax=None, title: str = ""):
-    """Confidence against accuracy with the number of rows at each point; ``table`` is ``evaluate.calibration_table``'s."""
-    ax = _axes(ax, 5, 3.8)
+    """Confidence against accuracy with the number of rows at each point; ``table`` is ``scores.calibration_table``'s."""
+    ax = new_axes(ax, width=5, height=3.8)
     ax.plot([0, 1], [0, 1], color=INK, alpha=0.4, linewidth=1, linestyle="--")
     ax.plot(table["confidence"], table["accuracy"], "o-", color=COLOURS[0])
     for line in table.itertuples():
@@ -202,12 +234,13 @@ def plot_calibration(table: pd.DataFrame, *, ax=None, title: str = ""):
     return ax
 
 
+@none_if_empty
 def plot_coverage(table: pd.DataFrame, *, ax=None, title: str = ""):
-    """Accuracy of the surest rows against the share of rows answered; ``table`` is ``evaluate.coverage_table``'s.
+    """Accuracy of the surest rows against the share of rows answered; ``table`` is ``scores.coverage_table``'s.
 
     Where it has low and high, the 95 % interval is a band.
     """
-    ax = _axes(ax, 5, 3.2)
+    ax = new_axes(ax, width=5, height=3.2)
     ax.plot(100 * table["coverage"], 100 * table["accuracy"], color=COLOURS[0])
     if "low" in table:
         few = table.iloc[:: max(len(table) // 200, 1)]  # a band of 200 points is as smooth as one of thousands
@@ -219,9 +252,10 @@ def plot_coverage(table: pd.DataFrame, *, ax=None, title: str = ""):
     return ax
 
 
+@none_if_empty
 def plot_votes(votes: pd.DataFrame, *, ax=None, title: str = ""):
     """Each model's probabilities for one row as grouped bars: ``votes`` has labels as rows, models as columns."""
-    ax = _axes(ax, height=0.9 + 0.12 * votes.size)
+    ax = new_axes(ax, height=0.9 + 0.12 * votes.size)
     votes.plot.barh(ax=ax, width=0.8, color=_colours(votes.shape[1]), linewidth=0)
     ax.invert_yaxis()
     ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
@@ -229,23 +263,19 @@ def plot_votes(votes: pd.DataFrame, *, ax=None, title: str = ""):
     return ax
 
 
+@none_if_empty
 def plot_sizes(curve: pd.DataFrame, *, ax=None, title: str = ""):
     """Accuracy by number of training rows, a line and its 95 % band a model; ``curve`` is ``sizes.size_curve``'s."""
-    ax = _axes(ax, 6, 3.6)
-    for (name, lines), colour in zip(
-        curve.groupby("model", sort=False), _colours(curve["model"].nunique()), strict=True
-    ):
+    ax = new_axes(ax, width=6)
+    colours = _colours(curve["model"].nunique())
+    for (name, lines), colour in zip(curve.groupby("model", sort=False), colours, strict=True):
         ax.plot(lines["rows"], 100 * lines["accuracy"], "o-", color=colour, label=name)
         ax.fill_between(lines["rows"], 100 * lines["low"], 100 * lines["high"], color=colour, alpha=0.12, linewidth=0)
-    if len(curve):
-        ax.set_xscale("log", base=2)
-        ax.set_xticks(sorted(curve["rows"].unique()), [f"{rows:,}" for rows in sorted(curve["rows"].unique())])
-        ax.minorticks_off()
-        ax.legend(fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
+    sizes = sorted(curve["rows"].unique())
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(sizes, [f"{rows:,}" for rows in sizes])
+    ax.minorticks_off()
+    ax.legend(fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
     ax.grid(alpha=0.25)
     ax.set(title=title, xlabel="training rows", ylabel="accuracy, % (95 % interval)")
     return ax
-
-
-STRENGTH = 0.55  # how opaque the colour of the strongest effect is: what lies under it can still be read
-FOR, AGAINST = "59,125,216", "224,123,57"  # the colours of what holds a class up and what speaks against it

@@ -1,6 +1,7 @@
 """Figures of what moved the probability, in the colours of the words on a card: blue holds it up, orange speaks against.
 
-Effects are drawn in points (hundredths) of probability. Notebook 05_inspect tells the story. ``most`` is the effect of full strength: give all parts of a row the same.
+Effects are drawn in points (hundredths) of probability. ``most`` is the effect of full strength: give all parts of a row
+the same. Notebook 05_inspect tells the story.
 """
 
 import matplotlib as mpl
@@ -10,7 +11,7 @@ import pandas as pd
 
 from fusebook.data.files import RATE
 from fusebook.encoders.audio import log_mel
-from fusebook.plots.charts import COLOURS, INK, STRENGTH
+from fusebook.plots.charts import COLOURS, INK, STRENGTH, new_axes
 
 
 def strongest(*tables: pd.DataFrame) -> float:
@@ -27,8 +28,13 @@ def colour_map() -> mpl.colors.LinearSegmentedColormap:
 
 
 def plot_patches(picture: np.ndarray, patches: pd.DataFrame, *, most: float = 0.0, ax=None, title: str = ""):
-    """The picture in grey, each patch shaded by its effect; ``patches`` is ``occlusion.cover_patches``'s."""
-    ax = ax if ax is not None else plt.subplots(figsize=(4.2, 3.4))[1]
+    """The picture in grey, each patch shaded by its effect; ``patches`` is ``occlusion.cover_patches``'s.
+
+    Returns the axes; without patches nothing is drawn, and None comes back.
+    """
+    if not len(patches):
+        return None
+    ax = new_axes(ax, width=4.2, height=3.4)
     most = most or strongest(patches)
     height, width = picture.shape[:2]
     ax.imshow(picture.mean(axis=2), cmap="gray", vmin=-255, vmax=255)  # pale: the colour is the patches'
@@ -43,34 +49,36 @@ def plot_patches(picture: np.ndarray, patches: pd.DataFrame, *, most: float = 0.
     return ax
 
 
-def plot_sound(samples: np.ndarray, bands: pd.DataFrame, windows: pd.DataFrame, *, most: float = 0.0, title: str = ""):
+def plot_sound(samples: np.ndarray, bands: pd.DataFrame, moments: pd.DataFrame, *, most: float = 0.0, title: str = ""):
     """The sound in mel bands, above it the effect of each moment, beside it that of each band. Returns the three axes.
 
-    ``samples`` are mono at 16 kHz; ``bands`` and ``windows`` are those of ``occlusion.mute_bands`` and
-    ``mute_windows``.
+    ``samples`` are mono at 16 kHz; ``bands`` and ``moments`` are those of ``occlusion.mute_bands`` and
+    ``mute_windows``. Without one of them nothing is drawn, and None comes back.
     """
-    most = most or strongest(bands, windows)
-    start, end = windows["start"].min(), windows["end"].max()
+    if not len(bands) or not len(moments):
+        return None
+    most = most or strongest(bands, moments)
+    start, end = moments["start"].min(), moments["end"].max()
     levels = log_mel(samples[round(start * RATE) : round(end * RATE)])
     _, axes = plt.subplot_mosaic(
-        [["windows", "."], ["sound", "bands"]], width_ratios=[4, 1], height_ratios=[1, 2.4], figsize=(7, 3.6)
+        [["moments", "."], ["sound", "bands"]], width_ratios=[4, 1], height_ratios=[1, 2.4], figsize=(7, 3.6)
     )
     edges = mel(np.linspace(0, RATE / 2, 3))
     axes["sound"].imshow(
         levels.T, origin="lower", aspect="auto", cmap="gray_r", extent=(start, end, mel(20), edges[-1])
     )
-    _bars(axes["windows"].bar, windows["start"], windows["end"], windows["effect"], most)
+    _bars(axes["moments"].bar, moments["start"], moments["end"], moments["effect"], most)
     _bars(axes["bands"].barh, mel(bands["low"]), mel(bands["high"]), bands["effect"], most)
     hertz = np.array([250, 1000, 2000, 4000, 8000])
     for name in ("sound", "bands"):
         axes[name].set_yticks(mel(hertz), hertz if name == "sound" else [], minor=False)
         axes[name].set_ylim(0, edges[-1])
     axes["sound"].set(xlabel="seconds", ylabel="Hz")
-    axes["windows"].set(title=title, xlim=(start, end), ylim=(-100 * most, 100 * most), xticks=[], ylabel="points")
+    axes["moments"].set(title=title, xlim=(start, end), ylim=(-100 * most, 100 * most), xticks=[], ylabel="points")
     axes["bands"].set(xlim=(-100 * most, 100 * most), xlabel="effect, points")
-    axes["windows"].axhline(0, color=INK, linewidth=0.8)
+    axes["moments"].axhline(0, color=INK, linewidth=0.8)
     axes["bands"].axvline(0, color=INK, linewidth=0.8)
-    return [axes[name] for name in ("windows", "sound", "bands")]
+    return [axes[name] for name in ("moments", "sound", "bands")]
 
 
 def mel(hertz):

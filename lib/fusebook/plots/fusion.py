@@ -1,19 +1,20 @@
-"""Figures of what a fusion does with its parts: from the tables of ``fusion_audit``, never from models."""
+"""Figures of what a fusion does with its parts, from the tables of ``evaluation.fusion``."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from fusebook.plots.charts import COLOURS, INK, on_colour, plot_parts
+from fusebook.plots.charts import COLOURS, INK, new_axes, none_if_empty, on_colour, plot_parts
 
 _REFERENCE = "own network"  # drawn in ink: what ``fusion.subset_table`` compares the models with
 
 
+@none_if_empty
 def plot_subsets(table: pd.DataFrame, *, ax=None, title: str = ""):
     """Accuracy and its 95 % interval by set of parts, a colour a model; ``table`` is ``fusion.subset_table``'s."""
     return _dots(table, "parts", "accuracy", ax, title, "accuracy, % (95 % interval)")
 
 
+@none_if_empty
 def plot_shuffles(table: pd.DataFrame, *, ax=None, title: str = ""):
     """Accuracy lost by shuffling each part, with its 95 % interval; ``table`` is ``fusion.shuffle_audit``'s."""
     ax = _dots(table, "part", "drop", ax, title, "accuracy lost, points (95 % interval)")
@@ -21,6 +22,7 @@ def plot_shuffles(table: pd.DataFrame, *, ax=None, title: str = ""):
     return ax
 
 
+@none_if_empty
 def plot_gates(shares: pd.DataFrame, *, ax=None, title: str = ""):
     """What share of the signal comes through each part's gate, by label; ``shares`` is ``fusion.gate_shares``'s."""
     ax = plot_parts(shares, ax=ax, title=title)
@@ -28,12 +30,13 @@ def plot_gates(shares: pd.DataFrame, *, ax=None, title: str = ""):
     return ax
 
 
+@none_if_empty
 def plot_ledger(counts: pd.DataFrame, *, ax=None, title: str = ""):
     """Rows by which part alone was right, and how many of them the fusion got right and wrong.
 
     ``counts`` is ``fusion.ledger_counts``'s, with rows in the order shown.
     """
-    ax = _axes(ax, 0.9 + 0.36 * len(counts))
+    ax = new_axes(ax, height=0.9 + 0.36 * len(counts))
     places, start = np.arange(len(counts)), np.zeros(len(counts))
     for name, colour in (("fusion_right", COLOURS[0]), ("fusion_wrong", COLOURS[1])):
         bars = ax.barh(places, counts[name], left=start, color=colour, label=name.replace("_", " "))
@@ -54,17 +57,13 @@ def _pattern(parts: list[str], key) -> str:
     return ", ".join(f"{part} {state}" for part, state in zip(parts, states, strict=True))
 
 
-def _axes(ax, height: float):
-    return ax if ax is not None else plt.subplots(figsize=(7, height))[1]
-
-
 def _dots(table: pd.DataFrame, by: str, measure: str, ax, title: str, xlabel: str):
     """A dot with its interval for each line of ``table``: groups of ``by`` from top to bottom, a colour a model."""
     groups, models = list(table[by].unique()), list(table["model"].unique())
     # A model has one colour in all figures, whether or not networks of one part stand beside it.
     colours = iter(COLOURS * len(models))
     colours = {model: INK if model == _REFERENCE else next(colours) for model in models}
-    ax = _axes(ax, 1.0 + (0.16 + 0.17 * max(len(models), 2)) * max(len(groups), 1))
+    ax = new_axes(ax, height=1.0 + (0.16 + 0.17 * max(len(models), 2)) * len(groups))
     for i, model in enumerate(models):
         lines = table[table["model"] == model]
         places = lines[by].map(groups.index) + 0.7 * ((i + 0.5) / len(models) - 0.5)
@@ -74,9 +73,8 @@ def _dots(table: pd.DataFrame, by: str, measure: str, ax, title: str, xlabel: st
             color=colours[model], markersize=5,
         )  # fmt: skip
     ax.set_yticks(range(len(groups)), groups)
-    ax.set_ylim(max(len(groups), 1) - 0.5, -0.5)
-    if models:
-        ax.legend(fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
+    ax.set_ylim(len(groups) - 0.5, -0.5)
+    ax.legend(fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
     ax.grid(axis="x", alpha=0.25)
     ax.set(title=title, xlabel=xlabel, ylabel="")
     return ax

@@ -1,399 +1,276 @@
-"""Finished runs read from their folders, and the test rows that they have in common, for ``fusebook compare``."""
-# FOLDED: Two runs or more as tables: scores on their common test rows, paired tests, rows fixed and broken.
-# FOLDED: How two runs or more were made: the parameters and versions that differ, their tables, rows, time and memory.
+"""What changed between runs: tables as text, cards and findings of ``CommonRows``, and the page of ``fusebook compare``.
 
+Notebook 07_compare tells the story; the command executes it.
+"""
+
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from html import escape
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from statsmodels.stats.multitest import multipletests
+from IPython.display import HTML
 
 from fusebook import runs
-from fusebook.data.tables import PARTS
-from fusebook.evaluation.comparison import compare, compare_pairs, comparison_text
-from fusebook.evaluation.scores import class_table, score_table, split_predictions
-
-NEEDED = ("table.json", "rows.parquet", "splits.parquet", "predictions.parquet", "metrics.json")
-# What became of a test row in the other run; a row is compared where it is a test row there too.
-FATES = ("compared", "training", "validation", "absent")
-
-
-@dataclass
-class FinishedRun:
-    """What one run left: its rows, its test rows' labels and probabilities, and how it was made."""
-
-    name: str  # of its folder; ``read_runs`` makes the names differ
-    path: Path
-    table: dict  # table.json: table, sha256, columns, rows
-    record: dict  # run.json; empty where the notebooks were run one by one
-    metrics: dict  # metrics.json; "chosen" is the model that answers
-    rows: pd.DataFrame  # by row number: text, image, audio, label, split, group
-    label_names: list[str]
-    test_rows: np.ndarray  # row numbers, shape (n_test,)
-    probabilities: dict[str, np.ndarray]  # model name to shape (n_test, n_classes), columns in label_names order
-
-    @property
-    def chosen(self) -> str:
-        """The name of the model that the run chose."""
-        return self.metrics["chosen"]
-
-
-@dataclass
-class CommonRows:
-    """The rows that are test rows of every run, in the first run's order, labels as numbers in ``label_names``."""
-
-    rows: pd.DataFrame  # one column a run: its row number, shape (n_common, n_runs)
-    label_names: list[str]  # of all runs, sorted
-    labels: np.ndarray  # (n_common, n_runs), class numbers; the first column counts
-    groups: np.ndarray  # (n_common,): rows that are copies in any of the runs have one number
-    probabilities: list[dict[str, np.ndarray]]  # a run: model name to (n_common, n_labels)
-    matches: list[dict]  # for each run after the first: how, parts, fates (see ``match_rows``)
-
-
-def read_runs(folders: Sequence[str | Path]) -> list[FinishedRun]:
-    """The runs of ``folders``, with names that differ: as many parts of the path as it takes.
-
-    Raises ValueError for a folder that is no run or whose files don't belong together, FileNotFoundError (naming the
-    notebook that writes what is missing) for a run that has not come to its predictions.
-    """
-    found = [read_run(folder) for folder in folders]
-    for run, name in zip(found, distinct_names([run.path for run in found]), strict=True):
-        run.name = name
-    return found
-
-
-def distinct_names(paths: Sequence[Path]) -> list[str]:
-    """The last part of each path, or more of them where those are alike; the same path twice gets a number."""
-    deepest = max(len(path.parts) for path in paths)
-    for depth in range(1, deepest + 1):
-        names = ["/".join(path.parts[-depth:]) for path in paths]
-        if len(set(names)) == len(set(paths)):
-            break
-    seen: dict[str, int] = {}
-    for i, name in enumerate(names):
-        seen[name] = seen.get(name, 0) + 1
-        names[i] = name if seen[name] == 1 else f"{name} ({seen[name]})"
-    return names
-
-
-def read_run(folder: str | Path) -> FinishedRun:
-    """One finished run; see ``read_runs`` for what it raises."""
-    path = runs.resolve(folder).resolve()
-    if not (path / "artifacts").is_dir():
-        kind = "is a file" if path.is_file() else "holds no run" if path.is_dir() else "is not there"
-        raise ValueError(
-            f"{folder} {kind}. Expected the folder of a run, such as reports/sample, with the folder artifacts in it."
-        )
-    files = {name: runs.need(path, name) for name in NEEDED}
-    splits = pd.read_parquet(files["splits.parquet"]).set_index("row")
-    rows = pd.read_parquet(files["rows.parquet"]).set_index("row")
-    label_names = sorted(splits["label"].unique())
-    table, probabilities = split_predictions(pd.read_parquet(files["predictions.parquet"]), "test")
-    test_rows = table["row"].to_numpy()
-    metrics = runs.read_json(files["metrics.json"])
-    _check_belonging(path, splits, rows, test_rows, probabilities, metrics["chosen"], len(label_names))
-    rows = rows.loc[splits.index, list(PARTS)].join(splits[["label", "split", "group"]])
-    record = path / "run.json"
-    return FinishedRun(
-        path.name, path, runs.read_json(files["table.json"]), runs.read_json(record) if record.exists() else {},
-        metrics, rows, label_names, test_rows, probabilities,
-    )  # fmt: skip
-
-
-def _check_belonging(path, splits, rows, test_rows, probabilities, chosen, n_labels) -> None:
-    """Raise ValueError where predictions, splits and rows of a run were not made one from the other."""
-    expected = set(splits.index[splits["split"] == "test"])
-    shapes = {values.shape for values in probabilities.values()}
-    if (
-        expected != set(test_rows)
-        or not set(splits.index) <= set(rows.index)
-        or chosen not in probabilities
-        or shapes != {(len(test_rows), n_labels)}
-    ):
-        raise ValueError(
-            f"The predictions of {path} do not belong to its splits.parquet or rows.parquet: a notebook was run again "
-            f"and 03_train was not. Expected {len(expected)} test rows and {n_labels} labels in both. "
-            "Run all notebooks of that run with `fusebook report`."
-        )
-
-
-def match_rows(first: FinishedRun, other: FinishedRun) -> tuple[pd.DataFrame, dict]:
-    """Which row of ``other`` is which row of ``first``.
-
-    By row number where both tables have the same SHA-256: then a number means the same line of one file. Otherwise by
-    content: the text and the bytes of the files (their paths where a file is gone), over those parts that both runs
-    read. Of several rows with one content those with the same label are matched first, then the rest in their order.
-
-    Returns a DataFrame with columns first and other (row numbers), of rows of any split; and a dict: how ("number" or
-    "content"), parts (what was compared, for content), and leaked: row numbers of ``first`` whose content stands among
-    the training rows of either run although the row matched does not (copies that a run did not see as such).
-    """
-    if first.table["sha256"] and first.table["sha256"] == other.table["sha256"]:
-        both = first.rows.index.intersection(other.rows.index)
-        return pd.DataFrame({"first": both, "other": both}), {"how": "number", "parts": [], "leaked": set()}
-    parts = [part for part in PARTS if all(run.table["columns"].get(part) for run in (first, other))]
-    known: dict[str, str] = {}
-    left, right = (_contents(run, parts, known) for run in (first, other))
-    matched = _pair_up(left, right, ["content", "label"])
-    rest = [table[~table["row"].isin(matched[side])] for table, side in ((left, "row_first"), (right, "row_other"))]
-    matched = pd.concat([matched, _pair_up(*rest, ["content"])])
-    learnt = {content for side in (left, right) for content in side.loc[side["split"] == "train", "content"]}
-    leaked = set(left.loc[left["content"].isin(learnt), "row"])
-    pairs = matched.rename(columns={"row_first": "first", "row_other": "other"})[["first", "other"]]
-    return pairs.reset_index(drop=True), {"how": "content", "parts": parts, "leaked": leaked}
-
-
-def _contents(run: FinishedRun, parts: list[str], known: dict[str, str]) -> pd.DataFrame:
-    """The columns row, label, split and content of those rows that have one of ``parts``."""
-    table = run.rows[(run.rows[parts] != "").any(axis=1)] if parts else run.rows.iloc[:0]
-    shown = {"text": table["text"]}
-    for part in ("image", "audio"):
-        for path in set(table[part]) - set(known):
-            known[path] = (runs.fingerprint(path) if Path(path).is_file() else "") or path
-        shown[part] = table[part].map(known)
-    content = list(zip(*(shown[part] for part in parts), strict=True)) if parts else []
-    made = table[["label", "split"]].reset_index()
-    return made.assign(content=pd.Series(content, dtype=object, index=made.index))
-
-
-def _pair_up(left: pd.DataFrame, right: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Rows with equal ``keys``: the first of one side with the first of the other, the second with the second, …"""
-    left, right = (table.assign(place=table.groupby(keys).cumcount()) for table in (left, right))
-    return left.merge(right, on=[*keys, "place"], suffixes=("_first", "_other"))
-
-
-def _fates(test_rows: np.ndarray, partner: pd.Series, split_there: pd.Series, leaked: set) -> pd.Series:
-    """One of ``FATES`` for each test row; ``partner`` maps a row to the other run's, ``split_there`` that to its split."""
-    split = pd.Series(test_rows, index=test_rows).map(partner).map(split_there)
-    fates = split.map({"train": "training", "validation": "validation", "test": "compared"}).fillna("absent")
-    return fates.mask((fates == "compared") & fates.index.isin(leaked), "training")
-
-
-def common_rows(compared: Sequence[FinishedRun]) -> CommonRows:
-    """The rows that are test rows of every run of ``compared``, each matched with the first's.
-
-    A row that is a training or validation row of another run is left out: that run has seen its label. Raises
-    ValueError where fewer than two runs are given, no label is common, or no row.
-    """
-    if len(compared) < 2:
-        raise ValueError(f"{len(compared)} run(s) given; expected two or more.")
-    first, matches = compared[0], []
-    rows = pd.DataFrame({0: first.test_rows}, index=first.test_rows)
-    for i, other in enumerate(compared[1:], 1):
-        if not set(first.label_names) & set(other.label_names):
-            raise ValueError(
-                f"{first.name} and {other.name} have no label in common ({_few(first.label_names)} against "
-                f"{_few(other.label_names)}); expected two runs that answer the same question."
-            )
-        pairs, match = match_rows(first, other)
-        there, back = (pairs.set_index(a)[b] for a, b in (("first", "other"), ("other", "first")))
-        fates = _fates(first.test_rows, there, other.rows["split"], match["leaked"])
-        leaked_there = {there[row] for row in match["leaked"] if row in there.index}
-        fates_back = _fates(other.test_rows, back, first.rows["split"], leaked_there)
-        match["fates"] = {"first": fates.value_counts().to_dict(), "other": fates_back.value_counts().to_dict()}
-        matches.append(match)
-        rows[i] = there.reindex(fates.index[fates == "compared"])
-    rows = rows.dropna().astype(int).reset_index(drop=True)
-    if rows.empty:
-        raise ValueError(_no_common_row(compared, matches))
-    return _aligned(compared, rows, matches)
-
-
-def _few(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
-
-
-def _no_common_row(compared: Sequence[FinishedRun], matches: list[dict]) -> str:
-    lines, words = [], ("as test rows", "as training rows", "as validation rows", "not at all")
-    for other, match in zip(compared[1:], matches, strict=True):
-        counts = [match["fates"]["first"].get(fate, 0) for fate in FATES]
-        said = ", ".join(f"{count:,} {word}" for count, word in zip(counts, words, strict=True))
-        lines.append(f"Of the {sum(counts):,} test rows of {compared[0].name}, {other.name} has {said}.")
-    return (
-        f"No row is a test row of all {len(compared)} runs. {' '.join(lines)} "
-        "Compare runs of one table with the same random_state and test_share."
-    )
-
-
-def _aligned(compared: Sequence[FinishedRun], rows: pd.DataFrame, matches: list[dict]) -> CommonRows:
-    names = sorted({name for run in compared for name in run.label_names})
-    labels, probabilities = [], []
-    for i, run in enumerate(compared):
-        labels.append(pd.Index(names).get_indexer(run.rows["label"].loc[rows[i]]))
-        places = pd.Index(run.test_rows).get_indexer(rows[i])
-        columns = pd.Index(names).get_indexer(run.label_names)
-        spread = {}
-        for model, values in run.probabilities.items():
-            spread[model] = np.zeros((len(rows), len(names)))
-            spread[model][:, columns] = values[places]
-        probabilities.append(spread)
-    groups = _joined_groups([run.rows["group"].loc[rows[i]].to_numpy() for i, run in enumerate(compared)])
-    return CommonRows(rows, names, np.column_stack(labels), groups, probabilities, matches)
-
-
-def _joined_groups(groups: list[np.ndarray]) -> np.ndarray:
-    """One number for rows that any of ``groups`` holds together, shape (n_rows,)."""
-    n_rows = len(groups[0])
-    units = [np.unique(own, return_inverse=True)[1] + (i + 1) * n_rows for i, own in enumerate(groups)]
-    links = np.tile(np.arange(n_rows), len(groups)), np.concatenate(units)
-    size = (len(groups) + 1) * n_rows
-    graph = coo_array((np.ones(len(links[0])), links), shape=(size, size))
-    return connected_components(graph, directed=False)[1][:n_rows]
-
-
-MAJORITY = "majority"  # 03_train's name for the baseline that answers the training rows' shares
-# By whether the first run, then the other, was right.
-OUTCOMES = {
-    (False, True): "fixed",
-    (True, False): "broken",
-    (True, True): "right in both",
-    (False, False): "wrong in both",
-}
-
-
-def chosen_answers(compared: Sequence[FinishedRun], common: CommonRows) -> dict[str, np.ndarray]:
-    """Run name to its chosen model's probabilities of the common rows, shape (n_common, n_labels)."""
-    pairs = zip(compared, common.probabilities, strict=True)
-    return {run.name: answers[run.chosen] for run, answers in pairs}
-
-
-def run_scores(compared: Sequence[FinishedRun], common: CommonRows) -> pd.DataFrame:
-    """``scores.score_table`` of the chosen models on the common rows, by run name.
-
-    Column model names each run's model; column majority is the accuracy of that run's majority baseline on these rows
-    (NaN where the run has none).
-    """
-    labels = common.labels[:, 0]
-    scores = score_table(chosen_answers(compared, common), labels, common.groups).rename_axis("run")
-    base = [
-        (answers[MAJORITY].argmax(axis=1) == labels).mean() if MAJORITY in answers else np.nan
-        for answers in common.probabilities
-    ]
-    return scores.assign(model=[run.chosen for run in compared], majority=base)
-
-
-def run_pairs(compared: Sequence[FinishedRun], common: CommonRows) -> pd.DataFrame:
-    """``comparison.compare_pairs`` of all pairs of runs, in the order of the runs; p_holm corrects over all of them."""
-    table = compare_pairs(chosen_answers(compared, common), common.labels[:, 0], groups=common.groups)
-    order = {run.name: i for i, run in enumerate(compared)}
-    return table.sort_values(["a", "b"], key=lambda names: names.map(order)).reset_index(drop=True)
-
-
-def model_scores(compared: Sequence[FinishedRun], common: CommonRows) -> pd.DataFrame:
-    """Each model whose name two runs or more have: one line a run that has it.
-
-    Columns model, run, those of ``scores.score_table``; then difference, low, high, p against the first line of that
-    model, and p_holm corrected over all lines of the table (Holm, 1979); NaN in each model's first line.
-    """
-    labels, lines = common.labels[:, 0], []
-    names = dict.fromkeys(name for answers in common.probabilities for name in answers)
-    for name in names:
-        own = {
-            run.name: answers[name]
-            for run, answers in zip(compared, common.probabilities, strict=True)
-            if name in answers
-        }
-        if len(own) < 2:
-            continue
-        scores = score_table(own, labels, common.groups)
-        right = {run: values.argmax(axis=1) == labels for run, values in own.items()}
-        first = next(iter(own))
-        for run in own:
-            test = {} if run == first else compare(right[first], right[run], groups=common.groups)
-            lines.append({"model": name, "run": run, **scores.loc[run], **test})
-    table = pd.DataFrame(lines)
-    tested = table["p"].notna() if len(table) else []
-    table["p_holm"] = np.nan
-    if len(table):
-        table.loc[tested, "p_holm"] = multipletests(table.loc[tested, "p"], method="holm")[1]
-    return table
-
-
-def row_changes(compared: Sequence[FinishedRun], common: CommonRows, other: int) -> pd.DataFrame:
-    """What became of each common row from the first run to run number ``other``.
-
-    Returns a DataFrame in the first run's order with row, row_other, text, image, audio, label, label_other, answer,
-    answer_other, confidence, confidence_other, outcome (one of ``OUTCOMES``'s values). Text and files are the first
-    run's, or the other's where it alone reads them.
-    """
-    names = np.array(common.label_names, dtype=object)
-    made = {"row": common.rows[0], "row_other": common.rows[other]}
-    first, second = (compared[i].rows.loc[common.rows[i]] for i in (0, other))
-    for part in PARTS:
-        made[part] = np.where(first[part] == "", second[part], first[part])
-    right = []
-    for i, end in ((0, ""), (other, "_other")):
-        answers = common.probabilities[i][compared[i].chosen]
-        made[f"label{end}"] = names[common.labels[:, i]]
-        made[f"answer{end}"] = names[answers.argmax(axis=1)]
-        made[f"confidence{end}"] = answers.max(axis=1)
-        right.append(answers.argmax(axis=1) == common.labels[:, 0])
-    made["outcome"] = [OUTCOMES[bool(a), bool(b)] for a, b in zip(*right, strict=True)]
-    return pd.DataFrame(made)
-
-
-def surest_first(changes: pd.DataFrame, outcome: str) -> pd.DataFrame:
-    """The rows "fixed" or "broken", the surest wrong answer first: the first run's where fixed, else the other's."""
-    by = "confidence" if outcome == "fixed" else "confidence_other"
-    return changes[changes["outcome"] == outcome].sort_values(by, ascending=False, kind="stable")
-
-
-def class_changes(
-    compared: Sequence[FinishedRun], common: CommonRows, other: int, changes: pd.DataFrame
-) -> pd.DataFrame:
-    """By label name: rows; recall, f1, f1_low and f1_high of the first run and, with _other, of run ``other``; fixed, broken.
-
-    A label's recall is its accuracy: the share of its rows that are right. Labels that no common row has and neither
-    run answers are left out.
-    """
-    tables = [
-        class_table(common.probabilities[i][compared[i].chosen], common.labels[:, 0], common.label_names, common.groups)
-        for i in (0, other)
-    ]
-    columns = ["recall", "f1", "f1_low", "f1_high"]
-    made = tables[0][["rows", *columns]].join(tables[1][columns], rsuffix="_other")
-    for outcome in ("fixed", "broken"):
-        counts = changes.loc[changes["outcome"] == outcome, "label"].value_counts()
-        made[outcome] = counts.reindex(made.index).fillna(0).astype(int)
-    return made[(made["rows"] > 0) | (tables[0]["predicted"] > 0) | (tables[1]["predicted"] > 0)]
-
-
-def with_labels_of(compared: Sequence[FinishedRun], common: CommonRows, other: int) -> dict:
-    """``comparison.compare`` of the first run and run ``other``, by the labels that run ``other`` has."""
-    labels = common.labels[:, other]
-    right = [common.probabilities[i][compared[i].chosen].argmax(axis=1) == labels for i in (0, other)]
-    return compare(*right, groups=common.groups)
-
-
-def verdict(first: str, other: str, line, same_answers: bool) -> str:
-    """One sentence on two runs; ``line`` is theirs of ``run_pairs``. Says so where no answer differs."""
-    if same_answers:
-        return f"Run {other} gives each common test row the same answer as run {first}."
-    return comparison_text(f"run {first}", f"run {other}", line)
-
-
-def verdicts(compared: Sequence[FinishedRun], common: CommonRows, pairs: pd.DataFrame) -> list[str]:
-    """``verdict`` of each run after the first, against the first."""
-    answers = {name: values.argmax(axis=1) for name, values in chosen_answers(compared, common).items()}
-    first, made = compared[0].name, []
-    for run in compared[1:]:
-        line = pairs[(pairs["a"] == first) & (pairs["b"] == run.name)].iloc[0]
-        made.append(verdict(first, run.name, line, bool((answers[first] == answers[run.name]).all())))
-    return made
-
-
-def labels_apart(compared: Sequence[FinishedRun]) -> dict[str, list[str]]:
-    """Run name to those of its labels that not every run has; runs without such a label are left out."""
-    shared = set.intersection(*(set(run.label_names) for run in compared))
-    apart = {run.name: [name for name in run.label_names if name not in shared] for run in compared}
-    return {run: names for run, names in apart.items() if names}
-
-
+from fusebook.errors.mistakes import short_names
+from fusebook.evaluation.common_rows import FATES, OUTCOMES, CommonRows, FinishedRun
+from fusebook.evaluation.comparison import compare, compare_pairs, verdicts
+from fusebook.evaluation.scores import class_table, count_text, interval_text, majority_share, readable, score_table
+from fusebook.findings import Findings, p_text, shortened, word
+from fusebook.inspection import cards
+from fusebook.runs import Run
+
+NOTEBOOK = "07_compare"
+MARK = (
+    '<meta name="generator" content="fusebook compare">'  # the page template writes it; by it a page of ours is known
+)
+FATE_WORDS = (
+    "test rows there too",
+    "training rows there, left out: that run has learnt their labels",
+    "validation rows there, left out: that run was chosen by them",
+    "not among the rows there, left out",
+)
 ABSENT = "–"  # what stands for a value that a run does not have
+MOST_CARDS = 20  # rows fixed, and as many broken, that are shown for each run after the first
+CARD_BYTES = 1_500_000  # of all cards together, so that the page stays under 3 MB with its font
+LEFT_OUT = "picture and sound left out: the page is full"
+MOST_RELABELLED = 50  # rows with another label that are listed
+MOST_CHARACTERS = 80  # of a text that stands for its row
+
+
+class Comparison(CommonRows):
+    """``CommonRows`` told: each table is text, with intervals and p in its cells, and is shown as it is.
+
+    ``Comparison.of(folders)`` reads the runs; what it raises stands there.
+    """
+
+    def verdicts(self, language: str = "en") -> list[tuple[str, str, dict]]:
+        """Key, grade and facts of one finding a run after the first: is it better?"""
+        tests = self.tests()
+        names = {run.name: word("run", language, name=run.name) for run in self.runs}
+        lines = tests[tests["a"] == self.first.name]
+        made = verdicts(lines.assign(a=lines["a"].map(names), b=lines["b"].map(names)), language)
+        for place, (i, run) in enumerate(self.others):
+            if (self.answers[i].predicted(run.chosen) == self.answers[0].predicted(self.first.chosen)).all():
+                made[place] = "same answers", "note", {"a": names[self.first.name], "b": names[run.name]}
+        return made
+
+    def scores(self) -> pd.DataFrame:
+        """Scores of the chosen models, and beside them what always giving the most frequent label would bring."""
+        made = _score_cells(score_table(self.chosen)).rename_axis("run")
+        made.insert(0, "its chosen model", [run.chosen for run in self.runs])
+        base = [f"{100 * majority_share(answers):.1f} %" for answers in self.answers]
+        return made.assign(**{"always the most frequent label": base})
+
+    def pairs(self) -> pd.DataFrame:
+        """``tests`` as text, indexed by the run compared against."""
+        lines = self.tests()
+        made = _test_cells(lines).set_index(pd.Index(lines["a"], name="against"))
+        made.insert(0, "run", list(lines["b"]))
+        made.insert(2, "right in the first alone", list(lines["only_a"]))
+        made.insert(3, "right in the second alone", list(lines["only_b"]))
+        return made.assign(
+            **{"smallest difference to be found, points": [f"{100 * value:.1f}" for value in lines["detectable"]]}
+        )
+
+    def models(self) -> pd.DataFrame:
+        """Each model whose name two runs or more have: its scores, and tests against the first of those runs.
+
+        p is corrected over all lines of the table (Holm, 1979).
+        """
+        count = Counter(model for answers in self.answers for model in answers)
+        keys = [(model, i) for model in count for i, answers in enumerate(self.answers)
+                if model in answers and count[model] > 1]  # fmt: skip
+        together = self.of_rows({f"{i} {model}": self.answers[i][model] for model, i in keys})
+        firsts: dict[str, str] = {}
+        against = [(firsts.setdefault(model, key), key) for (model, _), key in zip(keys, together, strict=True)]
+        tests = compare_pairs(together, [pair for pair in against if pair[0] != pair[1]])
+        made = _score_cells(score_table(together)).join(_test_cells(tests.set_index("b").reindex(list(together))))
+        made.insert(0, "run", [self.runs[i].name for _, i in keys])
+        return made.set_index(pd.Index([model for model, _ in keys], name="model"))
+
+    def notes(self, language: str = "en") -> list[tuple[str, str, dict]]:
+        """Key, grade and facts of what a reader must know: which rows and labels count, what could not be told."""
+        names = [word("run", language, name=run.name) for run in self.runs]
+        made = [("rows compared", "note", {"rows": len(self.rows), "runs": len(self.runs)})]
+        for i, match in enumerate(self.matches, 1):
+            facts = {"a": names[0], "b": names[i]}
+            left = {fate: match["fates"]["first"].get(fate, 0) for fate in FATES[1:]}
+            made += [("rows left out", "look", facts | left)] * any(left.values())
+            key = "matched by content" if match["parts"] else "matched by number"
+            made.append((key, "note", facts | {"parts": ", ".join(match["parts"])}))
+            if moved := int((self.labels[:, 0] != self.labels[:, i]).sum()):
+                made.append(("labels moved", "look", facts | {"rows": moved, **self._by_labels_of(i)}))
+        shared = set.intersection(*(set(run.predictions.label_names) for run in self.runs))
+        for name, run in zip(names, self.runs, strict=True):
+            apart = short_names(label for label in run.predictions.label_names if label not in shared)
+            shown = ", ".join(apart[:10]) + (", …" if len(apart) > 10 else "")
+            made += [("labels apart", "look", {"a": name, "labels": shown})] * bool(apart)
+        made += [("same run twice", "look", {})] * (len({run.path for run in self.runs}) < len(self.runs))
+        unknown = [name for name, run in zip(names, self.runs, strict=True) if not known_parameters(run)]
+        return made + [("parameters unknown", "look", {"a": name}) for name in unknown]
+
+    def _by_labels_of(self, other: int) -> dict[str, str]:
+        """The difference between the first run and run number ``other`` by the labels of the latter, as text."""
+        labels = self.labels[:, other]
+        right = [self.answers[i].predicted(self.runs[i].chosen) == labels for i in (0, other)]
+        line = compare(*right, self.answers[0].groups)
+        return {name: f"{100 * line[name]:+.1f}" for name in ("difference", "low", "high")} | {"p": p_text(line["p"])}
+
+    def fates(self) -> pd.DataFrame:
+        """What became of each run's test rows in the run that it is compared with: how many are compared, how many not."""
+        made = {}
+        for (_, run), match in zip(self.others, self.matches, strict=True):
+            for side, name, there in (("first", self.first, run), ("other", run, self.first)):
+                counts = [match["fates"][side].get(fate, 0) for fate in FATES]
+                made[f"of {name.name}, in {there.name}"] = [*counts, sum(counts)]
+        return pd.DataFrame(made, index=pd.Index([*FATE_WORDS, "in all"], name="test rows"))
+
+    def parameters(self) -> pd.DataFrame:
+        """The parameters that differ, values as text: one column a run, then notebooks and meaning.
+
+        A parameter that several notebooks have with the same values is one line. ``ABSENT`` stands where a run's
+        notebook does not know the parameter, or nothing was recorded.
+        """
+        known = [known_parameters(run) for run in self.runs]
+        lines: dict[tuple, list] = {}
+        for notebook, name in sorted(set().union(*known)):
+            facts = [found.get((notebook, name)) for found in known]
+            values = [fact and fact["value"] for fact in facts]
+            if all(fact and fact["value"] == values[0] for fact in facts):
+                continue
+            shown = (str(value) or '""' if fact else ABSENT for fact, value in zip(facts, values, strict=True))
+            meaning = next(fact["help"] for fact in facts if fact)
+            lines.setdefault((name, *shown), [[], meaning])[0].append(notebook)
+        columns = [*(run.name for run in self.runs), "notebooks", "meaning"]
+        cells = [[*shown, ", ".join(notebooks), meaning] for (_, *shown), (notebooks, meaning) in lines.items()]
+        return pd.DataFrame(cells, columns=columns, index=pd.Index([name for name, *_ in lines], name="parameter"))
+
+    def versions(self) -> pd.DataFrame:
+        """Versions of Python and packages that differ, and the number of cores: one line each, one column a run."""
+        made = {}
+        for run in self.runs:
+            facts = {"Python": run.record.get("python"), **run.record.get("versions", {})}
+            facts["cores"] = run.record.get("cores")
+            made[run.name] = {name: str(value) for name, value in facts.items() if value is not None}
+        table = pd.DataFrame(made, dtype=object).fillna(ABSENT).rename_axis("version of")
+        return table[table.nunique(axis=1) > 1]
+
+    def facts(self) -> pd.DataFrame:
+        """Where each run's rows came from and what it cost, as text: one line a fact, one column a run."""
+        return pd.DataFrame({run.name: _facts(run) for run in self.runs}).fillna(ABSENT).rename_axis("fact")
+
+    def outcomes(self) -> pd.DataFrame:
+        """How many rows each run after the first has fixed and broken, with the share's 95 % interval."""
+        made = pd.DataFrame(index=pd.Index(OUTCOMES.values(), name="outcome"))
+        for i, run in self.others:
+            made[f"rows, {run.name}"] = self.changes(i)["outcome"].value_counts().reindex(made.index, fill_value=0)
+            made[f"share, {run.name}"] = [count_text(count, len(self.rows)) for count in made[f"rows, {run.name}"]]
+        return made
+
+    def classes(self) -> pd.DataFrame:
+        """By label: its rows, those that each run after the first has fixed and broken, and accuracy and F1 of each run.
+
+        A label's accuracy is its recall: the share of its rows that are right. Labels that no common row has and no run
+        answers are left out.
+        """
+        tables = {run.name: class_table(self.answers[i], run.chosen) for i, run in enumerate(self.runs)}
+        rows = tables[self.first.name]["rows"]
+        made = pd.DataFrame({"rows": rows})
+        for i, run in self.others:
+            changes = self.changes(i)
+            for outcome in ("fixed", "broken"):
+                counts = changes.loc[changes["outcome"] == outcome, "label"].value_counts()
+                made[f"{outcome}, {run.name}"] = counts.reindex(rows.index, fill_value=0)
+        for run, table in tables.items():
+            made[f"accuracy, {run}"] = (100 * table["recall"]).map("{:.1f} %".format).where(rows > 0, ABSENT)
+        for run, table in tables.items():
+            made[f"F1, {run}"] = [interval_text(*line) for line in table[["f1", "f1_low", "f1_high"]].to_numpy()]
+        told = np.any([rows > 0, *(table["predicted"] > 0 for table in tables.values())], axis=0)
+        return made.set_index(pd.Index(short_names(self.label_names), name="label"))[told]
+
+    def cards(self, outcome: str, most: int = MOST_CARDS) -> HTML:
+        """Cards of the rows "fixed" or "broken": at most ``most`` for each run, and ``CARD_BYTES`` in all.
+
+        The surest wrong answer stands first: the first run's where a row is fixed, else the other's.
+        """
+        return HTML(cards.STYLE + "".join(self._cards(outcome, i, most) for i, _ in self.others))
+
+    def _cards(self, outcome: str, other: int, most: int) -> str:
+        changes, run = self.changes(other), self.runs[other].name
+        wrong, end = (self.first.name, "") if outcome == "fixed" else (run, "_other")
+        rows = changes[changes["outcome"] == outcome].sort_values(f"confidence{end}", ascending=False, kind="stable")
+        made, bare = self._fitting(rows.head(most).to_dict("records"), other, CARD_BYTES // (2 * len(self.others)))
+        notes = [f"Rows {outcome} by {run}: {len(rows):,}."]
+        notes += [f"Shown are {len(made):,}, {len(rows) - len(made):,} more are not."] * (len(made) < len(rows))
+        notes += [f"The surest wrong answer of {wrong} stands first."] * (len(made) > 1)
+        notes += [f"Rows whose picture or sound found no room on this page: {bare:,}."] * (bare > 0)
+        return f'<p>{escape(" ".join(notes))}</p><div class="fb-cards">{"".join(made)}</div>'
+
+    def _fitting(self, lines: list[dict], other: int, room: int) -> tuple[list[str], int]:
+        """Cards of ``lines`` in ``room`` bytes, and how many of them had to leave out their picture or sound."""
+        made, bare = [], 0
+        for line in lines:  # texts first: no picture takes the room of another row
+            made.append(self._card(line, other, bare=True))
+            if (room := room - len(made[-1].encode())) < 0:
+                room += len(made.pop().encode())
+                break
+        for i, line in enumerate(lines[: len(made)]):
+            card = self._card(line, other)
+            more = len(card.encode()) - len(made[i].encode())
+            bare += more > room
+            if more <= room:
+                made[i], room = card, room - more
+        return made, bare
+
+    def _card(self, line: dict, other: int, bare: bool = False) -> str:
+        shown, run, body = self._shown(), self.runs[other].name, ""
+        heading = f"row {line['row']}" + (f" (in {run} row {line['row_other']})" * (line["row_other"] != line["row"]))
+        moved = line["label_other"] != line["label"]
+        heading += f": {shown[line['label']]}" + (f" (in {run} {shown[line['label_other']]})" * moved)
+        for name, end in ((self.first.name, ""), (run, "_other")):
+            answer, confidence = line[f"answer{end}"], line[f"confidence{end}"]
+            outcome = "right" if answer == line["label"] else "wrong"
+            cells = name, f"{shown[answer]}, {outcome}", f"{100 * confidence:.1f} %"
+            body += "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
+        below, media = f'<table class="fb-bars">{body}</table>', line["image"] or line["audio"]
+        options = {"media": {}, "note": LEFT_OUT} if bare and media else {}
+        return cards.row_card(line, heading=heading, below=below, **options)
+
+    def _shown(self) -> dict[str, str]:
+        """What stands for each label on the page."""
+        return dict(zip(self.label_names, short_names(self.label_names), strict=True))
+
+    def relabelled(self, most: int = MOST_RELABELLED) -> pd.DataFrame:
+        """The first ``most`` rows that have another label in another run, by row number: text, both labels and answers."""
+        tables = [self.changes(i).assign(run=run.name) for i, run in self.others]
+        rows, shown = pd.concat(table[table["label"] != table["label_other"]] for table in tables), self._shown()
+        rows = rows.head(most).set_index("row")
+        heads = {
+            "text": rows["text"].map(lambda text: shortened(text, MOST_CHARACTERS) or "(no text)"),
+            f"label in {self.first.name}": rows["label"].map(shown), "run": rows["run"],
+            "label there": rows["label_other"].map(shown), f"answer of {self.first.name}": rows["answer"].map(shown),
+            "answer there": rows["answer_other"].map(shown),
+        }  # fmt: skip
+        return pd.DataFrame(heads)
+
+
+def _score_cells(scores: pd.DataFrame) -> pd.DataFrame:
+    made = readable(scores, ("accuracy", "macro_f1")).join(readable(scores, ("log_loss",)))
+    return made.rename(columns={"macro_f1": "macro-F1", "log_loss": "log loss"})
+
+
+def _test_cells(tests: pd.DataFrame) -> pd.DataFrame:
+    """Difference, p and corrected p of lines of ``compare_pairs`` as text; ``ABSENT`` where a line holds no test."""
+    points = [f"{100 * d:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]" for d, low, high in
+              tests[["difference", "low", "high"]].to_numpy(float)]  # fmt: skip
+    p, holm = (
+        [p_text(value).removeprefix("p ").removeprefix("= ") for value in tests[name]] for name in ("p", "p_holm")
+    )
+    made = pd.DataFrame({"difference, points": points, "p": p, "p, Holm": holm}, index=tests.index)
+    return made.where(tests["p"].notna(), ABSENT)
 
 
 def known_parameters(run: FinishedRun) -> dict[tuple[str, str], dict]:
@@ -401,7 +278,7 @@ def known_parameters(run: FinishedRun) -> dict[tuple[str, str], dict]:
 
     Empty where the run folder has neither run.json nor executed notebooks.
     """
-    import papermill  # takes half a second, and only this function needs it
+    import papermill  # takes half a second, and the notebook needs it nowhere else
 
     made: dict[tuple[str, str], dict] = {}
     for path in sorted((run.path / "notebooks").glob("[0-9][0-9]_*.ipynb")):
@@ -417,58 +294,69 @@ def known_parameters(run: FinishedRun) -> dict[tuple[str, str], dict]:
     return {key: facts for key, facts in made.items() if key[1] != "run"}
 
 
-def parameter_differences(compared: Sequence[FinishedRun]) -> pd.DataFrame:
-    """The parameters that differ, values as text: one column a run, indexed by notebooks, parameter and meaning.
-
-    A parameter that several notebooks have with the same values is one line. ``ABSENT`` stands where a run's notebook
-    does not know the parameter, or nothing was recorded.
-    """
-    known = [known_parameters(run) for run in compared]
-    lines: dict[tuple, dict] = {}
-    for notebook, name in sorted(set().union(*known)):
-        facts = [found.get((notebook, name)) for found in known]
-        values = [fact and fact["value"] for fact in facts]
-        if all(fact and fact["value"] == values[0] for fact in facts):
-            continue
-        shown = tuple(str(value) or '""' if fact else ABSENT for fact, value in zip(facts, values, strict=True))
-        meaning = next(fact["help"] for fact in facts if fact)
-        line = lines.setdefault((name, shown), {"notebooks": [], "parameter": name, "help": meaning})
-        line["notebooks"].append(notebook)
-    made = pd.DataFrame([shown for _, shown in lines], columns=[run.name for run in compared])
-    told = [(", ".join(line["notebooks"]), line["parameter"], line["help"]) for line in lines.values()]
-    made.index = pd.MultiIndex.from_tuples(told, names=["notebooks", "parameter", "meaning"])
-    return made
-
-
-def run_facts(compared: Sequence[FinishedRun]) -> pd.DataFrame:
-    """Where each run's rows came from and what it cost, as text: one line a fact, one column a run."""
-    return pd.DataFrame({run.name: _facts(run) for run in compared}).fillna(ABSENT)
-
-
 def _facts(run: FinishedRun) -> dict[str, str]:
     split = run.rows["split"].value_counts()
     steps = run.record.get("steps", {}).values()
-    seconds = [sum(step.get("seconds", {}).values()) for step in steps]
-    memory = [step.get("peak_memory_mb", 0) for step in steps]
     named = [f"{part}: {name}" for part, name in run.table["columns"].items() if name]
     made = {
         "table": Path(run.table["table"]).name, "SHA-256 of the table": run.table["sha256"][:12] or ABSENT,
         "columns": ", ".join(named), "rows of the table": f"{run.table['rows']:,}",
-        "labels": f"{len(run.label_names):,}",
+        "labels": f"{len(run.predictions.label_names):,}",
     }  # fmt: skip
     made |= {f"{name} rows": f"{split.get(name, 0):,}" for name in ("train", "validation", "test")}
-    if seconds:
-        made |= {"seconds, all notebooks": f"{sum(seconds):,.1f}", "peak memory, MB": f"{max(memory):,}"}
-    if "written" in run.record:
-        made["written"] = str(run.record["written"])
-    return made
+    if steps:
+        seconds = sum(sum(step.get("seconds", {}).values()) for step in steps)
+        made["seconds, all notebooks"] = f"{seconds:,.1f}"
+        made["peak memory, MB"] = f"{max(step.get('peak_memory_mb', 0) for step in steps):,}"
+    return made | ({"written": str(run.record["written"])} if "written" in run.record else {})
 
 
-def version_differences(compared: Sequence[FinishedRun]) -> pd.DataFrame:
-    """Versions of Python and packages that differ, and the number of cores: one line each, one column a run."""
-    made = {}
-    for run in compared:
-        facts = {"Python": run.record.get("python"), **run.record.get("versions", {}), "cores": run.record.get("cores")}
-        made[run.name] = {name: str(value) for name, value in facts.items() if value is not None}
-    table = pd.DataFrame(made).fillna(ABSENT)
-    return table[table.nunique(axis=1) > 1]
+def write_comparison(
+    folders: Sequence[str | Path], output: str | Path = "", most_cards: int = MOST_CARDS
+) -> tuple[Path, list[str], bool]:
+    """Execute 07_compare on the runs of ``folders``, the first against each other one, and write its page.
+
+    ``output`` is by default compare.html beside the first run's folder; an earlier page of comparison is replaced.
+    Returns the page's path, its verdicts (one sentence for each run after the first) and whether a page was replaced.
+    Raises as ``CommonRows.of`` does, before a notebook is begun, and ValueError where something else lies at ``output``.
+    """
+    compared = Comparison.of(folders)
+    path = Path(output).expanduser() if output else compared.first.path.parent / "compare.html"
+    there = path.exists()
+    if there and not is_page(path):
+        raise ValueError(
+            f"{path} is there and is no page of fusebook compare. Name another file with --output; nothing was touched."
+        )
+    with TemporaryDirectory(prefix="fusebook-compare-") as folder:
+        page = _execute(Run(folder), compared, most_cards)
+        with runs.replacing(path) as beside:
+            beside.write_bytes(page.read_bytes())
+        found = Findings.load(Run(folder), NOTEBOOK)
+    return path, [one.text for one in found[: len(compared.others)]], there
+
+
+def is_page(path: Path) -> bool:
+    """Is ``path`` a page that ``write_comparison`` wrote?"""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return MARK.encode() in file.read(1000)
+
+
+def _execute(run: Run, compared: Comparison, most_cards: int) -> Path:
+    """The page of 07_compare, executed in the folder of ``run``, which is thrown away with it."""
+    import papermill
+
+    from fusebook.report import pages, steps
+
+    source, names = steps.find_notebooks() / f"{NOTEBOOK}.ipynb", [one.name for one in compared.runs]
+    given = {"run": str(run.folder), "compared": [str(one.path) for one in compared.runs], "most_cards": most_cards}
+    given["language"] = compared.first.record.get("values", {}).get("language", "en")
+    executed = run.folder / "notebooks" / source.name
+    executed.parent.mkdir()
+    try:
+        papermill.execute_notebook(str(source), str(executed), given, kernel_name="python3", progress_bar=False)
+    except papermill.PapermillExecutionError as error:
+        raise ValueError(f"{NOTEBOOK}, cell {error.exec_count}: {error.ename}: {error.evalue}") from error
+    step = steps.Step(NOTEBOOK, source, 0, "", papermill.inspect_notebook(str(source)), [], given | {"compared": names})
+    return pages.export_page(run, step, alone=f"{', '.join(names[1:])} against {names[0]}")

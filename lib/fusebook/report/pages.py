@@ -14,10 +14,12 @@ from nbconvert.exporters import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
-from fusebook import ASSETS, findings, runs
+from fusebook import ASSETS, runs
+from fusebook.findings import Findings, anchor
 from fusebook.inspection import cards, twin
 from fusebook.plots.charts import CJK_FONT
 from fusebook.report import parts, tables
+from fusebook.runs import Run
 
 TEMPLATES = ASSETS / "template"
 CONTENTS = "<!--contents-->"  # where the template wants them; known only when the page is whole
@@ -36,7 +38,7 @@ class _MathMLRenderer(IPythonRenderer):
         return latex2mathml.converter.convert(body.strip())
 
     def heading(self, text: str, level: int, **attrs) -> str:
-        name = escape(findings.anchor(unescape(re.sub(r"<[^>]*>", "", text)).strip()))
+        name = escape(anchor(unescape(re.sub(r"<[^>]*>", "", text)).strip()))
         # Below the title, a heading is a link to itself, whose address a reader can copy.
         linked = level > 1 and "<a " not in text
         inside = f'<a class="anchor" href="#{name}">{text}</a>' if linked else text
@@ -52,12 +54,14 @@ def markdown_to_html(source: str) -> str:
     return MarkdownWithMath(renderer=renderer).render(source)
 
 
-def export_page(run: Path, step) -> Path:
+def export_page(run: Run | Path, step, *, alone: str = "") -> Path:
     """Write the HTML page of one executed notebook of ``run``: one file that asks no network for anything.
 
-    ``step`` has name, known and parameters, as ``runner.Step``. Returns the page's path.
+    ``step`` has name, known and parameters, as ``runner.Step``. ``alone`` is the title of a page that stands beside the
+    runs, without a first page to go back to. Returns the page's path.
     """
-    notebook = nbformat.read(run / "notebooks" / f"{step.name}.ipynb", as_version=4)
+    run = Run(run)
+    notebook = nbformat.read(run.folder / "notebooks" / f"{step.name}.ipynb", as_version=4)
     title = page_title(notebook)
     _prepare(notebook)
     exporter = HTMLExporter(
@@ -68,12 +72,13 @@ def export_page(run: Path, step) -> Path:
     exporter.register_filter("filter_data_type", _shown_type)
     # A progress bar is drawn over and over: its last state counts, and once it is wiped there is nothing to show.
     exporter.register_preprocessor(CoalesceStreamsPreprocessor, enabled=True)
-    page = {"title": title, "run": run.name, "style": page_style(), "top": _top(run, step, notebook)}
+    page = {"title": alone or title, "run": run.folder.name, "alone": alone}
+    page |= {"style": page_style(), "top": _top(run, step, notebook)}
     if _has_twin(notebook):
         page |= {"script": twin.script(), "script_hash": parts.script_hash(twin.script())}
     html, _ = exporter.from_notebook_node(notebook, resources={"page": page})
     html = html.replace(CONTENTS, parts.contents(html))
-    path = run / f"{step.name}.html"
+    path = run.folder / f"{step.name}.html"
     with runs.replacing(path) as beside:
         beside.write_text(with_font(html), encoding="utf-8")
     return path
@@ -101,22 +106,22 @@ def _prepare(notebook) -> None:
     """Drop cells that only papermill needs, and make figures and tables fit for a page and for those who can't see."""
     tags = {"injected-parameters", "parameters", "papermill-error-cell-tag"}
     notebook.cells = [cell for cell in notebook.cells if not tags & set(cell.metadata.get("tags", []))]
-    said, section, number = "", "", count(1)
+    sentence, section, number = "", "", count(1)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            said = _last_sentence(cell.source)
+            sentence = _last_sentence(cell.source)
             section = ([section, *re.findall(r"^#+ (.*?)\s*$", cell.source, re.MULTILINE)])[-1]
             continue
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             if data.get("text/html", "").startswith("<svg"):
-                data["text/html"] = parts.chart(data["text/html"], said, next(number))
+                data["text/html"] = parts.chart(data["text/html"], sentence, next(number))
             elif "text/html" in data:
                 data["text/html"] = tables.dressed(data["text/html"], section)
             elif "image/svg+xml" in data:
-                output.metadata["figure"] = parts.figure(data["image/svg+xml"], said, next(number))
+                output.metadata["figure"] = parts.figure(data["image/svg+xml"], sentence, next(number))
             elif "image/png" in data:
-                output.metadata["figure"] = parts.picture(data["image/png"], said, next(number))
+                output.metadata["figure"] = parts.picture(data["image/png"], sentence, next(number))
 
 
 def _last_sentence(source: str) -> str:
@@ -125,20 +130,18 @@ def _last_sentence(source: str) -> str:
     return re.split(r"(?<=[.!?;:])\s+|(?<=[。！？；：])", plain)[-1]
 
 
-def _top(run: Path, step, notebook) -> str:
+def _top(run: Run, step, notebook) -> str:
     """Title, introduction, findings and parameters: what a reader wants before the story."""
-    told = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    headings = set(re.findall(r"^#+ (.*?)\s*$", told, re.MULTILINE))
-    found = parts.findings(runs.read_findings(run, step.name), headings)
+    prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    headings = set(re.findall(r"^#+ (.*?)\s*$", prose, re.MULTILINE))
+    found = parts.findings(Findings.load(run, step.name), headings)
     introduction = f'<div class="prose">{markdown_to_html(notebook.cells[0].source)}</div>'
     return "\n".join([introduction, found, parts.parameters(step.known, step.parameters)])
 
 
 def page_style() -> str:
     """The one stylesheet of all pages."""
-    card = cards.CARD_STYLE.removeprefix("<style>").removesuffix("</style>")
-    own = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "twin.css"))
-    return own + card
+    return "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "twin.css", "cards.css"))
 
 
 def with_font(html: str) -> str:

@@ -1,5 +1,4 @@
-"""The parts of a page beside the notebook's own: its contents, findings and parameters, its figures and their words."""
-# FOLDED: Small pictures of figures, for the run's first page: a figure of an executed notebook, without a browser.
+"""The parts of a page beside the notebook's own: contents, findings, parameters, figures and their words, thumbnails."""
 
 import base64
 import hashlib
@@ -12,7 +11,7 @@ from urllib.parse import quote
 from PIL import Image
 
 from fusebook import runs
-from fusebook.findings import anchor, language_of, say
+from fusebook.findings import Finding, anchor, language_of, word
 from fusebook.inspection import cards
 from fusebook.plots.charts import INK, PAPER
 from fusebook.report import tables
@@ -20,6 +19,10 @@ from fusebook.report import tables
 SMALLEST = 0.65  # of its size: how far a figure may shrink on a narrow page; then it scrolls in its box
 _PIXELS_A_POINT = 4 / 3
 EMPTY = '""'  # how an empty text shows as a parameter's value
+TAG = "thumbnail"  # of the cell whose figure stands for its page
+MOST_THUMBNAIL_BYTES = 40_000  # of one picture, so that a run's first page stays under 300 kB
+_COLOURS = "svg{color:#1b1b1f}@media (prefers-color-scheme:dark){svg{color:#e6e6ea}}"
+_NUMBER = re.compile(r"-?\d+\.\d+")
 
 
 def contents(html: str) -> str:
@@ -31,10 +34,10 @@ def contents(html: str) -> str:
     return f"<ol>{lines}</ol>" if lines else ""
 
 
-def findings(found: list[dict[str, str]], headings: set[str]) -> str:
+def findings(found: list[Finding], headings: set[str]) -> str:
     """The findings as a section: each with an anchor, its severity as a word, and a link to its place.
 
-    ``found`` is ``runs.read_findings``'s. The link is left out where no heading of the page (``headings``) is the place.
+    The link is left out where no heading of the page (``headings``) is the place.
     """
     if not found:
         return ""
@@ -45,17 +48,16 @@ def findings(found: list[dict[str, str]], headings: set[str]) -> str:
     )
 
 
-def _finding(number: int, found: dict[str, str], headings: set[str]) -> str:
-    language = tables.language_of(found["text"])
-    spoken = language_of(found["text"])
-    severity, place = found["severity"], found["place"]
-    mark = f'<strong class="severity {escape(severity)}">{escape(say(severity, spoken))}</strong> ' if severity else ""
-    link = ""
+def _finding(number: int, found: Finding, headings: set[str]) -> str:
+    script, language = tables.language_of(found.text), language_of(found.text)
+    severity, place, mark, link = found.severity, found.place, "", ""
+    if severity:
+        mark = f'<strong class="severity {escape(severity)}">{escape(word(severity, language))}</strong> '
     if place in headings:
-        quoted = f'<span lang="en">“{escape(place)}”</span>' if language else f"“{escape(place)}”"
-        link = f' <a href="#{escape(anchor(place))}">{say("see", spoken)} {quoted}</a>'
-    said = f' lang="{language}"' if language else ""
-    return f'<li id="finding-{number}"{said}>{mark}{escape(found["text"])}{link}</li>'
+        quoted = f'<span lang="en">“{escape(place)}”</span>' if script else f"“{escape(place)}”"
+        link = f' <a href="#{escape(anchor(place))}">{word("see", language)} {quoted}</a>'
+    attribute = f' lang="{script}"' if script else ""
+    return f'<li id="finding-{number}"{attribute}>{mark}{escape(found.text)}{link}</li>'
 
 
 def parameters(known: dict[str, dict], given: dict) -> str:
@@ -74,9 +76,9 @@ def parameters(known: dict[str, dict], given: dict) -> str:
     )
     head = "".join(f'<th scope="col" class="left">{name}</th>' for name in ("name", "value", "default", "meaning"))
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-    told = f"{len(changed)} of {len(shown)} changed" + (": " if changed else "") + escape(", ".join(changed))
+    note = f"{len(changed)} of {len(shown)} changed" + (": " if changed else "") + escape(", ".join(changed))
     return (
-        f'<details class="parameters"><summary>Parameters <span class="note">{told}</span></summary>'
+        f'<details class="parameters"><summary>Parameters <span class="note">{note}</span></summary>'
         f"{tables.box(table, 'Parameters')}</details>"
     )
 
@@ -91,13 +93,16 @@ def _parameter(name: str, value: object, default: object, meaning: str) -> str:
     )
 
 
-def figure(svg: str, said: str, number: int) -> str:
+def figure(svg: str, sentence: str, number: int) -> str:
     """An SVG of matplotlib's as part of a page: in the reader's colours, with its own words as alternative text.
 
-    ``said`` stands in for the title of a figure that has none; ``number`` keeps its ids apart from those of the others.
+    ``sentence`` stands in for the title of a figure that has none; ``number`` keeps its ids apart from those of the others.
+    An SVG that calls itself an image brings colours and words of its own: it is taken for a ``chart``.
     """
+    if 'role="img"' in svg[svg.index("<svg") :].split(">", 1)[0]:
+        return chart(svg, sentence, number)
     title, description = _words(svg)
-    title = title or said
+    title = title or sentence
     svg = re.sub(
         r"<metadata>.*?</metadata>|<title>.*?</title>|<!--.*?-->", "", svg[svg.index("<svg") :], flags=re.DOTALL
     )
@@ -109,18 +114,18 @@ def figure(svg: str, said: str, number: int) -> str:
     return _framed(svg, title, number, wide=width * SMALLEST > tables.PHONE)
 
 
-def chart(html: str, said: str, number: int) -> str:
-    """A flow chart (``diagrams``), which brings colours and words of its own, in a box that scrolls."""
+def chart(html: str, sentence: str, number: int) -> str:
+    """A flow chart, which brings colours and words of its own, in a box that scrolls."""
     named = re.search(r"<title[^>]*>(.*?)</title>", html, re.DOTALL)
-    return _framed(html, unescape(named[1]) if named else said, number, wide=True)
+    return _framed(html, unescape(named[1]) if named else sentence, number, wide=True)
 
 
-def picture(png: str, said: str, number: int) -> str:
-    """A PNG (base64) as part of a page; its words are those that its maker wrote into it, else ``said`` and its size."""
+def picture(png: str, sentence: str, number: int) -> str:
+    """A PNG (base64) as part of a page; its words are those that its maker wrote into it, else ``sentence`` and its size."""
     data = base64.b64decode(png)
     opened = Image.open(BytesIO(data))
     title, description = (str(opened.info.get(name, "")) for name in ("Title", "Description"))
-    title = title or said
+    title = title or sentence
     description = description or f"Picture of {opened.width} by {opened.height} points."
     words = escape(" ".join(f"{_ended(title)} {description}".split()))
     url = cards.inline(data, "image/png")
@@ -155,12 +160,6 @@ def _own_ids(svg: str, prefix: str) -> str:
 def script_hash(code: str) -> str:
     """How a Content-Security-Policy names a script: it then lets this one run, and no other."""
     return "sha256-" + base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
-
-
-TAG = "thumbnail"  # of the cell whose figure stands for its page
-MOST_THUMBNAIL_BYTES = 40_000  # of one picture, so that a run's first page stays under 300 kB
-_COLOURS = "svg{color:#1b1b1f}@media (prefers-color-scheme:dark){svg{color:#e6e6ea}}"
-_NUMBER = re.compile(r"-?\d+\.\d+")
 
 
 def thumbnail(notebook, most_bytes: int = MOST_THUMBNAIL_BYTES) -> str:

@@ -29,12 +29,12 @@ def live_lines() -> Iterator[Callable[[dict], None]]:
         with Live(console=console, refresh_per_second=5) as live:
             yield lambda steps: live.update(_line_table(steps))
         return
-    said: dict[str, str] = {}
+    shown: dict[str, str] = {}
 
     def print_changes(steps: dict) -> None:
         for step in steps.values():
-            if step.status != said.get(step.name) and step.status not in {"waiting", "exporting"}:
-                said[step.name] = step.status
+            if step.status != shown.get(step.name) and step.status not in {"waiting", "exporting"}:
+                shown[step.name] = step.status
                 seconds = sum(step.seconds.values())
                 console.print(
                     f"{step.name}: {_MARKS.get(step.status, 'runs')}" + (f", {seconds:.1f} s" if seconds else "")
@@ -52,6 +52,6 @@ def print_times(steps: dict, wall: float) -> None:
     table = Table("notebook", "kernel start", "imports", "work", "export", title="seconds")
     for step in ran:
         table.add_row(step.name, *(f"{step.seconds[part]:.1f}" for part in ("start", "imports", "work", "export")))
-    own = sum(step.seconds["imports"] + step.seconds["work"] for step in ran)
+    work = sum(step.seconds["imports"] + step.seconds["work"] for step in ran)
     Console(stderr=True).print(table)
-    Console(stderr=True).print(f"{wall:.1f} s in all, {wall / own:.2f} times the notebooks' own imports and work")
+    Console(stderr=True).print(f"{wall:.1f} s in all, {wall / work:.2f} times the notebooks' own imports and work")

@@ -26,6 +26,7 @@ from fusebook.report.steps import (
     read_steps,
     set_keys,
 )
+from fusebook.runs import Run
 
 VERSIONS_OF = ["fusebook", "keras", "jax", "numpy", "pandas", "scikit-learn", "gensim", "rjieba", "papermill"]
 
@@ -39,7 +40,7 @@ class NotebookFailed(RuntimeError):
 
 
 def run_notebooks(
-    run: Path,
+    run: Run | Path,
     values: dict[str, object],
     *,
     export: Callable[[Path, Step], object],
@@ -51,7 +52,7 @@ def run_notebooks(
 
     Parameters
     ----------
-    run : the run folder
+    run : the run, or its folder
     values : parameters by name; each goes to the notebooks that know it
     export : called with the run folder and the step after each notebook; writes the page
     watch : called about five times a second with all steps
@@ -61,22 +62,18 @@ def run_notebooks(
     Returns the steps by name. Raises ValueError for a misspelt parameter or a folder that is no run, NotebookFailed
     for the first cell that raised; what was executed until then stays.
     """
-    steps = read_steps(find_notebooks())
+    run, steps = Run(run), read_steps(find_notebooks())
     give_parameters(steps, values)
-    _check_run_folder(run)
+    _check_run_folder(run.folder)
     for step in steps.values():
         if "run" in step.known:
-            step.parameters["run"] = str(run)
+            step.parameters["run"] = str(run.folder)
     set_keys(steps)
-    path = run / "run.json"
-    record = runs.read_json(path) if path.exists() else {"steps": {}}
+    record = run.read("run.json") if run.path("run.json").exists() else {"steps": {}}
     record["values"] = values
-    fresh: set[str] = set()
-    for step in in_order(steps):
-        if not force and set(step.after) <= fresh and is_fresh(run, step, record["steps"].get(step.name, {})):
-            step.status = "fresh"
-            fresh.add(step.name)
-    if len(fresh) < len(steps):
+    if not force:
+        _mark_fresh(run, steps, record["steps"])
+    if any(step.status != "fresh" for step in steps.values()):
         _Execution(run, steps, record, export, watch, side_by_side).carry_out()
     watch(steps)
     failed = next((step for step in steps.values() if step.status == "failed"), None)
@@ -85,19 +82,29 @@ def run_notebooks(
     return steps
 
 
-def _check_run_folder(run: Path) -> None:
-    if run.is_dir() and any(run.iterdir()) and not ((run / "run.json").exists() or (run / "artifacts").is_dir()):
+def _check_run_folder(folder: Path) -> None:
+    is_run = (folder / "run.json").exists() or (folder / "artifacts").is_dir()
+    if folder.is_dir() and any(folder.iterdir()) and not is_run:
         raise ValueError(
-            f"{run} holds files and is no run of Fusebook. Name another folder with --run; nothing was touched."
+            f"{folder} holds files and is no run of Fusebook. Name another folder with --run; nothing was touched."
         )
-    for folder in ("notebooks", "artifacts"):
-        (run / folder).mkdir(parents=True, exist_ok=True)
+    for name in ("notebooks", "artifacts"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+
+
+def _mark_fresh(run: Run, steps: dict[str, Step], record: dict) -> None:
+    """Give status "fresh" to each step that need not run again, as nothing it reads will be written anew."""
+    fresh: set[str] = set()
+    for step in in_order(steps):
+        if set(step.after) <= fresh and is_fresh(run, step, record.get(step.name, {})):
+            step.status = "fresh"
+            fresh.add(step.name)
 
 
 class _Execution:
     """One call of ``run_notebooks``: which kernels are warm, what works now, what is ready to be read."""
 
-    def __init__(self, run, steps, record, export, watch, side_by_side):
+    def __init__(self, run: Run, steps, record, export, watch, side_by_side):
         self.run, self.steps, self.record, self.export, self.watch = run, steps, record, export, watch
         self.side_by_side = side_by_side
         self.ready = {step.name for step in steps.values() if step.status == "fresh"}
@@ -167,7 +174,7 @@ class _Execution:
         def on_cell(cell) -> None:
             step.done += cell.cell_type == "code"
 
-        output = self.run / "notebooks" / f"{step.name}.ipynb"
+        output = self.run.folder / "notebooks" / f"{step.name}.ipynb"
         try:
             notebook = papermill.execute_notebook(
                 str(step.path), str(output), step.parameters, engine_name="fusebook", kernel_name="python3",
@@ -188,7 +195,7 @@ class _Execution:
 
     def _export(self, step: Step) -> None:
         start = time.monotonic()
-        self.export(self.run, step)
+        self.export(self.run.folder, step)
         step.seconds["export"] = round(time.monotonic() - start, 2)
         if step.status == "exporting":
             step.status = "done"
@@ -207,12 +214,12 @@ class _Execution:
                     "error": step.error,
                 }  # fmt: skip
         self.record |= {
-            "run": self.run.name, "written": time.strftime("%Y-%m-%d %H:%M:%S"),
+            "run": self.run.folder.name, "written": time.strftime("%Y-%m-%d %H:%M:%S"),
             "python": sys.version.split()[0],
             "versions": {name: version(name) for name in VERSIONS_OF}, "cores": os.cpu_count(),
             "wall_seconds": round(time.monotonic() - self.begun, 2),
         }  # fmt: skip
-        runs.write_json(self.run / "run.json", self.record)
+        self.run.write("run.json", self.record)
 
 
 def _sample_memory(step: Step) -> None:

@@ -16,6 +16,7 @@ import papermill
 import psutil
 
 from fusebook import ASSETS, runs
+from fusebook.runs import Run
 
 PACKAGE = ASSETS.parent
 
@@ -50,11 +51,14 @@ def find_notebooks() -> Path:
 
 
 def read_steps(folder: Path) -> dict[str, Step]:
-    """All numbered notebooks of ``folder`` as steps, by name; what each reads stands in its metadata."""
+    """The numbered notebooks of ``folder`` as steps, by name: metadata says what each reads, and which stand alone."""
     steps = {}
     for path in sorted(folder.glob("[0-9][0-9]_*.ipynb")):
         notebook = nbformat.read(path, as_version=4)
-        reads = notebook.metadata.get("fusebook", {}).get("reads", [])
+        about = notebook.metadata.get("fusebook", {})
+        if about.get("alone"):  # no step of a report: a command of its own executes it
+            continue
+        reads = about.get("reads", [])
         after = sorted({runs.WRITTEN_BY[artifact] for artifact in reads})
         code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
         imports = next((source for source in code if is_import(source)), "")
@@ -122,18 +126,18 @@ def in_order(steps: dict[str, Step]) -> list[Step]:
     return ordered
 
 
-def outputs(run: Path, notebook: str) -> dict[str, str]:
+def outputs(run: Run, notebook: str) -> dict[str, str]:
     """SHA-256 of each artifact of ``notebook`` that is there."""
     names = [name for name, writer in runs.WRITTEN_BY.items() if writer == notebook]
-    return {name: mark for name in names if (mark := runs.fingerprint(runs.artifact_path(run, name)))}
+    return {name: mark for name in names if (mark := runs.fingerprint(run.path(name)))}
 
 
-def is_fresh(run: Path, step: Step, record: dict) -> bool:
+def is_fresh(run: Run, step: Step, record: dict) -> bool:
     """Did the same cells, parameters and library write what is there, from files that have not changed since?"""
     return (
         record.get("key") == step.key
         and record.get("status") == "done"
-        and (run / f"{step.name}.html").exists()
+        and (run.folder / f"{step.name}.html").exists()
         and record.get("outputs") == outputs(run, step.name)
-        and runs.stamps_hold(run, step.name)
+        and run.unchanged(step.name)
     )

@@ -35,8 +35,8 @@ def dressed(html: str, name: str = "") -> str:
     """``html`` of an output with its tables as a page needs them, and ``lang`` at texts in Chinese, Japanese and Korean.
 
     Columns of words stand on the left with their header, columns of numbers on the right; a column of long texts gets a
-    class that keeps it wide. A table too wide for a phone comes into a ``box`` named after ``name`` (the section) and its
-    columns. HTML without a table or such a text is returned as it came.
+    class that keeps it wide. A table without rows says "none" under its head. A table too wide for a phone comes into a
+    ``box`` named after ``name`` (the section) and its columns. HTML without a table or such a text is returned as it came.
     """
     if "<table" not in html and ("<svg" in html or not re.search(r"[\u1100-\u11ff\u2e80-\ud7ff]", html)):
         return html
@@ -46,6 +46,7 @@ def dressed(html: str, name: str = "") -> str:
         style.decompose()  # pandas's own look
     for table in soup.find_all("table"):
         _join_heads(table)
+        _fill_empty(table)
         _align_words(table)
         _name_headers(table)
         width = _width(table)
@@ -53,9 +54,9 @@ def dressed(html: str, name: str = "") -> str:
             table["class"] = [*table.get("class", []), "broad"]
         if width > PHONE and not table.find_parent("table"):
             number += 1
-            told = f"{name} ({_said(table)})" if name else _said(table)
-            inside = BeautifulSoup(box("", f"{told} ({number})" if told in named else told), "html.parser").div
-            named.add(told)
+            title = f"{name} ({_columns(table)})" if name else _columns(table)
+            inside = BeautifulSoup(box("", f"{title} ({number})" if title in named else title), "html.parser").div
+            named.add(title)
             table.wrap(inside)
     for part in soup.find_all(_SPEAKING):
         language = language_of(part.get_text())
@@ -75,7 +76,18 @@ def _join_heads(table: Tag) -> None:
         lines[1][1].find_parent("tr").decompose()
 
 
-def _said(table: Tag) -> str:
+def _fill_empty(table: Tag) -> None:
+    """A table of pandas without a row gets one that says so; its columns then stand left, as those of words do."""
+    head, body = table.find("thead"), table.find("tbody")
+    if not head or not body or body.find("tr"):
+        return
+    cells = head.find("tr").find_all(["th", "td"]) if head.find("tr") else []
+    body.append(BeautifulSoup(f'<tr><td colspan="{max(1, len(cells))}">none</td></tr>', "html.parser"))
+    for cell in cells:
+        cell["class"] = [*cell.get("class", []), "left"]
+
+
+def _columns(table: Tag) -> str:
     """A name for ``table``: its columns, or those that come first."""
     heads = [" ".join(cell.get_text(" ").split()) for cell in table.select("thead th")]
     shown = ", ".join(heads[:MOST_NAMED]) + (" and more" if len(heads) > MOST_NAMED else "")

@@ -1,0 +1,113 @@
+"""What models answered about the same rows, with the rows' labels and groups: a score needs nothing else.
+
+Notebooks 03_train (makes them) and 04_error_analysis (reads them) tell the story.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from fusebook.data.tables import PARTS
+from fusebook.runs import Run
+
+_ROW_COLUMNS = ["row", "split", "label", "class_id"]
+
+
+class Predictions(dict):
+    """Model name to class probabilities of shape (n_rows, n_classes), columns in the order of ``label_names``.
+
+    Parameters
+    ----------
+    values : the probabilities by model name
+    rows : DataFrame of as many lines: row, and as far as they are known class_id, label, split, group, text, image, audio
+    label_names : names of the classes
+    """
+
+    def __init__(self, values: dict[str, np.ndarray], rows: pd.DataFrame, label_names: list[str]):
+        super().__init__(values)
+        self.rows, self.label_names = rows.reset_index(drop=True), list(label_names)
+
+    @classmethod
+    def of(cls, values: dict[str, np.ndarray], labels, *, groups=None, label_names=None, **columns) -> "Predictions":
+        """Probabilities of rows that are known by their class numbers alone, shape (n_rows,); ``columns`` as in ``rows``."""
+        labels = np.asarray(labels)
+        width = next((values.shape[1] for values in values.values()), 0)
+        names = list(map(str, range(width))) if label_names is None else label_names
+        rows = pd.DataFrame({"row": np.arange(len(labels)), "class_id": labels} | columns)
+        return cls(values, rows if groups is None else rows.assign(group=groups), names)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Class numbers of shape (n_rows,)."""
+        return self.rows["class_id"].to_numpy()
+
+    @property
+    def groups(self) -> np.ndarray | None:
+        """A group a row, shape (n_rows,): copies of each other have the same; None where nobody looked for copies."""
+        return self.rows["group"].to_numpy() if "group" in self.rows else None
+
+    @property
+    def parts(self) -> list[str]:
+        """The parts that have a model of their own, in the order of their names."""
+        return [part for part in sorted(PARTS) if part in self]
+
+    @property
+    def present(self) -> dict[str, np.ndarray]:
+        """Which rows have which of ``parts``: bools of shape (n_rows,); all of them where the rows don't tell."""
+        whole = np.ones(self.n_rows, bool)
+        return {part: (self.rows[part] != "").to_numpy() if part in self.rows else whole for part in self.parts}
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows were asked about."""
+        return len(self.rows)
+
+    def predicted(self, model: str) -> np.ndarray:
+        """The class number that ``model`` gives each row, shape (n_rows,)."""
+        return self[model].argmax(axis=1)
+
+    def right(self, model: str) -> np.ndarray:
+        """Is ``model`` right about each row? Bools of shape (n_rows,)."""
+        return self.predicted(model) == self.labels
+
+    def only(self, models: Iterable[str]) -> "Predictions":
+        """Those of ``models`` that answered, in the order given."""
+        return Predictions({name: self[name] for name in models if name in self}, self.rows, self.label_names)
+
+    def chosen(self, rows: np.ndarray) -> "Predictions":
+        """Some rows, by bools or positions."""
+        values = {name: probabilities[rows] for name, probabilities in self.items()}
+        return Predictions(values, self.rows.iloc[np.arange(self.n_rows)[rows]], self.label_names)
+
+    def __or__(self, other: dict[str, np.ndarray]) -> "Predictions":
+        return Predictions({**self, **other}, self.rows, self.label_names)
+
+    def known(self, model: str) -> str:
+        """``model`` itself where it answered; else ValueError, naming those that did."""
+        if model not in self:
+            raise ValueError(f"No model {model!r} among the predictions; expected one of {', '.join(self)}.")
+        return model
+
+    def table(self) -> pd.DataFrame:
+        """All of it as one long table: row, split, label, class_id, model, p0, p1, …, one column a class."""
+        parts = []
+        for name, values in self.items():
+            made = pd.DataFrame(values, columns=[f"p{i}" for i in range(values.shape[1])])
+            parts.append(pd.concat([self.rows[_ROW_COLUMNS].assign(model=name), made], axis=1))
+        return pd.concat(parts, ignore_index=True)
+
+    @classmethod
+    def load(cls, run: Run, split: str = "", *, model: str = "") -> "Predictions":
+        """What 03_train left in ``run`` about the rows of ``split``, or all that it left of ``model``, whatever the split.
+
+        Without a model where there are no such rows. Raises FileNotFoundError as ``Run.need`` does.
+        """
+        table, rows = run.read("predictions.parquet"), run.read("rows.parquet")
+        table = table[table["model"] == model] if model else table[table["split"] == split]
+        columns = [name for name in table if name.startswith("p") and name[1:].isdigit()]
+        models = table["model"].unique()
+        values = {name: table.loc[table["model"] == name, columns].to_numpy() for name in models}
+        first = table.loc[table["model"] == models[0], _ROW_COLUMNS] if len(models) else table[_ROW_COLUMNS]
+        known = rows[["row", "group", *PARTS]]
+        return cls(values, first.merge(known, on="row", validate="one_to_one"), sorted(rows["label"].unique()))
