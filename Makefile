@@ -10,7 +10,7 @@ report: .venv/ready
 test: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 lab: .venv/ready
 	KERAS_BACKEND=jax $(BIN)/jupyter lab notebooks
@@ -34,4 +34,4 @@ lock:
 	  --python-version 3.11 --generate-hashes --no-emit-index-url --quiet --output-file requirements.lock
 
 clean:
-	rm -rf .venv .venv-lock .pytest_cache .ruff_cache
+	rm -rf .venv .venv-lock .pytest_cache .ruff_cache .import_linter_cache

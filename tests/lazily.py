@@ -8,8 +8,10 @@ import fusebook  # noqa: F401 (chooses Keras's backend, before any test imports 
 class Lazy:
     """Stands for the module ``name``, also where monkeypatch sets or deletes what is in it."""
 
+    __slots__ = ("name",)  # and no __dict__ of its own: monkeypatch finds the module's
+
     def __init__(self, name: str):
-        vars(self)["name"] = name
+        object.__setattr__(self, "name", name)
 
     def __getattr__(self, attribute):
         return getattr(importlib.import_module(self.name), attribute)

@@ -12,7 +12,7 @@ from conftest import PROJECT
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-NOT_LOCKED = {"syntax", "fasttext"}  # extras that a person installs by hand
+NOT_LOCKED = {"syntax"}  # an extra that a person installs by hand
 
 
 def _ranges(without: set[str] = frozenset()) -> dict[str, Requirement]:

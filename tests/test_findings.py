@@ -1,77 +1,173 @@
-"""Findings in two languages: the same blanks, no markup from names, severe ones first."""
+"""Findings in two languages: the same blanks, no markup from names, severe ones first, each at a place that is there."""
 
+import ast
 import re
 from string import Formatter
 
+import nbformat
 import pytest
+from bs4 import BeautifulSoup
+from conftest import PROJECT
 
 from fusebook import findings
-from fusebook.report import pages
+from fusebook.findings import PLACES, SENTENCES, SEVERITIES, WORDS, Finding, Findings
+from fusebook.runs import Run
+
+NOTEBOOKS = {path.stem: nbformat.read(path, as_version=4) for path in sorted((PROJECT / "notebooks").glob("*.ipynb"))}
+HOSTILE = "</script><img src=x onerror=alert(1)> *is* [not](http://x) `code`"
 
 
-@pytest.mark.parametrize("key", findings.SENTENCES)
+def blanks(template):
+    return {name for _, name, _, _ in Formatter().parse(template) if name}
+
+
+@pytest.mark.parametrize("key", [*SENTENCES, *WORDS])
 def test_both_languages_use_the_same_values(key):
-    english, chinese = ({name for _, name, _, _ in Formatter().parse(text) if name} for text in findings.SENTENCES[key])
-    assert english == chinese
-    assert re.search(r"[\u4e00-\u9fff]", findings.SENTENCES[key][1])
+    english, chinese = SENTENCES[key][1:] if key in SENTENCES else WORDS[key]
+    assert blanks(english) == blanks(chinese)
+    assert re.search(r"[\u4e00-\u9fff]", chinese) and not re.search(r"[\u4e00-\u9fff]", english)
 
 
-@pytest.mark.parametrize("key", [key for key, texts in findings.SENTENCES.items() if texts[0].endswith(".")])
-def test_a_sentence_tells_its_language(key):
-    assert [findings.language_of(text) for text in findings.SENTENCES[key]] == ["en", "zh"]
+@pytest.mark.parametrize("key", SENTENCES)
+def test_a_sentence_has_a_topic_and_tells_its_language(key):
+    topic, *texts = SENTENCES[key]
+    assert topic in PLACES or topic == ""
+    if not texts[0].endswith("}"):  # else its end is that of another sentence
+        assert [findings.language_of(text) for text in texts] == ["en", "zh"]
 
 
 def test_a_language_without_templates_is_named():
     with pytest.raises(ValueError, match="The language is 'fr'; expected one of en, zh"):
-        findings.say("see", "fr")
+        Findings("03_train", "fr")
 
 
-def test_a_finding_is_filled_in():
-    found = findings.finding("look", "Which classes?", "weakest", label="财经", share="50.0 %", rows=1200)
-    assert found == ("look", "The weakest class is 财经: F1 50.0 % over 1,200 test rows.", "Which classes?")
+def test_a_finding_is_filled_in_and_knows_its_place():
+    found = Findings("04_error_analysis")
+    made = found.add("weakest", "look", label="财经", share="50.0 %", rows=1200)
+    assert made == ("look", "The weakest class is 财经: F1 50.0 % over 1,200 test rows.", "How good is each class?")
+    assert found == [made]
+    facts = {"a": "mLP", "b": "SVM", "difference": "+1.0", "low": "-1", "high": "+2", "p": "p = 1", "detectable": "3"}
+    verdicts = [("no difference", "note", facts), ("worse", "look", facts), ("better", "note", facts)]
+    assert len(found.add_all(verdicts, topic="fusion", most=2)) == 3, "all are shown, two are kept"
+    assert [(one.severity, one.place) for one in found[1:]] == [
+        ("note", "Is fusion worth it?"),
+        ("look", "Is fusion worth it?"),
+    ]
+
+
+def test_a_sentence_begins_with_a_capital():
+    made = Findings("03_train").add("balance", "note", fusion="decision-level mean", rows=9, rescued=1, harmed=0)
+    assert made.text == "Decision-level mean rescued 1 of 9 test rows and harmed 0."
 
 
 def test_the_severe_come_first_and_eight_at_most():
-    made = [findings.Finding(severity, str(i), "") for i, severity in enumerate(["note", "look", "serious"] * 4)]
-    kept = findings.ranked(made)
-    assert [found.text for found in kept] == ["2", "5", "8", "11", "1", "4", "7", "10"]
+    found = Findings("04_error_analysis")
+    found += [Finding(severity, str(i), "") for i, severity in enumerate(["note", "look", "serious", ""] * 3)]
+    assert [one.text for one in found.ranked()] == ["2", "6", "10", "1", "5", "9", "0", "4"]
+    assert [one.text for one in found.ranked(2)] == ["2", "6"] and len(found) == 12
 
 
-def test_those_without_a_severity_come_last():
-    made = [findings.Finding(severity, severity, "") for severity in ("", "note", "serious")]
-    assert [found.text for found in findings.ranked(made)] == ["serious", "note", ""]
+def test_what_is_saved_is_loaded(tmp_path):
+    found = Findings("03_train", "zh")
+    found += [Finding("look", HOSTILE, "The test"), Finding("", "最弱。", "")]
+    run = Run(tmp_path)
+    found.save(run)
+    assert run.read("findings/03_train.json") == [one._asdict() for one in found]
+    assert Findings.load(run, "03_train") == found and Findings.load(run, "06_predict") == []
 
 
-def test_what_a_finding_lacks_is_not_shown():
-    made = [findings.Finding("", "Plain.", ""), findings.Finding("look", "Graded.", "")]
-    assert findings.as_markdown(made, "zh") == "1. Plain.\n2. **值得一看**: Graded."
+def test_saved_findings_show_grade_and_place_and_what_lacks_is_not_shown(tmp_path):
+    found = Findings("04_error_analysis", "zh")
+    found += [Finding("", "Plain.", ""), Finding("look", "Graded.", "")]
+    assert found._repr_markdown_() == "- Plain.\n- Graded."
+    assert found.save(Run(tmp_path))._repr_markdown_() == "1. Plain.\n2. **值得一看**: Graded."
 
 
 @pytest.mark.parametrize(
     "name",
-    ["<script>alert(1)</script>", "*a*", "[x](http://y)", "`c`", "$x$", "# h", "a\n\n- b", "nan", "x" * 300, "&amp;"],
+    [
+        "<script>alert(1)</script>",
+        "*a*",
+        "[x](http://y)",
+        "`c`",
+        "$x$",
+        "# h",
+        "a\n\n- b",
+        "nan",
+        "x" * 300,
+        "&amp;",
+        HOSTILE,
+    ],
 )
-def test_names_stay_text_on_the_page(name):
-    found = findings.Finding("look", f"The weakest class is {name}.", "Which classes?")
-    html = pages.markdown_to_html(findings.as_markdown([found]))
-    from bs4 import BeautifulSoup
+def test_names_stay_text_on_the_page(name, tmp_path):
+    from fusebook.report import pages
 
-    soup = BeautifulSoup(html, "html.parser")
-    assert f"The weakest class is {' '.join(name.split())}." in soup.get_text()
-    assert {tag.name for tag in soup.find_all()} == {"ol", "li", "strong", "a"} | ({"p"} if soup.p else set())
+    found = Findings("04_error_analysis")
+    found.append(Finding("look", f"The weakest class is {name}.", "Which classes?"))
+    for shown in (found[0], found, found.save(Run(tmp_path))):
+        soup = BeautifulSoup(pages.markdown_to_html(shown._repr_markdown_()), "html.parser")
+        assert f"The weakest class is {' '.join(name.split())}." in soup.get_text()
+        assert {tag.name for tag in soup.find_all()} <= {"ol", "ul", "li", "strong", "a", "p"}
     assert [link["href"] for link in soup.find_all("a")] == ["#Which-classes?"]
 
 
 def test_links_lead_to_the_headings_of_a_page():
-    html = pages.markdown_to_html("## How sure may one be?")
-    assert 'id="How-sure-may-one-be?"' in html
+    from fusebook.report import pages
+
+    assert f'id="{findings.anchor("How sure may one be?")}"' in pages.markdown_to_html("## How sure may one be?")
 
 
-@pytest.mark.parametrize(("p", "said"), [(0.0123, "p = 0.012"), (1.0, "p = 1"), (3e-5, "p < 0.0001")])
-def test_a_p_value_in_words(p, said):
-    assert findings.p_text(p) == said
+@pytest.mark.parametrize(("p", "text"), [(0.0123, "p = 0.012"), (1.0, "p = 1"), (3e-5, "p < 0.0001")])
+def test_a_p_value_in_words(p, text):
+    assert findings.p_text(p) == text
 
 
 @pytest.mark.parametrize(("value", "severity"), [(0.0, "note"), (0.05, "look"), (0.099, "look"), (0.1, "serious")])
 def test_grades_have_two_steps(value, severity):
     assert findings.graded(value, 0.05, 0.1) == severity
+
+
+def test_a_long_text_is_cut_to_so_many_characters_with_a_mark():
+    assert [findings.shortened(text, 5) for text in ("a\n b", "abcde", "abcdef", "")] == ["a b", "abcde", "abcd…", ""]
+
+
+# --- The notebooks ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("topic", PLACES)
+def test_every_place_is_a_heading_of_its_notebook(topic):
+    notebook, heading = PLACES[topic]
+    prose = "\n".join(cell.source for cell in NOTEBOOKS[notebook].cells if cell.cell_type == "markdown")
+    assert heading in re.findall(r"^##+ (.*?)\s*$", prose, re.MULTILINE)
+
+
+def calls(notebook):
+    """Each ``found.add…`` of a notebook: the method's name, its plain arguments, its keywords to plain values or None."""
+    for cell in notebook.cells:
+        for node in ast.walk(ast.parse(cell.source if cell.cell_type == "code" else "")):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and "add" in node.func.attr:
+                plain = [part.value if isinstance(part, ast.Constant) else None for part in node.args]
+                keywords = {part.arg: getattr(part.value, "value", None) for part in node.keywords}
+                if getattr(node.func.value, "id", "") == "found":
+                    yield node.func.attr, plain, keywords
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_what_a_notebook_adds_is_a_sentence_with_all_its_facts_and_belongs_there(name):
+    for method, plain, keywords in calls(NOTEBOOKS[name]):
+        topic = keywords.pop("topic", "")
+        if method == "add" and plain[0]:
+            key, grade = plain[0], plain[1] if len(plain) > 1 else keywords.pop("grade", None)
+            assert key in SENTENCES and (grade is None or grade in (*SEVERITIES, "")), key
+            assert set(keywords) - {None} == blanks(SENTENCES[key][1]) or None in keywords, key
+            topic = topic or SENTENCES[key][0]
+        assert not topic or PLACES[topic][0] == name, (topic, name)
+
+
+def test_every_sentence_is_said_somewhere():
+    library = [
+        path.read_text("utf-8") for path in (PROJECT / "lib" / "fusebook").rglob("*.py") if path.stem != "findings"
+    ]
+    cells = [cell.source for notebook in NOTEBOOKS.values() for cell in notebook.cells if cell.cell_type == "code"]
+    sources = "\n".join(library + cells)
+    assert [key for key in SENTENCES if f'"{key}"' not in sources and f"'{key}'" not in sources] == []

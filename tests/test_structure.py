@@ -1,48 +1,44 @@
-"""The library reads one way, as README says: no module imports one to its right, and each has its place there."""
+"""The library stands in rooms, each reads only what lies to its left, and README shows them all."""
 
-import ast
-import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from conftest import PROJECT
 
 LIBRARY = PROJECT / "lib" / "fusebook"
-MODULES = sorted(path.stem for path in LIBRARY.glob("*.py") if not path.stem.startswith("__"))
-OF_NOTEBOOK_00 = {name for name in MODULES if name.startswith("by_hand")}
+ROOMS = sorted(path.parent for path in LIBRARY.glob("*/__init__.py"))
+MODULES = sorted(path for path in LIBRARY.rglob("*.py"))
+MOST_MODULES, MOST_LINES = 10, 400
 
 
-def stages():
-    """README's order: module name to its place, the same for those that stand side by side."""
-    block = (PROJECT / "README.md").read_text("utf-8").split("no module imports one to its right:")[1]
-    lines = re.match(r"\n\n((?: {4}.*\n)+)", block).group(1)
-    return {
-        name.strip(): place
-        for place, names in enumerate(" ".join(lines.split()).split("▶"))
-        for name in names.split("·")
-    }
+def test_no_room_imports_one_to_its_right():
+    """As pyproject.toml says it, in the words of import-linter."""
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache", "--no-logo"]
+    made = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stdout
 
 
-def imported(name):
-    """The modules of the library that module ``name`` imports."""
-    found = set()
-    for node in ast.walk(ast.parse((LIBRARY / f"{name}.py").read_text("utf-8"))):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "fusebook":
-            path = node.module.split(".")[1:]
-            found |= {path[0]} if path else {alias.name for alias in node.names}
-        elif isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("fusebook.")}
-    return found & set(MODULES)
+@pytest.mark.parametrize("folder", [LIBRARY, *ROOMS], ids=lambda folder: folder.name)
+def test_a_room_can_be_overlooked(folder):
+    modules = [path.stem for path in folder.glob("*.py") if path.stem != "__init__"]
+    assert 0 < len(modules) <= MOST_MODULES, modules
+    first = (folder / "__init__.py").read_text("utf-8")
+    assert first.startswith('"""') and "lazy_loader" in first
+    assert not [path for path in folder.rglob("*.py") if path.parent not in (*ROOMS, LIBRARY)], "one floor of rooms"
 
 
-def test_every_module_has_its_place():
-    assert set(stages()) == set(MODULES) - OF_NOTEBOOK_00
+def test_no_module_is_long():
+    lengths = {str(path.relative_to(LIBRARY)): len(path.read_text("utf-8").splitlines()) for path in MODULES}
+    assert {name: lines for name, lines in lengths.items() if lines > MOST_LINES} == {}
 
 
-@pytest.mark.parametrize("name", sorted(set(MODULES) - OF_NOTEBOOK_00))
-def test_a_module_imports_only_what_stands_left_of_it(name):
-    places = stages()
-    assert {other: places.get(other) for other in imported(name) if places.get(other, 99) >= places[name]} == {}
+def test_readme_shows_every_room():
+    tree = (PROJECT / "README.md").read_text("utf-8").split("## The tree")[1].split("\n## ")[0]
+    assert [room.name for room in ROOMS if f"{room.name}/" not in tree] == []
 
 
-def test_nothing_but_themselves_imports_the_modules_of_notebook_00():
-    assert {name for name in MODULES if imported(name) & OF_NOTEBOOK_00} <= OF_NOTEBOOK_00
+def test_tests_stand_in_the_rooms_that_they_test():
+    rooms = {path.parent.name for path in (PROJECT / "tests").glob("*/test_*.py")}
+    assert rooms == {room.name for room in ROOMS} | {"notebooks"}

@@ -1,5 +1,6 @@
 """A small bundle of text and sound for the tests of bundle and widgets: quick encoders, networks as they are born."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from fusebook.runs import Run
 
 LABEL_NAMES = ["money", "sport", "技术"]
 WORDS = ["bank share profit tax", "match goal team coach", "芯片 软件 网络 数据"]
+PARTS = ("audio", "text")
 
 
 def make_rows(folder: Path, n_rows: int = 24) -> tuple[pd.DataFrame, np.ndarray]:
@@ -35,39 +37,44 @@ def make_rows(folder: Path, n_rows: int = 24) -> tuple[pd.DataFrame, np.ndarray]
     return pd.DataFrame(lines, columns=["row", "text", "image", "audio", "label"]), labels
 
 
-def make_models(rows: pd.DataFrame, labels: np.ndarray) -> tuple[Models, Encoders]:
-    """Calibrated networks and all four fusions over ``rows``, and the encoders they need."""
-    has_text = (rows["text"] != "").to_numpy()
-    texts = rows.loc[has_text, "text"].tolist()
+def make_models(rows: pd.DataFrame, labels: np.ndarray, parts: Sequence[str] = PARTS) -> tuple[Models, Encoders]:
+    """Calibrated networks over ``parts`` of ``rows``, all four fusions where there are two, and the encoders they need."""
+    there = (rows["text"] != "").to_numpy()
+    texts = rows.loc[there, "text"].tolist()
     vectors = VectorEncoder(train_vectors([tokenise(text) for text in texts], dimensions=4))
-    text = TextEncoder(vectors=vectors, width=20).fit(texts, labels[has_text])
-    encoders = Encoders(text=text, audio=AudioEncoder().fit(rows["audio"].tolist(), labels))
-    data, models = make_data(rows, labels, encoders), Models()
-    shape = {"hidden": [6], "activations": ["relu"], "n_ngrams": data.features.n_ngrams}
-    for part in data.parts:
-        models[part] = Network.of_keras(build_mlp(data.features.of(part).sizes, 3, random_state=5, **shape), [part])
-    models[FEATURE_LEVEL] = Network.of_keras(build_mlp(data.features.sizes, 3, **shape), data.parts)
+    text = TextEncoder(vectors=vectors, width=20).fit(texts, labels[there])
+    fitted = {"text": text, "audio": AudioEncoder().fit(rows["audio"].tolist(), labels)}
+    encoders = Encoders({part: fitted[part] for part in parts})
+    data = Dataset(rows.assign(class_id=labels), LABEL_NAMES, encoders.transform(rows))
+    models, shape = Models(), {"hidden": [6], "activations": ["relu"], "n_ngrams": text.bag_.n_ngrams_}
     models.prior_, models.label_names_ = np.array([0.2, 0.5, 0.3]), LABEL_NAMES
+    for part in sorted(parts):
+        network = build_mlp(data.features.of(part).sizes, 3, random_state=5, **shape)
+        models[part] = Network.of_keras(network, [part])
+    if len(parts) > 1:
+        models[FEATURE_LEVEL] = Network.of_keras(build_mlp(data.features.sizes, 3, **shape), sorted(parts))
     return models.calibrate(data).fuse(data), encoders
 
 
-def make_data(rows: pd.DataFrame, labels: np.ndarray, encoders: Encoders) -> Dataset:
-    """``rows`` as a data set."""
-    return Dataset(rows.assign(class_id=labels), LABEL_NAMES, encoders.transform(rows, ngrams=encoders.ngrams(rows)))
-
-
 def save(folder: Path, models: Models, encoders: Encoders) -> Path:
-    """Write the bundle to ``folder``, a run's, and say where."""
+    """Write the bundle to the run ``folder`` and say where."""
     run = Run(folder)
     encoders.save(run.path("encoders"))
-    models.save_bundle(run, "decision-level mean")
+    models.save_bundle(run, "decision-level mean" if len(models.parts) > 1 else models.parts[0])
     return run.path("bundle")
+
+
+def predict(bundle: Bundle, rows: pd.DataFrame, model: str = "") -> np.ndarray:
+    """What ``model`` says of ``rows``, the chosen one by default: shape (n_rows, n_classes)."""
+    name = model or bundle.chosen
+    return bundle.predict(rows, [name])[name]
 
 
 def predict_at_own_length(bundle: Bundle, one: pd.DataFrame, text: str, model: str = "") -> np.ndarray:
     """Probabilities for ``one``, a row, with another text that counts as long as its own: what is left of words tells."""
-    data, model = bundle.encode(one.assign(text=text)), model or bundle.chosen
-    values, columns = data.features.blocks["text"].copy(), data.features.kinds["length"]["text"]
-    values[:, columns] = bundle.encode(one).features.blocks["text"][:, columns]
-    data = data.with_features(data.features.replaced({"text": values}))
-    return bundle.models.predict(data, [model])[model][0]
+    changed, given = bundle.encode(one.assign(text=text)), bundle.encode(one)
+    columns, values = given.features.kinds["length"]["text"], changed.features.blocks["text"].copy()
+    values[:, columns] = given.features.blocks["text"][:, columns]
+    data = changed.with_features(changed.features.replaced({"text": values}))
+    name = model or bundle.chosen
+    return bundle.models.predict(data, [name])[name][0]

@@ -8,9 +8,10 @@ from sklearn.metrics import log_loss
 keras, layers = Lazy("keras"), Lazy("fusebook.models.layers")
 
 EPS = float(np.finfo(np.float32).eps)
-# A gradient sums products over 8 rows, and each of them sums over some 8 units or n-grams: 64 roundings of float32, in
-# an order, with or without fused steps, that is the processor's own. Of outputs around 1 as much may be off.
-ROUNDING = 64 * EPS
+# A gradient sums products over 8 rows, and each of these is a sum over a few units: some dozen roundings of float32, in
+# an order, with or without fused steps, that is the processor's own.
+ROUNDING = 32 * EPS
+CLOSE = 80 * EPS  # of what networks answer and lose, numbers up to 5 at the end of two or three such sums
 
 
 def blobs(n_rows, *, seed=0, spread=1.0):
@@ -81,6 +82,6 @@ def magnified(optimizer):
 
 def assert_as_by_keras(weights, wanted, bound):
     """The weights are ``wanted`` within ``bound``; which is no empty word, as most weights are held closely."""
-    assert np.median(bound) < 1e-4
+    assert np.median(bound) < 1e-3, "a tenth of a step"
     worst = np.argmax(np.abs(weights - wanted) - bound)
     assert abs(weights[worst] - wanted[worst]) <= bound[worst], (weights[worst], wanted[worst], bound[worst])

@@ -45,7 +45,7 @@ def write_run(
     facts = {"table": "/somewhere/table.csv", "columns": columns, "rows": len(table)}
     facts["sha256"] = sha256 or hashlib.sha256(content.encode()).hexdigest()
     (artifacts / "table.json").write_text(json.dumps(facts), encoding="utf-8")
-    table[["row", "text", "image", "audio", "label"]].to_parquet(artifacts / "rows.parquet")
+    table[["row", "text", "image", "audio", "label", "group"]].to_parquet(artifacts / "rows.parquet")
     class_id = table["label"].map(names.index)
     splits = table[["row", "split", "label", "group"]].assign(label_before=table["label"], class_id=class_id)
     splits.to_parquet(artifacts / "splits.parquet")

@@ -36,14 +36,16 @@ class Run:
     Parameters
     ----------
     folder : such as "reports/sample", as seen from the current folder or from the project's
+
+    The nouns that it hands out live in rooms further on; the package finds them when they are first asked for.
     """
 
     def __init__(self, folder: "str | Path | Run"):
         self.folder = folder.folder if isinstance(folder, Run) else resolve(folder)
 
     def path(self, name: str) -> Path:
-        """Where ``name`` of the run lies, whether or not it is there yet."""
-        return self.folder / name if name in _AT_THE_TOP else self.folder / "artifacts" / name
+        """Where ``name`` of the run lies, such as "metrics.json" or "bundle/bundle.json", whether or not it is there yet."""
+        return self.folder / name if name.split("/")[0] in _AT_THE_TOP else self.folder / "artifacts" / name
 
     def need(self, name: str) -> Path:
         """The path of ``name``. Raises FileNotFoundError, naming the notebook that writes it, where it is not there yet."""
@@ -74,6 +76,30 @@ class Run:
                 value.to_parquet(beside)
             else:
                 value.to_csv(beside, index=False, encoding="utf-8-sig")
+
+    def dataset(self):
+        """The rows with what the encoders made of them: ``fusebook.Dataset``, as 02_preprocess left it."""
+        from fusebook import Dataset
+
+        return Dataset.load(self)
+
+    def predictions(self, split: str = "", model: str = ""):
+        """What the models answered: ``fusebook.Predictions``, of one ``split`` or one ``model``, as 03_train left it."""
+        from fusebook import Predictions
+
+        return Predictions.load(self, split, model=model)
+
+    def bundle(self):
+        """The models with their encoders, ready for new rows: ``fusebook.Bundle``, as 03_train left it."""
+        from fusebook import Bundle
+
+        return Bundle(self)
+
+    def findings(self, notebook: str, language: str = "en"):
+        """Where ``notebook`` notes what it found: an empty ``fusebook.Findings`` that ``save`` keeps in this run."""
+        from fusebook import Findings
+
+        return Findings(notebook, language, self)
 
     def watch(self, notebook: str, paths: Iterable[str | Path]) -> None:
         """Note size and time of files outside the run that ``notebook`` read, so that a change to them is noticed."""

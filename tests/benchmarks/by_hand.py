@@ -13,12 +13,9 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
 
 import numpy as np
 import rows
-from sklearn.datasets import make_classification
-from sklearn.preprocessing import StandardScaler
 
 from fusebook.by_hand import lessons
 from fusebook.by_hand.network import Network
@@ -27,48 +24,30 @@ from fusebook.evaluation.intervals import wilson_interval
 COMMAND = "make bench-by_hand"
 PAIRS = 9
 SET = "made, 10,000 x 100"
-N_TRAIN, N_HELD_OUT = 10_000, 5_000
-
-
-class Data(NamedTuple):
-    """Rows of shape (n_rows, 100), one-hot targets of shape (n_rows, 5), and rows held out with their class numbers."""
-
-    rows: np.ndarray
-    targets: np.ndarray
-    held_out: np.ndarray
-    labels: np.ndarray
-
-
-def made_data() -> Data:
-    """The rows of notebook 00, standardised on the training rows."""
-    inputs, labels = make_classification(N_TRAIN + N_HELD_OUT, 100, n_informative=10, n_redundant=0, n_classes=5,
-                                         class_sep=1.5, flip_y=0.05, random_state=42)  # fmt: skip
-    inputs = StandardScaler().fit(inputs[:N_TRAIN]).transform(inputs).astype(np.float32)
-    targets = np.eye(5, dtype=np.float32)[labels[:N_TRAIN]]
-    return Data(inputs[:N_TRAIN], targets, inputs[N_TRAIN:], labels[N_TRAIN:])
+N_TRAIN, N_HELD_OUT = 10_000, 5_000  # the rows of notebook 00
 
 
 def pair(hand_first: bool) -> dict[str, float]:
     """Seconds of ten epochs and accuracy on the rows held out, of both from the same weights."""
-    data = made_data()
+    train, held_out = lessons.model_case(N_TRAIN)
     network = Network((100, 100, 50, 5), ("sigmoid", "relu", "softmax"), dtype=np.float32)
     twin = lessons.keras_twin(network)
     if hand_first:
-        return of_network(network, data) | of_keras(twin, data)
-    return of_keras(twin, data) | of_network(network, data)
+        return of_network(network, train, held_out) | of_keras(twin, train, held_out)
+    return of_keras(twin, train, held_out) | of_network(network, train, held_out)
 
 
-def of_network(network: Network, data: Data) -> dict[str, float]:
-    taken = timed("by hand", lambda: network.fit(data.rows, data.targets, epochs=10, batch_size=32))
-    return taken | {"by hand, accuracy": accuracy(network.forward(data.held_out)[-1], data.labels)}
+def of_network(network: Network, train: lessons.Task, held_out: lessons.Task) -> dict[str, float]:
+    taken = timed("by hand", lambda: network.fit(*train, epochs=10, batch_size=32))
+    return taken | {"by hand, accuracy": accuracy(network.forward(held_out.rows)[-1], held_out.labels)}
 
 
-def of_keras(twin, data: Data) -> dict[str, float]:
+def of_keras(twin, train: lessons.Task, held_out: lessons.Task) -> dict[str, float]:
     def fit():
-        twin.fit(data.rows, data.targets, epochs=10, batch_size=32, verbose=0)
+        twin.fit(*train, epochs=10, batch_size=32, verbose=0)
 
     taken = timed("Keras, compiling", fit)
-    taken["Keras, accuracy"] = accuracy(twin.predict(data.held_out, verbose=0), data.labels)
+    taken["Keras, accuracy"] = accuracy(twin.predict(held_out.rows, verbose=0), held_out.labels)
     return taken | timed("Keras, compiled", fit)
 
 

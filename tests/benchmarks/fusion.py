@@ -22,19 +22,20 @@ import pandas as pd
 import rows
 from PIL import Image
 
-from fusebook.data import fetch, splits
-from fusebook.data.features import encode_rows, present_parts, take
-from fusebook.encoders import audio, image, text
-from fusebook.evaluation.fusion import fusion_table, readable, shuffle_audit, subset_table
-from fusebook.models import baselines, bundle
-from fusebook.models.bundle import FEATURE_LEVEL
-from fusebook.models.fusion import RULES
+from fusebook.data import fetch, known_sets, splits
+from fusebook.data.dataset import Dataset
+from fusebook.data.predictions import Predictions
+from fusebook.encoders.audio import AudioEncoder
+from fusebook.encoders.image import ImageEncoder
+from fusebook.encoders.parts import Encoders
+from fusebook.encoders.text import TextEncoder
+from fusebook.evaluation.fusion import fusion_table, readable_fusions, shuffle_audit, subset_table
+from fusebook.models.bundle import FEATURE_LEVEL, Models
 
 DATA = Path(os.environ.get("FUSEBOOK_DATA", Path(__file__).parents[3] / "shared" / "data"))
 SPEAKERS = {"nicolas": "validation", "theo": "test", "yweweler": "test"}  # the last in the alphabet; others train
 NOISE = 170  # standard deviation of the noise on a handwritten digit, of 255
 SEEDS, RATE = (0, 1, 2), 0.5  # of the networks; of modality dropout
-DECISIONS = [f"decision-level {rule}" for rule in RULES]
 
 
 # --- The two sets -------------------------------------------------------------------------------------
@@ -42,7 +43,7 @@ DECISIONS = [f"decision-level {rule}" for rule in RULES]
 
 def read_digit_pairs(folder: Path) -> pd.DataFrame:
     """One row a spoken digit: audio, image (a noisy one of its class, none twice), text (none), label, split."""
-    facts, read = fetch.datasets.read_facts(), {}
+    facts, read = known_sets.read_facts(), {}
     for name in ("fsdd", "mnist"):
         table = Path(fetch.fetch_dataset(name, facts[name], folder, copy=DATA / name)["table"])
         read[name] = pd.read_csv(table, dtype=str)
@@ -71,19 +72,12 @@ def read_tweets(folder: Path) -> pd.DataFrame:
     return table
 
 
-def encode(table: pd.DataFrame, labels: np.ndarray, **options) -> tuple[dict, dict, dict]:
-    """Features, present parts, and options of the networks; everything learnt on the training rows."""
-    train, watch = ((table["split"] == name).to_numpy() for name in ("train", "validation"))
-    learn = {part: table.loc[train, part].tolist() for part in ("audio", "image", "text")}
-    watched = table.loc[watch, "image"].tolist(), labels[watch]
-    encoders, given = {"image": image.ImageEncoder(**options)}, {}
-    encoders["image"].fit(learn["image"], labels[train], validation=watched)
-    if any(learn["audio"]):
-        encoders["audio"] = audio.AudioEncoder().fit(learn["audio"])
-    if any(learn["text"]):
-        encoders["text"] = text.TextEncoder().fit(learn["text"], labels[train])
-        given["n_ngrams"] = encoders["text"].bag_.n_ngrams_
-    return encode_rows(table, encoders), present_parts(table, list(encoders)), given
+def encode(table: pd.DataFrame, **options) -> Dataset:
+    """The rows as numbers; everything learnt on the training rows."""
+    data, encoders = Dataset.of_rows(table.assign(row=range(len(table)))), Encoders()
+    encoders.fit("audio", AudioEncoder(), data).fit("image", ImageEncoder(**options), data)
+    encoders.fit("text", TextEncoder(), data)
+    return data.with_features(encoders.transform(data.rows, ngrams=encoders.ngrams(data.rows)))
 
 
 # --- What is measured ---------------------------------------------------------------------------------
@@ -91,26 +85,17 @@ def encode(table: pd.DataFrame, labels: np.ndarray, **options) -> tuple[dict, di
 
 def measure(name: str, table: pd.DataFrame, **options) -> list[dict]:
     """All models' scores, gains, what an oracle would gain, what is lost without a part or with a shuffled one."""
-    labels = pd.factorize(table["label"], sort=True)[0]
-    features, present, given = encode(table, labels, **options)
-    split = {part: (table["split"] == part).to_numpy() for part in ("train", "validation", "test")}
+    data = encode(table, **options)
     fits = [
-        {
-            rate: bundle.fit_models(features, present, labels, split, modality_dropout=rate, random_state=seed, **given)
-            for rate in (0.0, RATE)
-        }
-        for seed in SEEDS
+        {rate: Models(modality_dropout=rate, random_state=seed).fit(data) for rate in (0.0, RATE)} for seed in SEEDS
     ]
-    test = take(features, split["test"]), take(present, split["test"]), labels[split["test"]]
-    groups = table.loc[split["test"], "group"].to_numpy()
-    answers = [fit[RATE].predict(*test[:2]) for fit in fits]
-    best = max(present, key=lambda part: (answers[0][part].argmax(axis=1) == test[2]).mean())
-    prior = baselines.majority_probabilities(labels[split["train"]], len(test[2]), int(labels.max()) + 1)
-    joined = [{"majority": prior, **answers[0]}, *answers[1:]]
-    scores = fusion_table(joined, test[2], best=best, fusions=[FEATURE_LEVEL, *DECISIONS], groups=groups)
-    print(name, readable(scores).to_string(), sep="\n")
-    made = score_rows(name, scores, best) + oracle_rows(name, answers[0], scores, prior[0], test[2], present)
-    return made + missing_rows(name, fits, test) + shuffle_rows(name, fits[0][RATE], test, groups)
+    by_seed = [fit[RATE].predict(data.test) for fit in fits]
+    best = max(data.parts, key=lambda part: by_seed[0].right(part).mean())
+    by_seed[0] |= {"majority": np.tile(data.prior, (len(data.test), 1))}
+    scores = fusion_table(by_seed, best=best, fusions=fits[0][RATE].joins)
+    print(name, readable_fusions(scores).to_string(), sep="\n")
+    made = score_rows(name, scores, best) + oracle_rows(name, by_seed[0], scores, data.prior)
+    return made + missing_rows(name, fits, data.test) + shuffle_rows(name, fits[0][RATE], data.test)
 
 
 def score_rows(name: str, scores: pd.DataFrame, best: str) -> list[dict]:
@@ -131,47 +116,36 @@ def score_rows(name: str, scores: pd.DataFrame, best: str) -> list[dict]:
     return made
 
 
-def oracle_rows(name: str, answers: dict, scores: pd.DataFrame, prior, labels, present: dict) -> list[dict]:
+def oracle_rows(name: str, predictions: Predictions, scores: pd.DataFrame, prior: np.ndarray) -> list[dict]:
     """The best accuracy that any weights from 0 to 2 in the product rule reach on the test rows, less the best fusion's."""
-    ratios = [np.log(np.clip(answers[part], 1e-12, 1)) - np.log(prior) for part in sorted(present)]
+    ratios = [np.log(np.clip(predictions[part], 1e-12, 1)) - np.log(prior) for part in predictions.parts]
     joined = [
         np.log(prior) + sum(weight * ratio for weight, ratio in zip(weights, ratios, strict=True))
         for weights in product(np.linspace(0, 2, 21), repeat=len(ratios))
     ]
-    oracle = max(float((values.argmax(axis=1) == labels).mean()) for values in joined)
-    best = scores["accuracy"].drop(["majority", *present]).max()
+    oracle = max(float((values.argmax(axis=1) == predictions.labels).mean()) for values in joined)
+    best = scores["accuracy"].drop(["majority", *predictions.parts]).max()
     return [
         rows.row(name, "oracle of weights on test rows", "accuracy", oracle),
         rows.row(name, "oracle of weights on test rows", "minus best fusion", float(oracle - best)),
     ]
 
 
-def missing_rows(name: str, fits: list[dict], test: tuple) -> list[dict]:
+def missing_rows(name: str, fits: list[dict], test: Dataset) -> list[dict]:
     """What the feature-level network loses with one part alone against that part's own network: mean (range) over seeds."""
     lost = {}
     for fit in fits:
-        asked = {f"modality dropout {rate}": (models, FEATURE_LEVEL) for rate, models in fit.items()}
-        found = subset_table(asked, *test).set_index(["parts", "model"])["accuracy"]
-        for part, shown in product(sorted(test[1]), asked):
+        audited = {f"modality dropout {rate}": (models, FEATURE_LEVEL) for rate, models in fit.items()}
+        found = subset_table(audited, test).set_index(["parts", "model"])["accuracy"]
+        for part, shown in product(test.parts, audited):
             loss = float(found[part, "own network"] - found[part, shown])
-            lost.setdefault((shown, part), []).append(loss)
-    return [
-        rows.row(
-            name,
-            f"{FEATURE_LEVEL}, {shown}",
-            f"lost with {part} alone",
-            float(np.mean(values)),
-            min(values),
-            max(values),
-        )
-        for (shown, part), values in lost.items()
-    ]
+            lost.setdefault((f"{FEATURE_LEVEL}, {shown}", f"lost with {part} alone"), []).append(loss)
+    return [rows.row(name, *key, float(np.mean(values)), min(values), max(values)) for key, values in lost.items()]
 
 
-def shuffle_rows(name: str, models, test: tuple, groups) -> list[dict]:
+def shuffle_rows(name: str, models: Models, test: Dataset) -> list[dict]:
     """Accuracy lost where one part is another row's."""
-    asked = {model: (models, model) for model in (FEATURE_LEVEL, "decision-level product")}
-    found = shuffle_audit(asked, *test, groups=groups)
+    found = shuffle_audit({model: (models, model) for model in (FEATURE_LEVEL, "decision-level product")}, test)
     return [
         rows.row(name, line.model, f"lost with {line.part} shuffled", line.drop, line.drop_low, line.drop_high)
         for line in found.itertuples()

@@ -14,10 +14,11 @@ import numpy as np
 import pandas as pd
 import rows
 
-from fusebook import runs
+from fusebook.data.predictions import Predictions
 from fusebook.inspection import listing, widgets
 from fusebook.inspection.row_widgets import RowCard, silent
 from fusebook.models.bundle import Bundle
+from fusebook.runs import Run
 
 N_ROWS, FILTER, EDIT = 10_000, 200, 300  # rows; milliseconds
 N_EDITS, LONG = 40, 100_000  # edits; characters
@@ -50,15 +51,15 @@ def filters(table: pd.DataFrame, label_names: list[str], what: str) -> list[dict
     """Every filter set and taken back, without a card below: table, threshold and page of the widget."""
     finder = widgets.Finder(label_names)
     finder.look_through(table)
-    asked = {"split": ["", "test"], "label": [label_names[0], ""], "predicted": [label_names[1], ""],
+    wanted = {"split": ["", "test"], "label": [label_names[0], ""], "predicted": [label_names[1], ""],
              "right": ["wrong", "any"], "confidence": [(0.2, 0.9), (0, 1)]}  # fmt: skip
-    steps = [(finder.filters[name], value) for name, values in asked.items() for value in values]
+    steps = [(finder.filters[name], value) for name, values in wanted.items() for value in values]
     steps += [(finder.order, value) for _, value in widgets._ORDERS]
-    own = lines(f"filter and order, {what}", measure(_set, steps * 5), FILTER)
+    made = lines(f"filter and order, {what}", measure(_set, steps * 5), FILTER)
     words = [word for text in table["text"].head(20) for word in (text[:2], text[5:8] + " nowhere")]
     finder.filters["split"].value = ""
     search = measure(_set, [(finder.filters["search"], word) for word in words])
-    return own + lines(f"search in the text, {what}", search, FILTER)
+    return made + lines(f"search in the text, {what}", search, FILTER)
 
 
 def _set(step: tuple) -> None:
@@ -68,7 +69,7 @@ def _set(step: tuple) -> None:
 
 def edits(bundle: Bundle, table: pd.DataFrame) -> list[dict]:
     """Texts that grow word by word, then one of 100,000 characters; what each waits for."""
-    several = table[(table[bundle.modalities] != "").all(axis=1)]
+    several = table[(table[bundle.parts] != "").all(axis=1)]
     several = several.sort_values("text", key=lambda texts: texts.str.len(), ascending=False)
     start = time.perf_counter()
     card = RowCard(bundle, several)
@@ -81,12 +82,17 @@ def edits(bundle: Bundle, table: pd.DataFrame) -> list[dict]:
         for text in given:
             with silent(card.text, card.update):
                 card.text.value = text
-            bars += [*measure(card._vote_again, [None])]
+            bars += [*measure(_answer, [card])]
             cards += [*measure(card.update, [None])]  # with the bars once more
         made += lines(what, np.array(bars), EDIT) + lines(f"{what}, with its card", np.array(cards), EDIT)
     card.show(several["row"].iloc[0])
     taken = [(box, value) for box in card.parts.values() for value in (False, True)]
     return made + lines("part taken away, with its card", measure(_set, taken * 3), EDIT)
+
+
+def _answer(card: RowCard) -> None:
+    card._edit()
+    card._vote()
 
 
 def _long(words: list[str]) -> list[str]:
@@ -97,11 +103,11 @@ def _long(words: list[str]) -> list[str]:
 
 def main(run: str) -> None:
     """Read the run, measure, print and write."""
-    bundle = Bundle(runs.need(run, "bundle"))
-    content, predictions = (pd.read_parquet(runs.need(run, f"{name}.parquet")) for name in ("rows", "predictions"))
-    names = bundle.label_names
-    took = measure(lambda _: listing.inspection_table(content, predictions, bundle.chosen, names), range(5))
-    table = listing.inspection_table(content, predictions, bundle.chosen, names)
+    run = Run(run)
+    bundle, content = Bundle(run), run.read("rows.parquet")
+    predictions = [Predictions.load(run, split) for split in ("validation", "test")]
+    took = measure(lambda _: listing.inspection_table(content, predictions, bundle.chosen), range(5))
+    table, names = listing.inspection_table(content, predictions, bundle.chosen), bundle.label_names
     made = [rows.row(f"table of {len(table):,} rows", "inspector", "median, ms", float(np.median(took)))]
     for times in (1, 10):
         many = repeated(table, times)

@@ -31,10 +31,10 @@ labels = rng.integers(0, 5, 10_000)
 OURS = (
     DATA
     + """
-from fusebook import model
+from fusebook.models import layers
 import keras
 start = time.perf_counter()
-network = model.build_mlp({"x": 100}, 5)
+network = layers.build_mlp({"x": 100}, 5)
 network.fit({"x": X}, keras.utils.to_categorical(labels, 5), batch_size=32, epochs=10, verbose=0)
 print("seconds", time.perf_counter() - start)
 """

@@ -20,6 +20,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict, train_test_split
 from text import read_set
 
+from fusebook.data.dataset import Dataset
+from fusebook.data.features import Features
 from fusebook.data.splits import duplicate_texts
 from fusebook.encoders.ngrams import NgramBag
 from fusebook.encoders.tokens import tokenise
@@ -56,7 +58,9 @@ def found_at(listed: np.ndarray, planted: np.ndarray, set_name: str, model: str,
     return made
 
 
-def gains(table: pd.DataFrame, values, listed: np.ndarray, planted: np.ndarray, set_name: str) -> list[dict]:
+def gains(
+    table: pd.DataFrame, features: Features, listed: np.ndarray, planted: np.ndarray, set_name: str
+) -> list[dict]:
     """Accuracy on the test rows gained by correcting the flips that were listed, and by correcting all."""
     made = []
     for name, places in (("flips among the suspects", listed[np.isin(listed, planted)]), ("all flips", planted)):
@@ -64,7 +68,7 @@ def gains(table: pd.DataFrame, values, listed: np.ndarray, planted: np.ndarray, 
         given = lines[["row", "label", "suggested", "action"]].astype(str)
         corrected, rejected = corrections.apply_corrections(table, given)
         assert rejected.empty, rejected
-        gain = corrections.correction_gain(values, corrected, table["group"])
+        gain = corrections.correction_gain(Dataset.of_rows(corrected, features))
         made.append(rows.row(set_name, f"corrected: {name}", "gain", *(gain[k] for k in ("difference", "low", "high"))))
     return made
 
@@ -79,22 +83,19 @@ def measure(set_name: str, content: pd.DataFrame, seed: int) -> list[dict]:
     labels[train], planted = flip(true[train], random)
     start, bag = time.perf_counter(), NgramBag()
     cut = [[values[i] for i in train] for values in (texts, token_lists)]
-    known = bag.fit_transform(*cut, labels[train])
-    groups = duplicate_texts([texts[i] for i in order])
-    made = suspects.out_of_fold(known, labels[train], len(names), groups=groups[: len(train)], random_state=seed)
-    places = pd.Series(range(len(train)))
-    listed = suspects.training_suspects(made, labels[train], names, places)["row"].to_numpy()
+    bag.fit_transform(*cut, labels[train])
+    table = pd.DataFrame({"row": range(len(order)), "text": [texts[i] for i in order]})
+    table["group"], table["label"] = duplicate_texts(table["text"].tolist()), np.array(names)[labels[order]]
+    table["true"], table["split"] = np.array(names)[true[order]], np.repeat(["train", "test"], [len(train), len(test)])
+    values = bag.transform(table["text"].tolist(), [token_lists[i] for i in order])
+    features = Features({}, {"text": np.ones(len(order), bool)}, values)
+    learnt = suspects.out_of_fold(Dataset.of_rows(table, features), random_state=seed)
+    listed = suspects.suspect_list(learnt)["row"].to_numpy()  # training rows come first: their numbers are their places
     lines = found_at(listed, planted, set_name, "out of fold, n-gram bag", time.perf_counter() - start)
     start = time.perf_counter()
-    usual = found_by_tutorial(cut[1], labels[train])
+    usual = found_by_tutorial([token_lists[i] for i in train], labels[train])
     lines += found_at(usual, planted, set_name, "cleanlab's tutorial", time.perf_counter() - start)
-    values = bag.transform([texts[i] for i in order], [token_lists[i] for i in order])
-    table = pd.DataFrame({"row": range(len(order)), "group": groups, "label": np.array(names)[labels[order]]})
-    table["true"], table["split"] = (
-        np.array(names)[true[order]],
-        np.repeat(["train", "test"], [len(train), len(test)]),
-    )
-    return [line | {"seed": seed} for line in lines + gains(table, values, listed, planted, set_name)]
+    return [line | {"seed": seed} for line in lines + gains(table, features, listed, planted, set_name)]
 
 
 def mean_lines(lines: list[dict]) -> list[dict]:

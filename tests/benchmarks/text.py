@@ -20,15 +20,12 @@ from sklearn.datasets._twenty_newsgroups import strip_newsgroup_header
 from sklearn.model_selection import StratifiedKFold
 from sklearn.svm import LinearSVC
 
-from fusebook.data import fetch
-from fusebook.data.features import take
+from fusebook.data import fetch, known_sets
 from fusebook.encoders.ngrams import NgramBag
 from fusebook.encoders.text import BESIDE_NGRAMS, LengthEncoder, TextEncoder
 from fusebook.encoders.tokens import tokenise
 from fusebook.evaluation import comparison, intervals
-from fusebook.models import network as models_network
-from fusebook.models import training
-from fusebook.models.network import build_mlp
+from fusebook.models import layers, training
 
 DATA = Path(os.environ.get("FUSEBOOK_DATA", Path(__file__).parents[3] / "shared" / "data"))
 STRIPPED = " without headers"
@@ -42,7 +39,7 @@ def read_set(name: str) -> pd.DataFrame | None:
     name, stripped, _ = name.partition(STRIPPED)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            made = fetch.fetch_dataset(name, fetch.datasets.read_facts()[name], folder, copy=DATA / name)
+            made = fetch.fetch_dataset(name, known_sets.read_facts()[name], folder, copy=DATA / name)
         except (OSError, ValueError) as error:
             print(f"{name} skipped: {error}")
             return None
@@ -82,10 +79,10 @@ def fit_mlp(parts: str, texts: list[str], labels: np.ndarray):
     features = encoder.fit(texts, labels).transform(texts)
     build, fit = training.settings(len(texts), features, n_classes=int(labels.max()) + 1)
     sizes = {block: values.shape[1] for block, values in features.items()}
-    network = build_mlp(sizes, int(labels.max()) + 1, n_ngrams=encoder.bag_.n_ngrams_, **build)
-    nobody = take(features, slice(0)), labels[:0]
+    network = layers.build_mlp(sizes, int(labels.max()) + 1, n_ngrams=encoder.bag_.n_ngrams_, **build)
+    nobody = {name: values[:0] for name, values in features.items()}, labels[:0]
     training.fit_mlp(network, features, labels, validation=nobody, patience=0, **fit)
-    return lambda others: models_network.predict(network, encoder.transform(others)).argmax(axis=1)
+    return lambda others: layers.predict(network, encoder.transform(others)).argmax(axis=1)
 
 
 def measure(name: str, table: pd.DataFrame) -> list[dict]:

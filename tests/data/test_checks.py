@@ -3,9 +3,12 @@
 import json
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 from conftest import PROJECT
+from PIL import Image
 
 from fusebook.data import checks, tables
 
@@ -13,8 +16,11 @@ from fusebook.data import checks, tables
 def check(table, folder, **columns):
     columns = {"text": "text", "label": "label", "image": "", "audio": ""} | columns
     index = pd.RangeIndex(1, len(table) + 1)
-    fakes = dict.fromkeys(("image", "audio"), lambda path: "IMAGE_BROKEN" if path.name.startswith("bad") else "")
-    return checks.check_rows(table.set_index(index), columns=columns, folder=folder, file_checks=fakes)
+    return checks.check_rows(table.set_index(index), columns=columns, folder=folder)
+
+
+def save_picture(path):
+    Image.new("RGB", (2, 2)).save(path)
 
 
 def labelled(texts, labels=None):
@@ -23,7 +29,7 @@ def labelled(texts, labels=None):
 
 
 def test_empty_parts_and_labels_are_told_apart(tmp_path):
-    (tmp_path / "ok.png").write_bytes(b"x")
+    save_picture(tmp_path / "ok.png")
     table = labelled(["x"] * 14, ["A"] * 8 + ["B"] * 6).assign(picture="")
     table.loc[0, ["text", "picture"]] = "", "ok.png"  # goes on with its picture
     table.loc[1, "text"] = ""  # has nothing left
@@ -42,8 +48,8 @@ def test_empty_parts_and_labels_are_told_apart(tmp_path):
 def test_paths_stay_inside_the_tables_folder(tmp_path):
     folder, outside = tmp_path / "in", tmp_path / "out.png"
     folder.mkdir()
-    outside.write_bytes(b"x")
-    (folder / "ok.png").write_bytes(b"x")
+    save_picture(outside)
+    save_picture(folder / "ok.png")
     (folder / "bad.png").write_bytes(b"x")
     (folder / "link.png").symlink_to(outside)
     names = ["ok.png", "../out.png", str(outside), "link.png", "none.png", "bad.png", "", " ok.png "]
@@ -209,7 +215,7 @@ def test_every_way_out_of_the_folder_is_refused(tmp_path):
     folder, outside = tmp_path / "table", tmp_path / "table2"  # a sibling whose name starts the same
     for place in (folder, outside):
         place.mkdir()
-        (place / "a.png").touch()
+        save_picture(place / "a.png")
     (folder / "linked").symlink_to(outside)
     (folder / "inside.png").symlink_to(folder / "a.png")
     paths = [
@@ -236,8 +242,8 @@ def test_paths_that_no_file_can_have_are_missing_files(tmp_path):
 
 
 def test_media_paths_are_those_that_the_rows_have(tmp_path):
-    for name in ("a.png", "b.wav"):
-        (tmp_path / name).touch()
+    save_picture(tmp_path / "a.png")
+    soundfile.write(tmp_path / "b.wav", np.full(100, 0.1), 16_000)
     table = labelled(["x"] * 3).assign(p=["a.png", " a.png ", ""], s=["b.wav", "", "gone.wav"])
     named = checks.media_paths(table, columns={"image": "p", "audio": "s"}, folder=tmp_path)
     assert named == [tmp_path / name for name in ("a.png", "a.png", "b.wav", "gone.wav")]
@@ -247,7 +253,7 @@ def test_media_paths_are_those_that_the_rows_have(tmp_path):
 
 def test_every_reason_that_is_given_has_a_meaning():
     """And none is explained that nothing gives. Lists of corrections have reasons of their own."""
-    paths = [path for path in (PROJECT / "lib/fusebook").glob("*.py") if path.stem != "corrections"]
+    paths = [path for path in (PROJECT / "lib/fusebook").rglob("*.py") if path.stem != "corrections"]
     source = "".join(path.read_text("utf-8") for path in paths)
     given = set(re.findall(r'"((?:FIELD|LINE|LABEL|NO|TEXT|FILE|OUTSIDE|IMAGE|AUDIO)_[A-Z_]+)"(?!:)', source))
     assert given == set(tables.REASONS)
@@ -321,3 +327,46 @@ def test_characters_lost_for_good_are_noticed(encoding):
 
 def test_lost_characters_misread_once_more_are_noticed():
     assert checks.has_lost_characters("今天" + "\ufffd\ufffd".encode().decode("gbk"))
+
+
+# --- What the checks say, for the page ----------------------------------------------------------------
+
+
+def test_reasons_are_counted_with_their_meaning():
+    lines = [(1, "text", "TEXT_EMPTY", ""), (2, "text", "TEXT_EMPTY", ""), (2, "row", "NO_CONTENT", "")]
+    made = checks.count_reasons(pd.DataFrame(lines, columns=tables.REJECTED_COLUMNS))
+    assert made.to_numpy().tolist() == [
+        ["row", "NO_CONTENT", 1, tables.REASONS["NO_CONTENT"]], ["text", "TEXT_EMPTY", 2, tables.REASONS["TEXT_EMPTY"]],
+    ]  # fmt: skip
+    none = checks.count_reasons(pd.DataFrame(columns=tables.REJECTED_COLUMNS))
+    assert len(none) == 0 and list(none) == list(made)
+
+
+def test_repairs_by_hand():
+    good = "今天天气很好，选举明天举行"
+    texts = [good, good.encode().decode("latin-1"), "lost \ufffd", "x\x00y", *["plain"] * 6]
+    rows, _ = check(labelled(texts, ["Ａ", " A ", *["A"] * 3, *["B"] * 5]), ".")
+    counts = {"texts mended": 2, "texts with lost characters": 1, "labels tidied": 2}
+    assert checks.count_repairs(rows)["rows"].to_dict() == counts
+    assert checks.count_repairs(rows.head(0))["rows"].tolist() == [0, 0, 0]
+
+
+ROWS = pd.DataFrame({
+    "row": [3, 4, 5, 6, 7],
+    "text": ["x", "", "x", "x", ""],
+    "image": ["p", "p", "", "p", "p"],
+    "audio": [""] * 5,
+    "label": list("abbab"),
+})  # fmt: skip
+
+
+def test_shares_of_parts_by_hand():
+    made = checks.part_shares(ROWS)
+    assert list(made) == ["text", "image", "audio"] and made.index.tolist() == ["a", "b"]
+    np.testing.assert_allclose(made, [[1, 1, 0], [1 / 3, 2 / 3, 0]])
+
+
+def test_examples_have_all_parts_that_the_table_has():
+    """No row has a sound, so none needs one; no row of b has both other parts."""
+    assert checks.example_rows(ROWS)["row"].tolist() == [3]
+    assert checks.example_rows(ROWS.assign(image=""))["row"].tolist() == [3, 5]

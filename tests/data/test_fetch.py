@@ -23,6 +23,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from conftest import PATIENCE
 
 from fusebook import cli
 from fusebook.data import fetch, known_sets, tables
@@ -259,26 +260,26 @@ def test_ctrl_c_leaves_nothing_half(server, tmp_path):
         handler.end_headers()
         handler.wfile.write(bytes(50_000))
         half.set()
-        stop.wait(60)
+        stop.wait(2 * PATIENCE)
 
     stop = threading.Event()
     server.pages["/a.zip"] = drip
-    code = (
-        "import json, sys; from fusebook import fetch; fetch.fetch_dataset('bbc', json.loads(sys.argv[1]), sys.argv[2])"
-    )
+    code = "import json, sys; from fusebook.data import fetch; fetch.fetch_dataset('bbc', json.loads(sys.argv[1]), sys.argv[2])"
     raw = tmp_path / "raw"
+    # A background shell hands SIGINT down ignored; the command is to hear it all the same.
     process = subprocess.Popen(
-        [sys.executable, "-c", code, json.dumps(facts_of(f"{server.at}/a.zip")), str(raw)], stderr=subprocess.PIPE
-    )
+        [sys.executable, "-c", code, json.dumps(facts_of(f"{server.at}/a.zip")), str(raw)], stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     try:
-        assert half.wait(60)
-        for _ in range(600):  # until the first half is on disk
-            if any(path.is_file() and path.stat().st_size for path in raw.rglob("*")):
-                break
+        assert half.wait(PATIENCE)
+        end = time.monotonic() + PATIENCE
+        while not any(path.is_file() and path.stat().st_size for path in raw.rglob("*")):  # the first half, on disk
+            assert time.monotonic() < end
             time.sleep(0.05)
         assert not (raw / "bbc").exists()
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=PATIENCE)
     finally:
         stop.set()
         process.kill()

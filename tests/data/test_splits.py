@@ -1,9 +1,11 @@
-"""Groups of copies against brute force, and splits against scikit-learn."""
+"""Groups of copies against brute force, whatever was done to them, and splits against scikit-learn."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from datasketch import MinHash, MinHashLSH
+from PIL import Image, ImageEnhance
+from scipy.fft import dctn
 from sklearn.model_selection import train_test_split
 
 from fusebook.data import splits
@@ -198,3 +200,119 @@ def test_shares_that_leave_nothing_to_train_on_are_told():
 def test_too_few_rows_that_differ_are_told(n_groups):
     with pytest.raises(ValueError, match=r"Too few rows to split: \d left that differ"):
         splits.split_rows(pd.Series(list("ab") * 6), np.arange(12) % n_groups)
+
+
+# --- Copies of pictures -------------------------------------------------------------------------------
+
+
+def smooth(seed, size=160):
+    """A picture with structure: random spots of a few sizes."""
+    rng = np.random.default_rng(seed)
+    layers = [
+        np.asarray(Image.fromarray(rng.integers(0, 256, (n, n, 3), dtype=np.uint8)).resize((size, size)), float)
+        for n in (3, 5, 9)
+    ]
+    return Image.fromarray(np.mean(layers, axis=0).astype(np.uint8))
+
+
+CHANGES = {
+    "as it is": lambda picture: picture,
+    "small": lambda picture: picture.resize((64, 64)),
+    "large": lambda picture: picture.resize((400, 400)),
+    "brighter": lambda picture: ImageEnhance.Brightness(picture).enhance(1.04),
+    "palette": lambda picture: picture.quantize(128),
+}
+
+
+@pytest.fixture(scope="module")
+def copies(tmp_path_factory):
+    """Five pictures, each in seven forms, with the number of the picture."""
+    folder = tmp_path_factory.mktemp("copies")
+    paths, numbers = [], []
+    for number in range(5):
+        for name, change in CHANGES.items():
+            change(smooth(number)).save(folder / f"{number} {name}.png")
+            paths.append(str(folder / f"{number} {name}.png"))
+        for quality in (40, 90):
+            smooth(number).save(folder / f"{number} {quality}.jpg", quality=quality)
+            paths.append(str(folder / f"{number} {quality}.jpg"))
+        numbers += [number] * (len(CHANGES) + 2)
+    return paths, np.array(numbers)
+
+
+def test_copies_are_found_and_others_are_not(copies):
+    paths, numbers = copies
+    assert same_groups(splits.duplicate_images(paths), numbers)
+
+
+def test_order_and_chunks_do_not_matter(copies, monkeypatch):
+    paths, numbers = copies
+    order = np.random.default_rng(0).permutation(len(paths))
+    monkeypatch.setattr(splits, "_AT_ONCE", 4)
+    groups = splits.duplicate_images([paths[i] for i in order])
+    assert same_groups(groups, numbers[order])
+
+
+def test_missing_pictures_stand_alone_in_groups(copies):
+    paths, _ = copies
+    assert len(set(splits.duplicate_images(["", *paths[:2], "", ""]))) == 4
+    assert splits.duplicate_images([]).shape == (0,)
+    assert len(set(splits.duplicate_images(["", ""]))) == 2
+
+
+def test_given_groups_are_joined_with_the_copies(copies):
+    """Rows 0 and 1 share a picture, 1 and 2 a text, 3 and 4 nothing: three groups."""
+    paths, _ = copies
+    step = len(CHANGES) + 2
+    shown = [paths[0], paths[1], paths[step], paths[2 * step], ""]
+    groups = splits.duplicate_images(shown, np.array(["a", "b", "b", "c", "d"]))
+    assert same_groups(groups, np.array([0, 0, 0, 1, 2]))
+
+
+def test_flat_pictures_of_different_brightness_are_no_copies(tmp_path):
+    paths = [str(tmp_path / f"{level}.png") for level in (0, 120, 255)]
+    for path, level in zip(paths, (0, 120, 255), strict=True):
+        Image.new("L", (50, 50), level).save(path)
+    assert len(set(splits.duplicate_images(paths))) == 3
+
+
+def test_hashes_by_hand(copies):
+    path = copies[0][0]
+    made = splits.perceptual_hashes([path, ""])
+    grey = np.asarray(Image.open(path).resize((32, 32), Image.Resampling.BILINEAR)) @ [0.299, 0.587, 0.114]
+    low = dctn(grey)[:8, :8].ravel()
+    bits = "".join("1" if value > np.median(low[1:]) else "0" for value in low)
+    assert made.dtype == np.uint64
+    assert made[:1].tobytes() == int(bits, 2).to_bytes(8, "big")
+    assert made[1] == 0
+
+
+# --- For the page -------------------------------------------------------------------------------------
+
+GROUPED = pd.DataFrame({
+    "row": [11, 12, 13, 14, 15, 16], "text": list("abcdef"), "label": ["x", "x", "y", "x", "y", "x"],
+    "group": [0, 1, 0, 2, 1, 1],
+})  # fmt: skip
+
+
+def test_copies_stand_side_by_side():
+    made = splits.copies_table(GROUPED)
+    assert made[["group", "row", "label"]].to_numpy().tolist() == [
+        [0, 11, "x"], [0, 13, "y"], [1, 12, "x"], [1, 15, "y"], [1, 16, "x"],
+    ]  # fmt: skip
+    assert splits.copies_table(GROUPED, most=2)["row"].tolist() == [11, 13]
+    assert splits.copies_table(GROUPED.assign(group=range(6))).empty
+
+
+def test_copies_are_counted():
+    counts = {"rows with a copy": 5, "groups": 2, "groups with two labels": 2}
+    assert splits.copy_counts(GROUPED)["count"].to_dict() == counts
+    assert splits.copy_counts(GROUPED.assign(label="x"))["count"].tolist() == [5, 2, 0]
+    assert splits.copy_counts(GROUPED.assign(group=range(6)))["count"].tolist() == [0, 0, 0]
+
+
+def test_rows_that_a_picture_joins_are_counted():
+    """Row 14 joins the group of three: all four have company that they had not."""
+    joined = splits.copy_counts(GROUPED.assign(group=[0, 1, 0, 1, 1, 1]), before=GROUPED)["count"]
+    assert joined["rows joined by a picture"] == 4 and joined["rows with a copy"] == 6
+    assert splits.copy_counts(GROUPED, before=GROUPED)["count"].iloc[-1] == 0

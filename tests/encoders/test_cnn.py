@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from lazily import Lazy
 
-from fusebook.encoders import cnn
+cnn = Lazy("fusebook.encoders.cnn")  # it imports Keras
 
 
 def test_halving_is_max_pooling():

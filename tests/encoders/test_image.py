@@ -1,9 +1,8 @@
-"""The image encoder on tiny pictures: CNN, gradients and colours, pretrained networks."""
+"""The image encoder on tiny pictures: a CNN trained here, pretrained networks, and what older bundles hold."""
 
 import numpy as np
 import pytest
 from PIL import Image
-from sklearn.linear_model import LogisticRegression
 
 from fusebook.encoders import image
 
@@ -80,7 +79,7 @@ def test_save_and_load_give_the_same_features(two_classes, trained, tmp_path):
 def test_the_same_seed_trains_the_same_and_validation_takes_no_part(two_classes, trained):
     paths, labels = two_classes
     again = image.ImageEncoder(size=16, epochs=4)
-    again.fit(paths[:30], labels[:30], validation=(["", ""], np.array([0, 1])))  # no validation picture
+    again.fit(paths[:30], labels[:30], validation=(["", ""], np.array([0, 1])))  # no picture to watch
     assert "val_loss" in trained.history_
     assert "val_loss" not in again.history_
     np.testing.assert_allclose(again.history_["loss"], trained.history_["loss"], rtol=1e-3)
@@ -98,51 +97,35 @@ def test_a_size_that_can_not_be_halved_three_times_is_refused(size):
         image.ImageEncoder(size=size)
 
 
-@pytest.mark.parametrize("features", ["hog", "backbone"])
-def test_other_features_save_load_and_missing(two_classes, tmp_path, features):
+def test_a_pretrained_network_saves_loads_and_leaves_missing_pictures(two_classes, tmp_path):
     import keras
 
     paths, labels = two_classes[0][:8], two_classes[1][:8]
-    options = {}
-    if features == "backbone":
-        keras.utils.set_random_seed(1)
-        shape = {"include_top": False, "weights": None, "input_shape": (32, 32, 3)}
-        keras.applications.MobileNetV3Small(**shape).save_weights(tmp_path / "a.weights.h5")
-        options = {"backbone": "MobileNetV3Small", "weights": str(tmp_path / "a.weights.h5")}
-    encoder = image.ImageEncoder(32, features=features, **options)
-    encoder.fit(paths, labels, validation=([], []))
+    keras.utils.set_random_seed(1)
+    shape = {"include_top": False, "weights": None, "input_shape": (32, 32, 3)}
+    keras.applications.MobileNetV3Small(**shape).save_weights(tmp_path / "a.weights.h5")
+    options = {"backbone": "MobileNetV3Small", "weights": str(tmp_path / "a.weights.h5")}
+    encoder = image.ImageEncoder(32, features="backbone", **options).fit(paths, labels)
     assert encoder.history_ == {}
     made = encoder.transform(paths)
-    assert made.shape == (8, 576 if features == "backbone" else 964)
+    assert made.shape == (8, 576)
     missing = np.array([not path for path in paths])
     assert (made[missing] == 0).all() and (made[~missing] != 0).any(axis=1).all()
     np.testing.assert_allclose(made.mean(axis=0), 0, atol=1e-3)
     encoder.save(tmp_path / "new")
     loaded = image.ImageEncoder.load(tmp_path / "new")
-    (tmp_path / "a.weights.h5").unlink(missing_ok=True)  # a bundle needs nothing but itself
+    (tmp_path / "a.weights.h5").unlink()  # a bundle needs nothing but itself
     np.testing.assert_allclose(loaded.transform(paths), made, atol=1e-4)
 
 
-def test_gradient_features_tell_stripes_apart(tmp_path):
-    """Stripes that stand or lie, of any two colours and width: colours say nothing."""
-    rng, paths, labels = np.random.default_rng(0), [], np.arange(40) % 2
-    for i, label in enumerate(labels):
-        wave = np.sin(np.arange(32) / rng.uniform(1, 2) + rng.uniform(0, 6)) > 0
-        stripes = np.broadcast_to(wave if label else wave[:, None], (32, 32))
-        Image.fromarray(rng.integers(0, 256, (2, 3), dtype=np.uint8)[stripes.astype(int)]).save(tmp_path / f"{i}.png")
-        paths.append(str(tmp_path / f"{i}.png"))
-    encoder = image.ImageEncoder(32, features="hog").fit(paths[:20], labels[:20], validation=([], []))
-    model = LogisticRegression().fit(encoder.transform(paths[:20]), labels[:20])
-    assert (model.predict(encoder.transform(paths[20:])) == labels[20:]).all()
-
-
-def test_gradients_and_colours_are_joined_and_standardised(two_classes):
-    there = [path for path in two_classes[0] if path]
-    made = image.ImageEncoder(16, features="hog").fit(there, np.zeros(40), validation=([], [])).transform(there)
-    pictures = np.stack([np.asarray(Image.open(path).resize((16, 16), Image.Resampling.BILINEAR)) for path in there])
-    raw = np.hstack([image.gradient_histograms(pictures), image.colour_histograms(pictures)])
-    spread = np.where(raw.std(axis=0) > 1e-3, raw.std(axis=0), 1)
-    np.testing.assert_allclose(made, (raw - raw.mean(axis=0)) / spread, atol=1e-3)
+def test_features_that_are_no_more_are_told_with_what_to_do(tmp_path):
+    """As an older version wrote them, without a network."""
+    facts = {"size": 48, "features": "hog", "backbone": "MobileNetV2"}
+    np.savez(tmp_path / "image.npz", mean=np.zeros(964), scale=np.ones(964), **facts)
+    with pytest.raises(
+        ValueError, match=r"features 'hog', gradient.*Run the notebooks again with image_features=\"cnn\""
+    ):
+        image.ImageEncoder.load(tmp_path)
 
 
 @pytest.mark.parametrize("at_a_time", [1, 7, 1000])
@@ -153,5 +136,5 @@ def test_how_many_pictures_are_in_memory_does_not_matter(two_classes, trained, m
 
 
 def test_unknown_features_are_told():
-    with pytest.raises(ValueError, match=r"The image features are 'sift'; expected one of cnn, hog, backbone"):
+    with pytest.raises(ValueError, match=r"The image features are 'sift'; expected one of cnn, backbone"):
         image.ImageEncoder(features="sift")

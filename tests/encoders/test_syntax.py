@@ -12,7 +12,7 @@ from fusebook.encoders.syntax import SyntaxEncoder, load_pipeline, mean_dependen
 
 def test_a_missing_spacy_is_told():
     code = (
-        "import sys; sys.modules['spacy'] = None; from fusebook.syntax import SyntaxEncoder\n"
+        "import sys; sys.modules['spacy'] = None; from fusebook.encoders.syntax import SyntaxEncoder\n"
         "try: SyntaxEncoder('en_core_web_sm').fit(['text'])\n"
         "except ModuleNotFoundError as error: print(error)"
     )
@@ -22,7 +22,7 @@ def test_a_missing_spacy_is_told():
 
 
 def test_spacy_is_not_imported_before_it_is_needed():
-    code = "import sys; import fusebook.syntax as s; s.SyntaxEncoder('x'); assert 'spacy' not in sys.modules"
+    code = "import sys; import fusebook.encoders.syntax as s; s.SyntaxEncoder('x'); assert 'spacy' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 

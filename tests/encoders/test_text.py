@@ -1,16 +1,22 @@
-"""The text encoder: each of its blocks against a fresh computation by the encoder of that part, SciPy or NumPy."""
+"""The text encoder: each of its blocks against a fresh computation by the encoder of that part, SciPy or NumPy.
+
+Lengths: columns against wcwidth, hat functions against scikit-learn's linear splines, cases by hand.
+"""
 
 import json
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.preprocessing import SplineTransformer
+from wcwidth import wcswidth
 
-from fusebook.encoders import text as encoders_text
-from fusebook.encoders import tokens
+from fusebook.data.dataset import Dataset
+from fusebook.encoders import text, tokens
 from fusebook.encoders.ngrams import NgramBag
 from fusebook.encoders.syntax import SyntaxEncoder
-from fusebook.encoders.text import BESIDE_NGRAMS, LengthEncoder, TextEncoder
+from fusebook.encoders.text import BESIDE_NGRAMS, LengthEncoder, TextEncoder, columns, length_quartiles
 from fusebook.encoders.vectors import VectorEncoder, train_vectors
 
 WORDS = [
@@ -39,8 +45,8 @@ def short_vectors(texts, dimensions=12, random_state=42):
     return VectorEncoder(train_vectors(token_lists, dimensions=dimensions, random_state=random_state))
 
 
-def fit_small(texts, labels, parts="vectors+ngrams+length", **options):
-    vectors = short_vectors(texts, random_state=options.get("random_state", 42))
+def fit_small(texts, labels, parts="vectors+ngrams+length", *, random_state=42, **options):
+    vectors = short_vectors(texts, random_state=random_state)
     return TextEncoder(parts, vectors=vectors, **{"width": 15, **options}).fit(texts, labels)
 
 
@@ -211,14 +217,6 @@ def test_each_choice_of_words_is_smaller_by_hand():
     assert not {"the", "of", "not", "我们"} & set(cut["content"])
 
 
-def test_known_share_by_hand(fitted):
-    encoder, texts, labels = fitted
-    asked = ["goal unheard team 银行", "goal goal", "unheard", "", "!?"]
-    np.testing.assert_allclose(encoder.known_share(asked), [0.75, 1, 0, 0, 0])
-    np.testing.assert_allclose(TextEncoder("ngrams").fit(texts, labels).known_share(asked), [0.75, 1, 0, 0, 0])
-    assert encoder.known_share([]).shape == (0,)
-
-
 # --- Learning -----------------------------------------------------------------------------------------
 
 
@@ -243,7 +241,6 @@ def test_transform_learns_nothing(fitted):
     encoder, texts, _ = fitted
     before, blocks = state(encoder), encoder.transform(texts)
     encoder.transform(["完全 不同 的 文字 unheard words", "x" * 1000, ""] * 30)
-    encoder.known_share(["unheard words"])
     assert state(encoder) == before
     check_equal(encoder.transform(texts), blocks)
 
@@ -349,7 +346,6 @@ def check_comes_back(encoder, folder, others):
     encoder.save(folder)
     loaded = TextEncoder.load(folder)
     check_equal(loaded.transform(others), encoder.transform(others))
-    np.testing.assert_array_equal(loaded.known_share(others), encoder.known_share(others))
     assert (loaded.transform_ngrams(others) != encoder.transform_ngrams(others)).nnz == 0
     for name in ("parts", "words", "max_ngrams", "width", "syntax_pipeline"):
         assert getattr(loaded, name) == getattr(encoder, name)
@@ -429,7 +425,7 @@ def test_many_texts_in_pieces_are_what_they_are_at_once(monkeypatch):
     texts = [f"goal {i % 7} 球队 team {i}" for i in range(64)] + ["", "  "]
     encoder = TextEncoder("vectors+ngrams", width=9).fit(texts, np.arange(66) % 2)
     whole, bag = encoder.transform(texts), encoder.transform_ngrams(texts)
-    monkeypatch.setattr(encoders_text, "_AT_ONCE", 10)
+    monkeypatch.setattr(text, "_AT_ONCE", 10)
     in_pieces = encoder.transform(texts)
     assert list(in_pieces) == list(whole)
     for block, values in whole.items():
@@ -437,3 +433,96 @@ def test_many_texts_in_pieces_are_what_they_are_at_once(monkeypatch):
         assert in_pieces[block].dtype == values.dtype
     np.testing.assert_array_equal(encoder.transform_ngrams(texts).toarray(), bag.toarray())
     assert {len(block) for block in encoder.transform([]).values()} == {0}
+
+
+# --- Lengths ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "A headline, 2026!",
+        "股市今日大涨3.5%",
+        "「全角，标点。」ＡＢＣ１２",
+        "アメリカ대통령",
+        "naïve café",
+        "Ελλάδα Россия",
+        "球队 wins 3:1 😀",
+        "𠀀𠀁",  # rare Chinese characters, beyond 16 bits
+    ],
+)
+def test_columns_are_those_of_a_terminal(text):
+    assert columns(text) == wcswidth(text)
+
+
+@pytest.mark.parametrize(("text", "by_hand"), [("ab", 2), ("一二", 4), ("一a", 3), ("\x00\n", 2), ("\ud83d", 1)])
+def test_columns_by_hand(text, by_hand):
+    assert columns(text) == by_hand
+
+
+def texts_of_all_lengths(n_texts, seed=0):
+    rng = np.random.default_rng(seed)
+    return [str(rng.choice(["字", "x"])) * int(rng.integers(1, 3000)) for _ in range(n_texts)]
+
+
+@pytest.mark.parametrize("n_texts", [2, 30, 500])
+def test_hats_are_linear_splines_between_the_knots(n_texts):
+    texts, others = texts_of_all_lengths(n_texts), [*texts_of_all_lengths(200, seed=1), "", "x" * 100_000]
+    encoder = LengthEncoder().fit(texts)
+    spline = SplineTransformer(degree=1, knots=encoder.knots_[:, None], extrapolation="constant")
+    lengths, asked = (np.log2([[1 + wcswidth(text)] for text in some]) for some in (texts, others))
+    expected = spline.fit(lengths).transform(asked)
+    made_of = encoder.transform(others)
+    assert made_of.dtype == np.float32
+    np.testing.assert_allclose(made_of, expected, atol=1e-6)
+    np.testing.assert_allclose(made_of.sum(axis=1), 1, atol=1e-6)
+
+
+def test_between_two_knots_lie_as_many_texts():
+    encoder = LengthEncoder().fit(texts := texts_of_all_lengths(4000))
+    lengths = np.log2([1 + wcswidth(text) for text in texts])
+    counts = np.histogram(lengths, encoder.knots_)[0]
+    assert len(counts) == 20 and counts.min() > 180 and counts.max() < 220
+
+
+@pytest.mark.parametrize(("n_texts", "knots"), [(2, 2), (39, 2), (40, 3), (100, 6), (400, 21), (5000, 21)])
+def test_a_step_holds_twenty_texts_at_least(n_texts, knots):
+    assert len(LengthEncoder().fit(["x" * (i + 1) for i in range(n_texts)]).knots_) == knots
+
+
+def test_a_length_at_a_knot_is_that_knot_alone():
+    encoder = LengthEncoder().fit(["x"] * 20 + ["x" * 3] * 30 + ["x" * 7] * 20)  # log2 of 1 + length: 1, 2, 3
+    assert {1.0, 2.0, 3.0} <= set(encoder.knots_)
+    row = encoder.transform(["字x"])[0]  # three columns
+    assert row[np.flatnonzero(encoder.knots_ == 2)[0]] == 1 and row.sum() == 1
+
+
+@pytest.mark.parametrize("texts", [["one"], ["same"] * 50, [""], ["", ""]])
+def test_texts_of_one_length_say_nothing(texts):
+    encoder = LengthEncoder().fit(texts)
+    np.testing.assert_array_equal(encoder.transform(["", "x", "字" * 500]), np.ones((3, 1)))
+
+
+def test_no_texts_have_no_length():
+    assert LengthEncoder().fit(["a", "bb"]).transform([]).shape[0] == 0
+    with pytest.raises(ValueError, match="No training text to learn lengths from; expected at least one"):
+        LengthEncoder().fit([])
+
+
+def test_lengths_come_back_as_they_were(tmp_path):
+    encoder = LengthEncoder().fit(texts_of_all_lengths(100))
+    encoder.save(tmp_path)
+    assert json.loads((tmp_path / "lengths.json").read_text("utf-8"))["knots"] == encoder.knots_.tolist()
+    others = [*texts_of_all_lengths(50, seed=1), ""]
+    np.testing.assert_array_equal(LengthEncoder.load(tmp_path).transform(others), encoder.transform(others))
+
+
+def test_quartiles_of_lengths_are_those_of_training_texts():
+    """Lengths 1 to 5 of label a, one Chinese character of b; what is empty or for the test does not count."""
+    texts = ["x" * n for n in (1, 2, 3, 4, 5)] + ["字", "", "x" * 99]
+    table = pd.DataFrame({"text": texts, "label": list("aaaaabba"), "split": ["train"] * 7 + ["test"]})
+    made = length_quartiles(Dataset.of_rows(table))
+    assert made.to_numpy().tolist() == [[2, 2, 2], [2, 3, 4]]
+    assert made.index.tolist() == ["b", "a"] and list(made) == ["lower quartile", "median", "upper quartile"]
+    assert length_quartiles(Dataset.of_rows(table.assign(text=""))).empty

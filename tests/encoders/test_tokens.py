@@ -10,12 +10,26 @@ import unicodedata
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import rjieba
 from conftest import PROJECT
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
-from fusebook.encoders.tokens import CONTENT_TAGS, TAGS, content_words, stop_words, tag, tag_shares, tokenise
+from fusebook.encoders.tokens import (
+    CONTENT_TAGS,
+    TAGS,
+    content_words,
+    length_table,
+    script,
+    stop_words,
+    tag,
+    tag_mix,
+    tag_shares,
+    tagged_example,
+    telling_words,
+    tokenise,
+)
 
 DATA = Path(os.environ.get("FUSEBOOK_DATA", PROJECT.parent / "shared" / "data"))
 
@@ -276,7 +290,7 @@ def test_each_tag_of_rjieba_has_a_universal_one():
 def test_tokens_do_not_load_the_english_tagger():
     """NLTK comes with TextBlob: only tags pay for it, and no corpus of NLTK is looked for."""
     code = (
-        "import sys; from fusebook.tokens import tokenise, tag; tokenise('the market 股市'); tag('股市'); "
+        "import sys; from fusebook.encoders.tokens import tokenise, tag; tokenise('the market 股市'); tag('股市'); "
         "assert 'nltk' not in sys.modules and 'textblob' not in sys.modules; tag('market'); assert 'textblob' in sys.modules"
     )
     empty = {**os.environ, "NLTK_DATA": os.devnull, "HOME": os.devnull}
@@ -291,16 +305,7 @@ def test_tag_shares_by_hand():
     np.testing.assert_allclose(shares.sum(axis=1), [1, 0, 1, 0])
     row = dict(zip(TAGS, shares[2], strict=True))
     assert (row["NOUN"], row["PROPN"], row["PUNCT"]) == (0.5, 0.25, 0.25)
-    np.testing.assert_allclose(
-        tag_shares(texts, ["NOUN", "PROPN"]), [[1, 0], [0, 0], [2 / 3, 1 / 3], [0, 0]], atol=1e-6
-    )
     assert tag_shares([]).shape == (0, len(TAGS))
-    assert tag_shares(["house"], []).shape == (1, 0)
-
-
-def test_unknown_tags_are_told():
-    with pytest.raises(ValueError, match=r"\['nn'\].*expected some of ADJ, ADP"):
-        tag_shares(["house"], ["NOUN", "nn"])
 
 
 def test_content_words_by_hand():
@@ -327,3 +332,53 @@ def test_a_word_that_comes_again_is_the_same_string():
     assert first[:4] == ["bank", "银行", "bank", "银行"]
     assert all(word is other for word, other in zip(first[:4], again[:4], strict=True))
     assert first[0] is first[2] and first[1] is first[3]
+
+
+# --- Scripts ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("the market", "Latin"), ("股市今日 up", "Han"), ("〇ＡＢ", "Latin"), ("новости", "Cyrillic"), ("", "none"),
+     ("3.5% !", "none"), ("カタカナ", "Katakana"), ("\ud83d", "none")],
+)  # fmt: skip
+def test_scripts_by_hand(text, name):
+    assert script(text) == name
+
+
+# --- For the pages ------------------------------------------------------------------------------------
+
+TEXTS = pd.Series(["the house!", "", "houses 房子", "team team won"], index=[4, 2, 9, 7])
+LABELS = pd.Series(list("aabb"), index=TEXTS.index)
+
+
+def test_lengths_by_hand():
+    made = length_table(TEXTS)
+    assert made.to_dict("list") == {"characters": [10, 0, 9, 13], "tokens": [2, 0, 2, 3]}
+    assert made.index.equals(TEXTS.index) and length_table(TEXTS.head(0)).empty
+
+
+def test_the_example_is_the_first_text_with_something_in_it():
+    made = tagged_example(["", "the house!", "other"])
+    assert made.loc["token"].tolist() == ["the", "house", "!"] and made.loc["tag"].tolist() == ["DET", "NOUN", "PUNCT"]
+    assert tagged_example(["word " * 99]).shape == (2, 14)
+    assert tagged_example([]).shape == (2, 0)
+
+
+def test_the_mix_of_tags_is_the_mean_over_a_labels_texts():
+    mix = tag_mix(TEXTS, LABELS)
+    by_hand = pd.DataFrame(tag_shares(TEXTS), columns=TAGS, index=TEXTS.index)
+    np.testing.assert_allclose(mix.loc["a"], by_hand.loc[4, mix.columns])  # the empty text is no text
+    np.testing.assert_allclose(mix.loc["b"], by_hand.loc[[9, 7], mix.columns].mean(), rtol=1e-6)
+    assert mix.shape == (2, 9) and mix.columns[0] == "NOUN"
+    none = tag_mix(pd.Series(["", ""]), pd.Series(["u", "v"]))
+    assert (none == 0).all(axis=None) and len(none) == 2
+
+
+def test_telling_words_by_hand():
+    """Shares of a: sold 1/3, house 2/3; of b: team 2/4, won and houses 1/4 each."""
+    texts = pd.Series(["the house sold", "house", "team won", "team houses of", ""])
+    made = telling_words(texts, pd.Series(list("aabbc")), most=2)
+    assert made.loc["a"].tolist() == ["house", "sold"] and made.loc["b", 1] == "team"
+    assert list(made) == [1, 2] and "c" not in made.index
+    assert telling_words(pd.Series(["of the", ""]), pd.Series(["a", "b"])).empty

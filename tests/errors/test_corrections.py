@@ -1,15 +1,17 @@
-"""Corrections: what a person decided reaches training rows alone, every other line gets its reason, the gain is measured."""
+"""Corrections: what a person decided reaches training rows alone, each other line gets its reason, gains are measured."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.svm import LinearSVC
-from test_suspects import NAMES, three_classes
 
 from fusebook import runs
+from fusebook.data.dataset import Dataset
+from fusebook.data.features import Features
 from fusebook.errors import corrections
 from fusebook.evaluation import comparison
 
+NAMES = ["money", "sport", "技术"]
 ROWS = pd.DataFrame(
     {
         "row": [11, 12, 13, 14, 15, 16, 17],
@@ -141,28 +143,46 @@ def test_another_table_is_refused(tmp_path, listed):
 
 
 def test_edits_outlive_a_new_list(tmp_path, listed):
-    path = tmp_path / "artifacts" / "label_suspects.csv"
+    run = runs.Run(tmp_path)
+    path = run.path("label_suspects.csv")
     pd.testing.assert_frame_equal(corrections.with_edits(listed, path), listed)  # no list yet
-    runs.write_table(tmp_path, path.name, listed)
+    run.write(path.name, listed)
     pd.testing.assert_frame_equal(corrections.with_edits(listed, path), listed)  # nobody edited it
-    runs.write_table(tmp_path, path.name, listed.assign(action=["keep", "drop"], row=[11, 30]))
+    run.write(path.name, listed.assign(action=["keep", "drop"], row=[11, 30]))
     made = corrections.with_edits(listed, path)
     assert made["row"].astype(str).tolist() == ["30", "11", "17"] and made["action"].tolist() == [
         "drop",
         "keep",
         "keep",
     ]
-    runs.write_table(tmp_path, path.name, made)
+    run.write(path.name, made)
     again = corrections.with_edits(listed, path)
     assert again.astype(str).equals(made.astype(str)), "the same list again"
-    runs.write_table(tmp_path, path.name, listed.drop(columns="action"))  # of an earlier version
+    run.write(path.name, listed.drop(columns="action"))  # of an earlier version
     pd.testing.assert_frame_equal(corrections.with_edits(listed, path), listed)
+
+
+@pytest.mark.parametrize("path", ["", "list.csv"])
+def test_rows_as_a_list_says_and_what_it_could_not_say(tmp_path, monkeypatch, listed, path):
+    monkeypatch.chdir(tmp_path)
+    listed.assign(action=["change", "drop"]).to_csv("list.csv", index=False)
+    corrected, refused = corrections.corrected_rows(ROWS, path)
+    assert corrected["label_before"].tolist() == ROWS["label"].tolist()
+    assert corrected["label"].iloc[0] == ("技术" if path else "sport")
+    assert list(refused) == ["row", "part", "reason", "detail", "meaning"]
+    assert refused["meaning"].tolist() == ([corrections.REASONS["ROW_NOT_TRAINING"]] if path else [])
+    assert corrected[list(ROWS)].dtypes.equals(ROWS.dtypes)
 
 
 # --- What they brought --------------------------------------------------------------------------------
 
 
-def test_the_gain_is_that_of_two_models_on_the_same_test_rows():
+def data_of(rows, values, groups=None):
+    rows = rows.assign(group=range(len(rows)) if groups is None else groups)
+    return Dataset.of_rows(rows, Features({"text": values}, {"text": np.ones(len(rows), bool)}))
+
+
+def test_the_gain_is_that_of_two_models_on_the_same_test_rows(three_classes):
     values, labels, flipped = three_classes(600, 150)
     true = np.arange(600) % 3
     split = np.where(np.arange(600) < 300, "train", "test")
@@ -174,7 +194,7 @@ def test_the_gain_is_that_of_two_models_on_the_same_test_rows():
     given = pd.concat([given, lines(*[(str(row), rows["label"][row], "", "drop") for row in wrong[:10]])])
     corrected, rejected = corrections.apply_corrections(rows, given)
     assert rejected.empty
-    made = corrections.correction_gain(values, corrected)
+    made = corrections.correction_gain(data_of(corrected, values))
     kept = ~np.isin(np.arange(300), wrong[:10])
     right = [
         LinearSVC(C=0.5, random_state=0).fit(x, y).predict(values[300:]) == true[300:]
@@ -182,13 +202,18 @@ def test_the_gain_is_that_of_two_models_on_the_same_test_rows():
     ]
     assert made == comparison.compare(*right)
     assert made["difference"] > 0 and made["low"] <= made["difference"] <= made["high"]
+    ((key, _, facts),) = corrections.correction_verdicts(data_of(corrected, values))
+    assert key in {"better", "no difference"} and facts["difference"] == f"{100 * made['difference']:+.1f}"
+    assert (facts["a"], facts["b"].lower()) == ("before", "after corrections")
 
 
-def test_nothing_corrected_is_no_gain():
+def test_nothing_corrected_is_no_gain(three_classes):
     values, labels, _ = three_classes(90, 9)
     rows = pd.DataFrame({"row": range(90), "split": ["train", "train", "test"] * 30, "label": np.array(NAMES)[labels]})
-    made = corrections.correction_gain(values, corrections.apply_corrections(rows, lines())[0], np.arange(90) // 2)
+    data = data_of(corrections.apply_corrections(rows, lines())[0], values, np.arange(90) // 2)
+    made = corrections.correction_gain(data)
     assert (made["difference"], made["low"], made["high"], made["p"]) == (0, 0, 0, 1)
+    assert corrections.correction_verdicts(data) == []
 
 
 @pytest.mark.parametrize("earlier", ["", "\ufeffrow,split,label,suggested,label_probability,action,text\n"])

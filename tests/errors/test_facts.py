@@ -6,6 +6,7 @@ import pytest
 import soundfile
 from PIL import Image
 
+from fusebook.data.dataset import Dataset
 from fusebook.encoders import tokens
 from fusebook.errors.facts import facts_table, named_columns
 
@@ -19,9 +20,10 @@ def test_facts_of_a_small_table(tmp_path):
         {
             "row": [3, 5, 7, 9], "text": ["red fish", "red bird 12 or 3", "", "红色的鱼"],
             "image": ["", picture, "", ""], "audio": ["", "", sound, ""], "group": [0, 1, 2, 1],
+            "split": ["train", "validation", "test", "test"], "label": "fish",
         }
     )  # fmt: skip
-    facts = facts_table(rows, np.array([True, False, False, False]))
+    facts = facts_table(Dataset.of_rows(rows))
     assert facts.index.tolist() == [5, 7, 9]
     assert facts["characters"].tolist() == [16, 0, 4]
     assert facts["unknown words"].tolist() == pytest.approx([4 / 5, np.nan, 1], nan_ok=True)
@@ -61,3 +63,15 @@ def test_named_columns_are_numbers_where_all_are():
     assert made.drop(columns="column length").equals(content.drop(columns="length").add_prefix("column "))
     with pytest.raises(ValueError, match=r"no column \['colour'\]; expected some of \['length', 'year'"):
         named_columns(content, ["colour"])
+
+
+def test_named_columns_stand_beside_the_facts_of_their_rows(tmp_path):
+    table = tmp_path / "table.csv"
+    pd.DataFrame({"text": ["a b", "c", "d"], "source": ["x", "y", "z"]}).to_csv(table, index=False)
+    rows = pd.DataFrame({"row": [1, 3], "text": ["a b", "d"], "image": "", "audio": "", "label": "k", "group": [0, 1]})
+    data = Dataset.of_rows(rows.assign(split=["train", "test"]))
+    facts = facts_table(data, "source, text", table)
+    assert facts.loc[3, ["column source", "column text"]].tolist() == ["z", "d"]
+    assert list(facts_table(data)) == list(facts)[:-2]
+    with pytest.raises(ValueError, match=r"no column \['colour'\]; expected some of \['text', 'source'\]"):
+        facts_table(data, "colour", table)

@@ -122,3 +122,45 @@ def test_fault_scores_by_hand():
 
 def test_fault_scores_of_nothing_known_are_empty():
     assert faults.fault_scores({"mojibake": {1}}, {}).empty
+
+
+# --- Lists beside the table ---------------------------------------------------------------------------
+
+CONTENT = pd.DataFrame({"id": ["a", "b", "c"], "text": ["x", "y", "z"]}, index=[1, 2, 3])
+ROWS = pd.DataFrame({"row": [1, 3], "text": ["x", "z"], "group": [0, 1], "text_repaired": [True, False],
+                     "label": "A", "label_given": "A"})  # fmt: skip
+REJECTED = pd.DataFrame({"row": [2], "reason": ["TEXT_EMPTY"]})
+
+
+def test_checks_are_scored_against_the_list(tmp_path):
+    path = tmp_path / "planted.csv"
+    known_faults(("b", "empty_text", ""), ("a", "mojibake", ""), ("c", "mojibake", "")).to_csv(path, index=False)
+    scores = faults.check_scores(ROWS, REJECTED, CONTENT, path)
+    assert scores.loc["mojibake", ["planted", "found", "hit"]].tolist() == [2, 1, 1]
+    facts = {
+        "planted": 3,
+        "missed": "1 mojibake",
+        "recall": "66.7 % [20.8, 93.9]",
+        "precision": "100.0 % [34.2, 100.0]",
+    }
+    assert faults.check_verdict(scores) == [("planted faults", "look", facts)]
+    (_, grade, facts), *_ = faults.check_verdict(scores[scores.index != "mojibake"])
+    assert (grade, facts["missed"]) == ("note", "none")
+
+
+@pytest.mark.parametrize("line", [None, ("z", "empty_text", "")], ids=["no list", "a list of another table"])
+def test_without_a_list_of_this_table_there_are_no_scores(tmp_path, line):
+    path = tmp_path / "planted.csv"
+    if line:
+        known_faults(line).to_csv(path, index=False)
+    scores = faults.check_scores(ROWS, REJECTED, CONTENT, path)
+    assert scores.empty and list(scores) == ["planted", "found", "hit", "precision", "recall"]
+    assert faults.check_verdict(scores) == []
+
+
+def test_planted_labels_stand_beside_the_table(tmp_path):
+    CONTENT.to_csv(tmp_path / "table.csv", index=False)
+    known_faults(("c", "wrong_label", "B"), ("a", "mojibake", "")).to_csv(tmp_path / "planted.csv", index=False)
+    assert faults.planted_labels(tmp_path / "table.csv", "planted.csv") == {3: "B"}
+    assert faults.planted_labels(tmp_path / "table.csv", "other.csv") == {}
+    assert faults.planted_labels(tmp_path / "table.csv", "") == {}

@@ -9,6 +9,7 @@ from fusebook.data.dataset import Dataset
 from fusebook.data.features import Features
 from fusebook.data.predictions import Predictions
 from fusebook.errors.mistakes import (
+    calibration_verdicts,
     class_verdicts,
     confident_mistakes,
     confused_pairs,
@@ -80,7 +81,9 @@ def test_three_examples_at_most():
 def test_the_most_confused_pair_is_told():
     classes = pd.DataFrame({"rows": [6, 3, 3]}, index=list("abc"))
     facts = {"label": "a", "predicted": "b", "count": 3, "share": "50.0 % [18.8, 81.2]"}
-    assert pair_verdicts(confused_pairs(judged("aaaaaabbbccc", "abbbcabaaacb")), classes) == [("confused", "look", facts)]
+    assert pair_verdicts(confused_pairs(judged("aaaaaabbbccc", "abbbcabaaacb")), classes) == [
+        ("confused", "look", facts)
+    ]
     assert pair_verdicts(confused_pairs(judged("abc", "abc")), classes) == [("no mistake", "note", {})]
 
 
@@ -90,6 +93,12 @@ def test_the_weakest_class_is_one_that_has_rows(f1, grade):
     classes = pd.DataFrame(columns, index=["none", "x" * 50, "good"])
     facts = {"label": "x" * 39 + "…", "rows": 4, "share": f"{100 * f1:.1f} % [25.0, 99.0]"}
     assert class_verdicts(classes) == [("weakest", grade, facts)]
+
+
+@pytest.mark.parametrize(("ece", "grade"), [(0.049, "note"), (0.05, "look"), (0.1, "serious")])
+def test_the_calibration_error_is_graded(ece, grade):
+    scores = pd.DataFrame({"ece": [0.3, ece], "ece_low": 0.0, "ece_high": 0.2}, index=["other", "m"])
+    assert calibration_verdicts(scores, "m") == [("calibration", grade, {"error": f"{ece:.3f} [0.000, 0.200]"})]
 
 
 def test_confident_mistakes_by_hand():
@@ -156,11 +165,17 @@ def test_a_row_of_zeros_is_like_nothing():
 
 def test_the_nearest_training_rows_count_each_part_alike():
     rng = np.random.default_rng(1)
-    blocks = {"audio": rng.normal(size=(40, 3)), "text": 100 * rng.normal(size=(40, 8)), "text_weights": rng.normal(size=(40, 9))}
+    blocks = {
+        "audio": rng.normal(size=(40, 3)),
+        "text": 100 * rng.normal(size=(40, 8)),
+        "text_weights": rng.normal(size=(40, 9)),
+    }
     rows = pd.DataFrame({"row": range(100, 140), "split": ["train", "train", "test", "dropped"] * 10, "label": "a"})
     rows["text"] = [f"text {i}" for i in range(40)]
     data = Dataset.of_rows(rows, Features(blocks, dict.fromkeys(["audio", "text"], np.ones(40, bool))))
-    joined = np.hstack([blocks[part] / np.linalg.norm(blocks[part], axis=1, keepdims=True) for part in ("audio", "text")])
+    joined = np.hstack(
+        [blocks[part] / np.linalg.norm(blocks[part], axis=1, keepdims=True) for part in ("audio", "text")]
+    )
     train = np.flatnonzero(rows["split"] == "train")
     distances, places = NearestNeighbors(n_neighbors=2, metric="cosine").fit(joined[train]).kneighbors(joined[[6, 2]])
     made = nearest_training_rows(pd.Series([106, 102]), data, most=2)

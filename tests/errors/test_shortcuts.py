@@ -1,16 +1,20 @@
-"""The shortcut probe: its bag against scikit-learn, its numbers against the rows, shortcuts planted and none planted."""
+"""The shortcut probe: its bag against scikit-learn, its numbers against the rows, planted shortcuts and none."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import binom
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.svm import LinearSVC
 
+from fusebook import findings
+from fusebook.data.dataset import Dataset
 from fusebook.encoders.tokens import tokenise
 from fusebook.errors import shortcuts
 
 WORDS = ["match goal team coach", "bank market share price", "chip network data robot"]
 TRAIN, TEST = np.arange(600), np.arange(600, 900)
+SPLIT = np.repeat(["train", "test"], [600, 300])
 LABELS = np.arange(900) % 3
 
 
@@ -25,8 +29,10 @@ def texts_with(begin=lambda label, random: "", end=lambda label, random: "", *, 
     return made
 
 
-def probe(texts, labels=LABELS, **options):
-    return shortcuts.probe(texts, labels, TRAIN, TEST, **options)
+def probe(texts, labels=LABELS, split=SPLIT, *, groups=None, **options):
+    rows = pd.DataFrame({"text": texts, "label": labels, "split": split})
+    rows["group"] = range(len(texts)) if groups is None else groups
+    return shortcuts.probe(Dataset.of_rows(rows), **options)
 
 
 def named(table):
@@ -36,9 +42,8 @@ def named(table):
 def test_texts_without_a_shortcut_have_none():
     table = probe(texts_with())
     assert named(table) == []
-    told = shortcuts.verdict(table, "Here", 300)
-    assert [found.severity for found in told] == ["note"] and told[0].text.startswith("No shortcut found")
-    assert "of the 300 test rows, the majority for 33.3 %" in told[0].text
+    ((key, grade, facts),) = shortcuts.shortcut_verdicts(table, 300)
+    assert (key, grade, facts["rows"], facts["base"]) == ("no shortcut", "note", 300, "33.3")
     assert "header lines" not in table.index
 
 
@@ -69,21 +74,21 @@ def ending(label, random):
 def test_a_planted_shortcut_is_named(name, texts):
     table = probe(texts)
     assert named(table) == [name]
-    first = shortcuts.verdict(table, "Here", 300)[0]
+    key, grade, facts = shortcuts.shortcut_verdicts(table, 300)[0]
     if name == "length":
-        assert first.severity == "look" and "knows the length of a text alone" in first.text
+        assert (key, grade, facts["part"]) == ("shortcut of length", "look", "the length")
     else:
-        assert first.severity == "serious" and "A shortcut" in first.text
-        assert "发现捷径" in shortcuts.verdict(table, "Here", 300, "zh")[0].text
+        assert (key, grade, facts["part"]) == ("shortcut", "serious", findings.word(name))
+        assert shortcuts.shortcut_verdicts(table, 300, "zh")[0][2]["part"] == findings.word(name, "zh")
+        assert float(facts["high"]) < 0 and float(facts["low"]) <= float(facts["drop"]) <= float(facts["high"])
         assert table.loc[name, "drop"] > 0.1 and table.loc[name, "drop_p"] < 0.001
 
 
 def test_a_shortcut_that_the_rest_can_do_without_is_worth_a_look():
     table = probe(texts_with(opening, clear=0.3))
     assert named(table) == ["first tokens"]
-    told = shortcuts.verdict(table, "Here", 300)
-    assert told[0].severity == "look" and told[0].text.startswith("Perhaps a shortcut")
-    assert "loses nothing sure" in told[0].text and "-0.0" not in told[0].text
+    key, grade, facts = shortcuts.shortcut_verdicts(table, 300)[0]
+    assert (key, grade) == ("shortcut unneeded", "look") and "-0.0" not in facts.values()
 
 
 def test_the_first_words_of_short_texts_are_no_shortcut():
@@ -151,22 +156,26 @@ def test_where_header_lines_end(text, head):
     assert text[: shortcuts.header_end(text)] == head
 
 
-@pytest.mark.parametrize(
-    "texts", [[""] * 900, ["same"] * 900, ["!"] * 900, ["\n"] * 900], ids=["empty", "one word", "sign", "blank"]
-)
+@pytest.mark.parametrize("texts", [["same"] * 900, ["!"] * 900, ["\n"] * 900], ids=["one word", "sign", "blank"])
 def test_texts_that_say_nothing_make_a_table(texts):
     table = probe(texts)
     assert named(table) == []
     assert table.loc["whole text", "alone"] == pytest.approx(1 / 3)
 
 
+def test_without_a_text_there_is_no_line_and_nothing_is_said():
+    table = probe([""] * 900)
+    assert table.empty and list(table) == shortcuts.COLUMNS
+    assert shortcuts.shortcut_verdicts(table, 300) == []
+
+
 def test_one_class_and_one_row_make_a_table():
-    table = shortcuts.probe(["a b", "c d", "e"], np.zeros(3, int), np.array([0, 1]), np.array([2]))
+    table = probe(["a b", "c d", "e"], "a", ["train", "train", "test"])
     assert (table["alone"] == 1).all() and named(table) == []
 
 
 def test_groups_widen_the_interval():
-    texts, groups = texts_with(clear=0.03), np.repeat(np.arange(30), 10)
+    texts, groups = texts_with(clear=0.03), np.r_[np.arange(600), 600 + np.repeat(np.arange(30), 10)]
     alone, grouped = probe(texts), probe(texts, groups=groups)
     assert grouped["alone"].equals(alone["alone"])
     assert (grouped["high"] - grouped["low"] > alone["high"] - alone["low"]).all()

@@ -78,3 +78,11 @@ def test_percentiles_leave_out_what_is_undefined():
     draws = np.column_stack([np.arange(101.0), np.full(101, np.nan)])
     low, high = intervals.percentile_interval(draws)
     assert (low[0], high[0]) == (2.5, 97.5) and np.isnan([low[1], high[1]]).all()
+
+
+@pytest.mark.parametrize("groups", [np.arange(3), []])
+def test_a_group_a_row_is_wanted(groups):
+    with pytest.raises(ValueError, match=f"{len(groups)} groups for 150 rows; expected one group a row"):
+        intervals.group_numbers(groups, 150)
+    assert intervals.group_numbers(["b", "a", "b"], 3).tolist() == [1, 0, 1]
+    assert intervals.group_numbers(None, 3).tolist() == [0, 1, 2]

@@ -1,10 +1,19 @@
-"""The training-size curve: nested stratified rows, and verdicts on made-up curves."""
+"""The training-size curve: nested stratified rows, scikit-learn on the same rows, and verdicts on made-up curves."""
 
 import numpy as np
 import pandas as pd
 import pytest
+from lazily import Lazy
+from scipy import sparse
+from sklearn.svm import LinearSVC
 
+from fusebook.data.dataset import Dataset
+from fusebook.data.features import Features
 from fusebook.evaluation import sizes
+from fusebook.evaluation.intervals import share_interval
+from fusebook.findings import Findings
+
+network = Lazy("fusebook.models.network")
 
 
 def test_every_beginning_holds_the_classes_in_their_shares():
@@ -22,32 +31,75 @@ def test_sizes_double():
     assert sizes.training_sizes(10, 20) == []
 
 
-def test_a_curve_of_one_feature_rises():
-    """The class is the sign of a noisy mean of 30 features: more rows find it better; the majority stays at a half."""
+def two_classes(n_rows=1200):
+    """The class is the sign of a noisy mean of 30 features, which two parts share: more rows find it better."""
     rng = np.random.default_rng(0)
-    labels = rng.integers(0, 2, 1200)
-    values = rng.normal(size=(1200, 30)) + 0.25 * (2 * labels[:, None] - 1)
-    train, test = np.arange(800), np.arange(800, 1200)
-    models = {
-        "linear": lambda rows: sizes.linear_answers(rows, values, labels, test),
-        "majority": lambda rows: sizes.majority_answers(rows, labels, test),
-    }
-    curve = sizes.size_curve(models, train, labels, test)
-    linear = curve[curve["model"] == "linear"]
-    assert linear["rows"].tolist() == [50, 100, 200, 400, 800]
-    assert linear["accuracy"].iloc[-1] > linear["accuracy"].iloc[0] + 0.05
-    assert (curve["low"] <= curve["accuracy"]).all() and (curve["accuracy"] <= curve["high"]).all()
+    labels = rng.integers(0, 2, n_rows)
+    values = (rng.normal(size=(n_rows, 30)) + 0.25 * (2 * labels[:, None] - 1)).astype(np.float32)
+    rows = pd.DataFrame({"row": np.arange(n_rows), "class_id": labels, "group": np.arange(n_rows) // 2})
+    rows["split"] = rng.choice(["train", "validation", "test", "dropped"], n_rows, p=[0.6, 0.1, 0.25, 0.05])
+    blocks, present = (
+        {"audio": values[:, :10], "text": values[:, 10:]},
+        {p: np.ones(n_rows, bool) for p in ("audio", "text")},
+    )
+    return Dataset(rows, ["a", "b"], Features(blocks, present, sparse.csr_array(values)))
+
+
+@pytest.fixture(scope="module")
+def curve():
+    return sizes.size_curve(two_classes())
+
+
+def test_a_curve_of_few_features_rises(curve):
+    data = two_classes()
+    for name in ("MLP", "linear SVM"):
+        lines = curve[curve["model"] == name]
+        assert lines["rows"].tolist() == [len(data.train) // part for part in (16, 8, 4, 2, 1)]
+        assert lines["accuracy"].iloc[-1] > lines["accuracy"].iloc[0] + 0.05, name
     majority = curve.loc[curve["model"] == "majority", "accuracy"].iloc[-1]
-    assert majority == np.mean(labels[test] == np.bincount(labels[train]).argmax())
+    assert majority == np.mean(data.test.labels == np.bincount(data.train.labels).argmax())
+    for line in curve.itertuples():
+        assert line.accuracy == line.right.mean() and (line.low, line.high) == share_interval(
+            line.right, data.test.groups
+        )
 
 
-def test_an_mlp_learns_from_the_rows_given():
-    rng = np.random.default_rng(0)
-    labels = rng.integers(0, 3, 400)
-    features = {"text": (np.eye(3)[labels] * 3 + rng.normal(size=(400, 3))).astype(np.float32)}
-    splits = {"validation": np.arange(250, 300), "test": np.arange(300, 400)}
-    answers = sizes.mlp_answers(np.arange(250), features, {"text": np.ones(400, bool)}, labels, splits)
-    assert (answers == labels[300:]).mean() > 0.8
+def test_linear_answers_are_scikit_learns_on_the_same_rows(curve):
+    """Each size learns from the first rows of one order, and from no validation, test or dropped row."""
+    data, lines = two_classes(), curve[curve["model"] == "linear SVM"]
+    order = sizes.nested_order(data.train.labels)
+    values, test = data.train.features.ngrams, data.test
+    for line in lines.itertuples():
+        rows = order[: line.rows]
+        model = LinearSVC(C=0.5, random_state=0).fit(values[rows], data.train.labels[rows])
+        np.testing.assert_array_equal(line.right, model.predict(test.features.ngrams) == test.labels)
+
+
+def test_the_mlp_is_the_network_of_these_rows(curve):
+    """All parts, the default settings, the rows in their nested order: the last line is one training over all rows."""
+    data, line = two_classes(), curve[curve["model"] == "MLP"].iloc[-1]
+    split, order = data.rows["split"].to_numpy(), sizes.nested_order(data.train.labels)
+    rows = np.concatenate([np.flatnonzero(split == "train")[order], np.flatnonzero(split == "validation")])
+    made = network.Network().fit(data[rows])
+    assert made.parts_ == ["audio", "text"]
+    np.testing.assert_array_equal(line["right"], made.predict(data.test).argmax(axis=1) == data.test.labels)
+
+
+def test_few_training_rows_have_no_curve():
+    data = two_classes(30)
+    few = data[
+        np.append(np.flatnonzero(data.rows["split"] != "train"), np.flatnonzero(data.rows["split"] == "train")[:3])
+    ]
+    made = sizes.size_curve(few)
+    assert len(made) == 0 and list(made) == ["model", "rows", "accuracy", "low", "high", "right"]
+    assert sizes.verdict(made, "MLP") == ("too few rows", "note", {})
+
+
+def test_one_class_alone_is_answered():
+    assert sizes.linear_answers(np.eye(3), np.zeros(3, int), sparse.csr_array(np.eye(2, 3))).tolist() == [0, 0]
+
+
+# --- Verdicts -----------------------------------------------------------------------------------------
 
 
 def curve_of(before, after):
@@ -67,15 +119,6 @@ def curve_of(before, after):
 def test_the_verdict_follows_the_last_doubling(gained, lost, n_rows, said):
     before = np.repeat([False, True, True], [gained, lost, n_rows - gained - lost])
     after = np.repeat([True, False, True], [gained, lost, n_rows - gained - lost])
-    found = sizes.verdict(curve_of(before, after), "MLP", "Would more rows help?")
-    assert said in found.text and "from 400 to 800" in found.text
+    (found,) = Findings("04_error_analysis").add_all([sizes.verdict(curve_of(before, after), "MLP")])
+    assert said in found.text and "from 400 to 800" in found.text and found.place == "Would more rows help?"
     assert found.severity == ("look" if "would help:" in said else "note")
-
-
-def test_too_few_rows_have_no_verdict():
-    assert "Too few" in sizes.verdict(curve_of([], [])[:1], "MLP", "").text
-
-
-def test_one_class_alone_is_answered():
-    answers = sizes.linear_answers(np.arange(3), np.eye(5), np.zeros(5, int), np.array([3, 4]))
-    assert answers.tolist() == [0, 0]

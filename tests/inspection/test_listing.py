@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fusebook import runs
+from fusebook.data.predictions import Predictions
 from fusebook.errors import corrections
 from fusebook.evaluation import scores
 from fusebook.inspection import listing
+from fusebook.runs import Run
 
 LABELS = ["a", "b", "c"]
 NASTY = [
@@ -29,36 +30,38 @@ def draw(n_rows=300, n_classes=3, seed=0):
     rows = pd.DataFrame({"row": np.arange(1, n_rows + 1), "label": np.array(labels)[class_ids]})
     rows = rows.assign(text=[NASTY[i % 5] + f" {i}" for i in range(n_rows)], image="", audio="")
     split = np.array(["train", "test", "validation"])[np.arange(n_rows) % 3]
-    asked = split != "train"
-    ids = rows[["row", "label"]].assign(split=split, class_id=class_ids)[asked]
-    votes = {name: random.dirichlet(np.full(n_classes, 0.5), asked.sum()) for name in ("text", "fused")}
+    ids, predictions = rows.assign(split=split, class_id=class_ids), []
+    for name in ("validation", "test"):
+        some = ids[split == name]
+        votes = {model: random.dirichlet(np.full(n_classes, 0.5), len(some)) for model in ("text", "fused")}
+        predictions.append(Predictions(votes, some, labels))
     suspects = pd.DataFrame({"row": [1, 2, 4], "split": ["train", "test", "train"],
                              "label_probability": [0.1, 0.05, 0.3]})  # fmt: skip
     slices = pd.DataFrame({"row": [2, 3, 3], "slice": ["short; dark", "short; dark", "old"]})
-    return rows, scores.prediction_table(votes, ids), votes, labels, suspects, slices
+    return rows, predictions, suspects, slices
 
 
 @pytest.fixture
 def table():
-    rows, predictions, _, labels, suspects, slices = draw()
-    return listing.inspection_table(rows, predictions, "fused", labels, suspects=suspects, slices=slices)
+    rows, predictions, suspects, slices = draw()
+    return listing.inspection_table(rows, predictions, "fused", suspects=suspects, slices=slices)
 
 
 # --- The table ----------------------------------------------------------------------------------------
 
 
 def test_each_line_says_what_the_model_said(table):
-    rows, predictions, votes, labels, *_ = draw()
+    rows, predictions, *_ = draw()
     assert list(table) == listing.COLUMNS and table["row"].is_monotonic_increasing
-    asked = predictions[predictions["model"] == "fused"].sort_values("row")
-    lines = table.set_index("row").loc[asked["row"]]
-    values = votes["fused"]
-    assert lines["predicted"].tolist() == [labels[i] for i in values.argmax(axis=1)]
-    np.testing.assert_allclose(lines["confidence"].astype(float), values.max(axis=1))
-    given = values[np.arange(len(values)), asked["class_id"]]
-    np.testing.assert_allclose(lines["loss"].astype(float), -np.log(given), rtol=1e-6)
-    assert lines["right"].tolist() == (values.argmax(axis=1) == asked["class_id"].to_numpy()).tolist()
-    assert lines["text"].tolist() == rows.set_index("row").loc[asked["row"], "text"].tolist()
+    for some in predictions:
+        lines, values, ids = table.set_index("row").loc[some.rows["row"]], some["fused"], some.labels
+        assert lines["predicted"].tolist() == [some.label_names[i] for i in values.argmax(axis=1)]
+        np.testing.assert_allclose(lines["confidence"].astype(float), values.max(axis=1))
+        given = values[np.arange(len(values)), ids]
+        np.testing.assert_allclose(lines["loss"].astype(float), -np.log(given), rtol=1e-6)
+        assert lines["right"].tolist() == (values.argmax(axis=1) == ids).tolist()
+        assert lines["text"].tolist() == rows.set_index("row").loc[lines.index, "text"].tolist()
+        assert set(lines["split"]) == set(some.rows["split"])
 
 
 def test_of_the_training_rows_the_suspects_are_there_without_a_prediction(table):
@@ -74,40 +77,48 @@ def test_slices_stand_by_their_names(table):
 
 
 def test_without_suspects_and_slices_nothing_is_suspect():
-    rows, predictions, _, labels, *_ = draw()
-    table = listing.inspection_table(rows, predictions, "text", labels)
+    rows, predictions, *_ = draw()
+    table = listing.inspection_table(rows, predictions, "text")
     assert table["suspicion"].isna().all() and set(table["split"]) == {"test", "validation"}
     empty = pd.DataFrame(columns=["row", "slice"])
-    made = listing.inspection_table(rows, predictions, "text", labels, slices=empty)
+    made = listing.inspection_table(rows, predictions, "text", slices=empty)
     pd.testing.assert_frame_equal(made, table)
 
 
 def test_a_list_of_suspects_that_a_person_spoilt_does_no_harm():
-    rows, predictions, _, labels, *_ = draw()
+    rows, predictions, *_ = draw()
     spoilt = pd.DataFrame({"row": ["2", "2", "999", "x", ""], "label_probability": ["0.2", "0.9", "0.1", "1", ""]})
-    table = listing.inspection_table(rows, predictions, "text", labels, suspects=spoilt)
+    table = listing.inspection_table(rows, predictions, "text", suspects=spoilt)
     assert table.set_index("row")["suspicion"][2] == pytest.approx(0.8) and (table["suspicion"] > 0).sum() == 1
 
 
 def test_where_no_label_is_suspect_none_has_suspicion(tmp_path):
-    rows, predictions, _, labels, suspects, _ = draw()
+    rows, predictions, suspects, _ = draw()
     suspects.head(0).assign(label="", suggested="", action="", text="").to_csv(tmp_path / "none.csv", index=False)
     listed = listing.read_suspects(tmp_path / "none.csv")
-    table = listing.inspection_table(rows, predictions, "text", labels, suspects=listed)
+    table = listing.inspection_table(rows, predictions, "text", suspects=listed)
     assert (table["suspicion"] == 0).all() and set(table["split"]) == {"test", "validation"}
 
 
 def test_an_unknown_model_is_named():
-    rows, predictions, _, labels, *_ = draw()
+    rows, predictions, *_ = draw()
     with pytest.raises(ValueError, match="No model 'texts' among the predictions; expected one of text, fused"):
-        listing.inspection_table(rows, predictions, "texts", labels)
+        listing.inspection_table(rows, predictions, "texts")
 
 
 def test_sixty_classes():
-    rows, predictions, votes, labels, *_ = draw(n_rows=600, n_classes=60)
-    table = listing.inspection_table(rows, predictions, "fused", labels)
-    assert set(table["predicted"]) == {labels[i] for i in votes["fused"].argmax(axis=1)}
-    assert len(listing.filter_rows(table, predicted="class 59")) == (votes["fused"].argmax(axis=1) == 59).sum()
+    rows, predictions, *_ = draw(n_rows=600, n_classes=60)
+    table = listing.inspection_table(rows, predictions, "fused")
+    best = np.concatenate([some["fused"].argmax(axis=1) for some in predictions])
+    assert set(table["predicted"]) == {predictions[0].label_names[i] for i in best}
+    assert len(listing.filter_rows(table, predicted="class 59")) == (best == 59).sum()
+
+
+def test_a_run_without_validation_rows_has_its_test_rows():
+    rows, predictions, *_ = draw()
+    none = Predictions({}, predictions[0].rows.head(0), predictions[0].label_names)
+    made = listing.inspection_table(rows, [none, predictions[1]], "fused")
+    pd.testing.assert_frame_equal(made, listing.inspection_table(rows, predictions[1:], "fused"))
 
 
 # --- Filters ------------------------------------------------------------------------------------------
@@ -175,16 +186,36 @@ def test_pages_hold_every_row_once(table, n_rows, size):
         pd.testing.assert_frame_equal(listing.page_of(lines, number, size), page)
 
 
+def test_the_worst_rows_are_the_wrong_test_rows_of_largest_loss(table):
+    expected = table.query("split == 'test' and right == False").sort_values("loss", ascending=False).head(4)
+    made = listing.worst_rows(table, 4)
+    assert made.index.tolist() == expected["row"].tolist()
+    assert list(made) == ["text", "label", "predicted", "confidence", "loss", "suspicion", "slices"]
+    assert listing.worst_rows(table.assign(slices=[("a", "b")] * len(table)))["slices"].iloc[0] == "a; b"
+    assert listing.worst_rows(table[table["right"].fillna(True).astype(bool)]).empty
+
+
+def test_the_first_look_is_at_the_most_confident_mistake():
+    judged = pd.DataFrame(
+        {"row": [3, 5, 7, 9], "confidence": [0.9, 0.6, 0.8, 0.4], "right": [True, False, False, True]}
+    )
+    assert listing.first_mistake(judged) == 7
+    assert listing.first_mistake(judged[judged["right"]]) == 9, "the least sure where none is wrong"
+
+
 # --- Threshold ----------------------------------------------------------------------------------------
 
 
 def test_coverage_is_that_of_the_coverage_table(table):
-    _, predictions, votes, *_ = draw()
-    class_ids = predictions.loc[predictions["model"] == "fused", "class_id"].to_numpy()
-    for line in scores.coverage_table(votes["fused"], class_ids).itertuples():
-        made = listing.coverage_and_accuracy(table, line.threshold)
-        asked = [made[name] for name in ("coverage", "accuracy", "low", "high")]
-        np.testing.assert_allclose(asked, [line.coverage, line.accuracy, line.low, line.high])
+    test = draw()[1][1]
+    found, steps = listing.filter_rows(table, split="test"), scores.coverage_table(test, "fused")
+    for line in steps.itertuples():
+        made = listing.coverage_and_accuracy(found, line.threshold)
+        values = [made[name] for name in ("coverage", "accuracy", "low", "high")]
+        np.testing.assert_allclose(values, [line.coverage, line.accuracy, line.low, line.high])
+    for threshold, line in listing.threshold_table(table).iterrows():
+        expected = listing.coverage_and_accuracy(found, threshold)
+        np.testing.assert_allclose(line, [round(expected[name], 3) for name in line.index])
 
 
 def test_a_threshold_that_no_row_reaches_answers_nothing(table):
@@ -219,8 +250,8 @@ ROWS = pd.DataFrame({"row": [7, 8, 9, 12, 13, 16], "split": [*["train"] * 5, "te
 
 @pytest.fixture
 def listed(tmp_path):
-    runs.write_table(tmp_path, "label_suspects.csv", LISTED)
-    return tmp_path / "artifacts" / "label_suspects.csv"
+    Run(tmp_path).write("label_suspects.csv", LISTED)
+    return Run(tmp_path).path("label_suspects.csv")
 
 
 def test_the_action_it_has_already_leaves_every_byte(listed):
@@ -311,7 +342,7 @@ def test_where_the_disk_fails_the_list_stays_whole(listed, monkeypatch):
 
 
 def test_a_list_of_no_suspects_has_no_lines(listed):
-    runs.write_table(listed.parents[1], "label_suspects.csv", LISTED.head(0))
+    Run(listed.parents[1]).write("label_suspects.csv", LISTED.head(0))
     assert len(listing.read_suspects(listed)) == 0
     with pytest.raises(KeyError, match="not among the 0 rows"):
         listing.set_action(listed, 12, "drop")

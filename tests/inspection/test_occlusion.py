@@ -1,19 +1,154 @@
-"""Covered patches and muted parts of sounds: planted cases, on models that learnt from made pictures and sounds."""
+"""Words left out, patches covered, sounds muted: hand-computed cases, and models that learnt from made pictures and sounds."""
+
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-import tiny_bundle
 from PIL import Image
 from scipy.signal import welch
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from fusebook.data.files import RATE, read_audio
-from fusebook.encoders.audio import AudioEncoder
-from fusebook.encoders.image import ImageEncoder
-from fusebook.inspection import occlusion, question
+from fusebook.encoders.tokens import tokenise
+from fusebook.findings import say
+from fusebook.inspection import occlusion
+
+# --- Words --------------------------------------------------------------------------------------------
+
+
+class Toy:
+    """Two classes; ``weights`` of the words that a text contains add up and go through a sigmoid."""
+
+    def __init__(self, **weights):
+        self.weights = weights
+        self.asked = []
+
+    def chance(self, text):
+        return expit(sum(weight for word, weight in self.weights.items() if word in text.casefold()))
+
+    def __call__(self, texts):
+        self.asked.append(list(texts))
+        second = np.array([self.chance(text) for text in texts])
+        return np.column_stack([1 - second, second])
+
+
+def left_out(text, toy, class_number=1):
+    return occlusion.leave_words_out(text, toy, class_number)
+
+
+def test_the_planted_word_comes_first():
+    table = left_out("The striker scored a GOAL in the last minute", Toy(goal=3))
+    best = table.loc[table["effect"].idxmax()]
+    assert best["word"] == "GOAL"
+    assert best["effect"] == pytest.approx(expit(3) - 0.5)
+    assert (table.drop(best.name)["effect"] == 0).all()
+
+
+def test_effects_are_differences_by_hand():
+    text = "good plot, bad ending: good-natured 35% fun"
+    toy = Toy(plot=1.5, bad=-2, fun=0.7)
+    table = left_out(text, toy)
+    whole = expit(1.5 - 2 + 0.7)
+    by_hand = {"plot": whole - expit(-2 + 0.7), "bad": whole - expit(1.5 + 0.7), "fun": whole - expit(1.5 - 2)}
+    assert table["word"].tolist() == ["good", "plot", "bad", "ending", "good-natured", "35%", "fun"]
+    expected = [by_hand.get(word, 0) for word in table["word"]]
+    np.testing.assert_allclose(table["effect"], expected, atol=1e-12)
+
+
+def test_the_other_class_has_the_opposite_effects():
+    text = "a good film with a bad ending"
+    toy = Toy(good=1, bad=-2)
+    np.testing.assert_allclose(left_out(text, toy, 0)["effect"], -left_out(text, toy, 1)["effect"], atol=1e-12)
+
+
+def test_a_word_that_comes_twice_is_left_out_once_each():
+    """The toy sees no change while the second one stays."""
+    assert left_out("goal after goal", Toy(goal=3))["effect"].tolist() == [0, 0, 0]
+    assert left_out("goal after goal", Toy(goal=3))["start"].tolist() == [0, 5, 11]
+
+
+def test_the_model_is_asked_once_with_the_whole_text_first():
+    toy = Toy(b=1)
+    left_out("a b, c", toy)
+    assert toy.asked == [["a b, c", " b, c", "a , c", "a b, "]]
+
+
+TEXTS = [
+    "Plain words, with punctuation!",
+    "  spaces \t and\n\nlines  ",
+    "芯片和软件都很好,但是电池不行。",
+    "混合 text 和 numbers 1,200.5 与 35%。",
+    "Straße GROSS ẞ Ünïcödé naïve",
+    "İstanbul'da İyi BİR gün",  # casefold makes this longer
+    "don't stop-gap 3.14 ②",
+    "emoji 🎉🎉 word 👍 ok",
+    "<b>bold</b> & <script>alert(1)</script>",
+    "Привет мир مرحبا بالعالم",
+    "a a a aa aaa",
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_spans_are_words_of_the_text_in_order(text):
+    table = left_out(text, Toy(word=1))
+    assert list(table.columns) == ["start", "end", "word", "effect"]
+    assert [text[mark.start : mark.end] for mark in table.itertuples()] == table["word"].tolist()
+    assert (table["start"] < table["end"]).all()
+    assert (table["end"].to_numpy()[:-1] <= table["start"].to_numpy()[1:]).all()  # no overlap
+    edges = [0, *table[["start", "end"]].to_numpy().ravel(), len(text)]
+    assert "".join(text[i:j] for i, j in pairwise(edges)) == text
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_every_token_has_its_span(text):
+    assert [word.casefold() for word in left_out(text, Toy())["word"]] == tokenise(text)
+
+
+@pytest.mark.parametrize("n_words", [199, 200, 201, 400, 401, 1000, 5000])
+def test_long_texts_are_bounded_and_covered(n_words):
+    words = ["".join(chr(97 + int(digit)) for digit in str(i)) for i in range(n_words)]  # a to j for 0 to 9
+    text = " ".join([*words[:7], "goal", *words[8:]])
+    toy = Toy(goal=3)
+    table = left_out(text, toy)
+    assert len(table) <= occlusion.MOST_WORDS
+    assert len(toy.asked[0]) == len(table) + 1
+    assert len(table) > n_words / (-(-n_words // occlusion.MOST_WORDS)) - 1
+    assert (table["start"].iloc[0], table["end"].iloc[-1]) == (0, len(text))
+    assert " ".join(table["word"]) == text  # nothing but the spaces between spans is left over
+    assert "goal" in table.loc[table["effect"].idxmax(), "word"]
+    assert (table["effect"] > 0).sum() == 1
+
+
+def test_capitals_beside_a_letter_that_folds_to_two():
+    table = left_out("Der ß: ein GOAL am Ende", Toy(goal=3))
+    assert table["word"].tolist() == ["Der", "ß", "ein", "GOAL", "am", "Ende"]
+    assert table["effect"].round(3).tolist() == [0, 0, 0, 0.453, 0, 0]
+
+
+@pytest.mark.parametrize("text", ["", "   ", "…!?", "\n"])
+def test_a_text_without_words(text):
+    def refuse(texts):
+        raise AssertionError("nothing to predict")
+
+    table = occlusion.leave_words_out(text, refuse, 0)
+    assert isinstance(table, pd.DataFrame)
+    assert table.empty
+    assert list(table.columns) == ["start", "end", "word", "effect"]
+
+
+def test_one_word():
+    table = left_out("goal", Toy(goal=2))
+    assert table.to_dict("records") == [{"start": 0, "end": 4, "word": "goal", "effect": pytest.approx(expit(2) - 0.5)}]
+
+
+def test_a_long_text_is_asked_in_as_few_spans_as_are_allowed():
+    text, asked = "bank share profit tax goal", []
+    made = occlusion.leave_words_out(text, lambda texts: asked.extend(texts) or np.ones((len(texts), 2)), 0, most=2)
+    assert made["word"].tolist() == ["bank share profit", "tax goal"]
+    assert asked == [text, " tax goal", "bank share profit "]
 
 
 def classifier(encoder, labels, paths):
@@ -44,6 +179,8 @@ def test_the_corner_that_decides_comes_first(tmp_path, corner, colours):
     for i, label in enumerate(labels):
         paths.append(str(tmp_path / f"{i}.png"))
         Image.fromarray(noisy(rng, corner, label, colours)).save(paths[-1])
+    from fusebook.encoders.image import ImageEncoder
+
     options = {"size": 32, "epochs": 12, "mirror": False}
     encoder = ImageEncoder(**options).fit(paths[20:], labels[20:], validation=(paths[:20], labels[:20]))
     predict = occlusion.through_files(classifier(encoder, labels, paths), "image")
@@ -141,7 +278,9 @@ def learnt(folder, make):
     for i, label in enumerate(labels):
         paths.append(str(folder / f"{i}.wav"))
         soundfile.write(paths[-1], make(rng, label), RATE)
-    encoder = AudioEncoder().fit(paths)
+    from fusebook.encoders.audio import AudioEncoder
+
+    encoder = AudioEncoder().fit(paths, labels)
     return occlusion.through_files(classifier(encoder, labels, paths), "audio")
 
 
@@ -252,71 +391,30 @@ def test_pictures_and_sounds_come_back_from_files_as_they_were():
         occlusion.through_files(read_back(read_audio, []), "text")
 
 
-def test_a_bundle_explains_a_sound(rows_and_bundle):
-    rows, bundle = rows_and_bundle
-    one = rows[rows["row"] == 17]
-    for model in bundle.models.names:
-        asked = question.part_predictor(bundle, one, "audio", model=model)
-        predict = occlusion.through_files(asked, "audio")
-        sound = read_audio(one["audio"].iloc[0])
-        np.testing.assert_allclose(predict([sound, sound]), bundle.predict(one, model=model).repeat(2, 0), atol=1e-6)
-    # The network of texts alone takes no notice of the sound, that of sounds does.
-    for model, moved in (("text", False), ("audio", True)):
-        predict = occlusion.through_files(question.part_predictor(bundle, one, "audio", model=model), "audio")
-        assert occlusion.mute_bands(sound, predict, 0)["effect"].abs().gt(1e-9).any() == moved
-
-
-def test_a_bundle_explains_a_text_as_if_the_row_had_it(rows_and_bundle):
-    rows, bundle = rows_and_bundle
-    one = rows[rows["row"] == 17]
-    for model in bundle.models.names:
-        made = question.part_predictor(bundle, one, "text", model=model)(["bank tax", ""])
-        for text, probabilities in zip(["bank tax", ""], made, strict=True):
-            expected = tiny_bundle.predict_at_own_length(bundle, one, text, model)
-            np.testing.assert_allclose(probabilities, expected, atol=1e-6)
-
-
-def test_the_effect_of_a_length_is_what_a_text_of_mean_length_lacks(rows_and_bundle):
-    """By hand: the numbers of the mean length are 0, as features are centred. What is no part of a model has no effect."""
-    rows, bundle = rows_and_bundle
-    one = rows[rows["row"] == 17]
-    features, present = bundle.encode(one)
-    before = bundle.models.predict(features, present)
-    features["text"][:, 4:] = 0  # 4 numbers of word vectors, then the length
-    after = bundle.models.predict(features, present)
-    for model in bundle.models.names:
-        effects = [question.length_effect(bundle, *bundle.encode(one), k, model=model) for k in range(3)]
-        np.testing.assert_allclose(effects, before[model][0] - after[model][0], atol=1e-6)
-        assert (np.abs(effects).max() > 1e-6) == (model != "audio")
-    assert question.length_effect(bundle, *bundle.encode(one.assign(text="")), 0) == 0
-
-
-@pytest.mark.parametrize("asked", [{"part": "image"}, {"part": "text", "model": "nobody"}])
-def test_a_part_or_model_that_the_bundle_lacks_is_refused(rows_and_bundle, asked):
-    rows, bundle = rows_and_bundle
-    with pytest.raises(ValueError, match="expected a part among audio, text and a model among"):
-        question.part_predictor(bundle, rows.head(1), **asked)
-
-
 # --- In words -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("columns", "said"),
-    [
-        ({"word": ["a", "很 \n 好"], "start": [0, 1], "end": [1, 2]}, "Leaving out “很 好”"),
-        ({"word": ["a", "b" * 50], "start": [0, 1], "end": [1, 2]}, f"Leaving out “{'b' * 39}…”"),
-        (
-            {"top": [0, 0.5], "bottom": [0.5, 1], "left": [0, 0.2], "right": [0.2, 0.4]},
-            "Covering the patch 30 % from the left and 75 % from the top",
-        ),
-        ({"low": [0, 150.4], "high": [150.4, 400]}, "Muting 150 to 400 Hz"),
-        ({"start": [0, 0.125], "end": [0.125, 0.25]}, "Muting 0.12 to 0.25 s"),
-    ],
-    ids=["word", "long word", "patch", "band", "moment"],
-)
+WORD = {"word": ["a", "很 \n 好"], "start": [0, 1], "end": [1, 2]}
+PATCH = {"top": [0, 0.5], "bottom": [0.5, 1], "left": [0, 0.2], "right": [0.2, 0.4]}
+PLACES = [
+    (WORD, "Leaving out “很 好”", "words"),
+    (WORD | {"word": ["a", "b" * 50]}, f"Leaving out “{'b' * 39}…”", "words"),
+    (PATCH, "Covering the patch 30 % from the left and 75 % from the top", "patches"),
+    ({"low": [0, 150.4], "high": [150.4, 400]}, "Muting 150 to 400 Hz", "bands"),
+    ({"start": [0, 0.125], "end": [0.125, 0.25]}, "Muting 0.12 to 0.25 s", "moments"),
+]
+
+
+@pytest.mark.parametrize(("columns", "start", "kind"), PLACES, ids=["word", "long word", "patch", "band", "moment"])
 @pytest.mark.parametrize("effect", [0.5, -0.5])
-def test_the_strongest_is_said(columns, said, effect):
+def test_the_strongest_is_said(columns, start, kind, effect):
     table = pd.DataFrame(columns).assign(effect=[0.01, effect])
+    [(key, grade, facts)] = occlusion.strongest_verdicts(table)
     sign = "-" if effect > 0 else "+"
-    assert occlusion.strongest_in_words(table) == f"{said} moves the probability by {sign}50 points"
+    assert grade == "note"
+    assert say(key, **facts) == f"{start} moves the probability by {sign}50 points, the most of all {kind}."
+
+
+def test_empty_tables_have_no_strongest():
+    names = [occlusion.WORD_COLUMNS, occlusion.PATCH_COLUMNS, occlusion.BAND_COLUMNS, occlusion.MOMENT_COLUMNS]
+    assert occlusion.strongest_verdicts(*(pd.DataFrame(columns=columns) for columns in names)) == []

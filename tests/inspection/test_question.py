@@ -1,144 +1,311 @@
-"""Words left out against toy models whose answer can be computed by hand."""
+"""One row asked about: against the bundle's own answers about rows made by hand, toy models, and hand-computed fusions."""
 
-from itertools import pairwise
+import shutil
+from collections import Counter
 
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
+import tiny_bundle
 from scipy.sparse import csr_array
-from scipy.special import expit
 from scipy.stats import pearsonr, rankdata
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
-from fusebook.encoders.text import TextEncoder
-from fusebook.encoders.tokens import tokenise
-from fusebook.inspection import question
+from fusebook.data.dataset import Dataset
+from fusebook.data.features import Features
+from fusebook.data.files import read_audio
+from fusebook.inspection import cards, occlusion, question
+from fusebook.inspection.question import Question
+
+MADE = {"text": np.array([[0.7, 0.2, 0.1]] * 4), "audio": np.array([[0.1, 0.3, 0.6]] * 4)}
+THERE = {"text": np.array([1, 1, 0, 0], bool), "audio": np.array([1, 0, 1, 0], bool)}
+PRIOR = np.array([0.5, 0.3, 0.2])
 
 
-class Toy:
-    """Two classes; ``weights`` of the words that a text contains add up and go through a sigmoid."""
+@pytest.fixture
+def encoded(bundle, monkeypatch):
+    """How often the encoders were given each value, by part and value."""
+    counts = Counter()
 
-    def __init__(self, **weights):
-        self.weights = weights
-        self.asked = []
+    def spy(part, transform):
+        def counting(values):
+            counts.update((part, value) for value in values)
+            return transform(values)
 
-    def chance(self, text):
-        return expit(sum(weight for word, weight in self.weights.items() if word in text.casefold()))
+        return counting
 
-    def __call__(self, texts):
-        self.asked.append(list(texts))
-        second = np.array([self.chance(text) for text in texts])
-        return np.column_stack([1 - second, second])
-
-
-def left_out(text, toy, class_number=1):
-    return question.leave_words_out(text, toy, class_number)
+    for part, encoder in bundle.encoders.items():
+        monkeypatch.setattr(encoder, "transform", spy(part, encoder.transform))
+    return counts
 
 
-def test_the_planted_word_comes_first():
-    table = left_out("The striker scored a GOAL in the last minute", Toy(goal=3))
-    best = table.loc[table["effect"].idxmax()]
-    assert best["word"] == "GOAL"
-    assert best["effect"] == pytest.approx(expit(3) - 0.5)
-    assert (table.drop(best.name)["effect"] == 0).all()
+# --- Encoded once --------------------------------------------------------------------------------------
 
 
-def test_effects_are_differences_by_hand():
-    text = "good plot, bad ending: good-natured 35% fun"
-    toy = Toy(plot=1.5, bad=-2, fun=0.7)
-    table = left_out(text, toy)
-    whole = expit(1.5 - 2 + 0.7)
-    by_hand = {"plot": whole - expit(-2 + 0.7), "bad": whole - expit(1.5 + 0.7), "fun": whole - expit(1.5 - 2)}
-    assert table["word"].tolist() == ["good", "plot", "bad", "ending", "good-natured", "35%", "fun"]
-    expected = [by_hand.get(word, 0) for word in table["word"]]
-    np.testing.assert_allclose(table["effect"], expected, atol=1e-12)
+def test_a_row_is_encoded_once_and_of_variants_only_what_changed(bundle, rows, encoded):
+    """Whatever is asked; the variants of a text leave the sound alone, and the other way round."""
+    one = rows[rows["row"] == 17].iloc[0]
+    asked = Question.of(bundle, rows, 17)
+    edited = asked.edited("bank 芯片")
+    for each in (asked, edited, asked.without("audio"), edited.without("audio")):
+        each.votes(), each.card(), each.words(), each.bands(), each.moments(), each.length_table()
+        each.missing_parts(), each.verdicts(), each.joined("mean")
+    assert encoded["text", one["text"]] == encoded["audio", one["audio"]] == encoded["text", "bank 芯片"] == 1
+    texts = Counter({value: count for (part, value), count in encoded.items() if part == "text"})
+    assert {text for text in texts if "bank" in text or "芯片" in text} == {"bank 芯片", " 芯片", "bank "}
+    assert all(value.endswith(".wav") for part, value in encoded if part == "audio")
 
 
-def test_the_other_class_has_the_opposite_effects():
-    text = "a good film with a bad ending"
-    toy = Toy(good=1, bad=-2)
-    np.testing.assert_allclose(left_out(text, toy, 0)["effect"], -left_out(text, toy, 1)["effect"], atol=1e-12)
+def test_a_value_that_comes_twice_is_encoded_once(bundle, rows, encoded):
+    rows.loc[rows["row"] == 17, "text"] = "goal goal goal"
+    words = Question.of(bundle, rows, 17).words()
+    assert len(words) == 3 and encoded["text", "goal goal goal"] == 1
+    assert all(count == 1 for (part, _), count in encoded.items() if part == "text")
 
 
-def test_a_word_that_comes_twice_is_left_out_once_each():
-    """The toy sees no change while the second one stays."""
-    assert left_out("goal after goal", Toy(goal=3))["effect"].tolist() == [0, 0, 0]
-    assert left_out("goal after goal", Toy(goal=3))["start"].tolist() == [0, 5, 11]
+@pytest.mark.parametrize("n_words", [2, 60])
+def test_the_sound_is_read_once_not_once_a_word(bundle, rows, n_words, monkeypatch, tmp_path):
+    row = rows["row"] == 17
+    rows.loc[row, "audio"] = shutil.copy(rows.loc[row, "audio"].item(), str(tmp_path / "unread.wav"))
+    read, count = soundfile.read, []
+    monkeypatch.setattr(soundfile, "read", lambda *given, **options: count.append(1) or read(*given, **options))
+    rows.loc[row, "text"] = "goal coach " * (n_words // 2)
+    assert len(Question.of(bundle, rows, 17).words()) == n_words
+    assert len(count) == 1
 
 
-def test_the_model_is_asked_once_with_the_whole_text_first():
-    toy = Toy(b=1)
-    left_out("a b, c", toy)
-    assert toy.asked == [["a b, c", " b, c", "a , c", "a b, "]]
+# --- Votes --------------------------------------------------------------------------------------------
 
 
-TEXTS = [
-    "Plain words, with punctuation!",
-    "  spaces \t and\n\nlines  ",
-    "芯片和软件都很好,但是电池不行。",
-    "混合 text 和 numbers 1,200.5 与 35%。",
-    "Straße GROSS ẞ Ünïcödé naïve",
-    "İstanbul'da İyi BİR gün",  # casefold makes this longer
-    "don't stop-gap 3.14 ②",
-    "emoji 🎉🎉 word 👍 ok",
-    "<b>bold</b> & <script>alert(1)</script>",
-    "Привет мир مرحبا بالعالم",
-    "a a a aa aaa",
-]
+def test_votes_are_what_the_models_predict(bundle, rows):
+    asked, one = Question.of(bundle, rows, 17), rows[rows["row"] == 17]
+    votes = asked.votes()
+    assert list(votes.index) == bundle.label_names and list(votes) == bundle.models.names
+    for name in votes:
+        np.testing.assert_allclose(votes[name], tiny_bundle.predict(bundle, one, name)[0], atol=1e-12)
+        np.testing.assert_array_equal(votes[name], asked.probabilities(name))
+        assert asked.predicted(name) == votes[name].idxmax()
+    np.testing.assert_allclose(votes.sum(), 1, atol=1e-9)
 
 
-@pytest.mark.parametrize("text", TEXTS)
-def test_spans_are_words_of_the_text_in_order(text):
-    table = left_out(text, Toy(word=1))
-    assert list(table.columns) == ["start", "end", "word", "effect"]
-    assert [text[mark.start : mark.end] for mark in table.itertuples()] == table["word"].tolist()
-    assert (table["start"] < table["end"]).all()
-    assert (table["end"].to_numpy()[:-1] <= table["start"].to_numpy()[1:]).all()  # no overlap
-    edges = [0, *table[["start", "end"]].to_numpy().ravel(), len(text)]
-    assert "".join(text[i:j] for i, j in pairwise(edges)) == text
+def test_a_model_with_nothing_to_read_has_no_vote(bundle, rows):
+    """Its answer to nothing, the class shares, is no vote; models that read another part have theirs."""
+    asked = Question.of(bundle, rows, 17).without("audio")
+    votes = asked.votes()
+    assert votes["audio"].isna().all() and votes.drop(columns="audio").notna().all(axis=None)
+    pd.testing.assert_frame_equal(votes, Question(bundle, rows[rows["row"] == 17].assign(audio="")).votes())
+    np.testing.assert_allclose(asked.probabilities("audio"), bundle.models.prior_)
+    assert asked.without("text").votes().isna().all(axis=None)
 
 
-@pytest.mark.parametrize("text", TEXTS)
-def test_every_token_has_its_span(text):
-    assert [word.casefold() for word in left_out(text, Toy())["word"]] == tokenise(text)
+def test_models_that_cannot_read_the_row_are_not_counted_among_those_that_disagree(bundle, rows):
+    for number in (17, 14, 15):  # both parts; no sound; no text
+        asked = Question.of(bundle, rows, number)
+        label, votes = rows.set_index("row").loc[number, "label"], asked.votes()
+        row, (key, grade, facts) = asked.verdicts()
+        readers = [name for name in votes if name not in {14: ["audio"], 15: ["text"]}.get(number, [])]
+        agree = sum(asked.probabilities(name).argmax() == bundle.label_names.index(label) for name in readers)
+        assert (key, grade, facts) == ("agreement", "note", {"agree": agree, "models": len(readers)})
+        chosen = asked.probabilities()
+        assert row[2] == {"row": str(number), "label": label, "model": bundle.chosen, "predicted": asked.predicted(),
+                          "confidence": f"{100 * chosen.max():.0f}"}  # fmt: skip
 
 
-@pytest.mark.parametrize("n_words", [199, 200, 201, 400, 401, 1000, 5000])
-def test_long_texts_are_bounded_and_covered(n_words):
-    words = ["".join(chr(97 + int(digit)) for digit in str(i)) for i in range(n_words)]  # a to j for 0 to 9
-    text = " ".join([*words[:7], "goal", *words[8:]])
-    toy = Toy(goal=3)
-    table = left_out(text, toy)
-    assert len(table) <= question.MOST_WORDS
-    assert len(toy.asked[0]) == len(table) + 1
-    assert len(table) > n_words / (-(-n_words // question.MOST_WORDS)) - 1
-    assert (table["start"].iloc[0], table["end"].iloc[-1]) == (0, len(text))
-    assert " ".join(table["word"]) == text  # nothing but the spaces between spans is left over
-    assert "goal" in table.loc[table["effect"].idxmax(), "word"]
-    assert (table["effect"] > 0).sum() == 1
+def test_without_each_part_the_answer_is_that_of_a_row_without_it(bundle, rows):
+    one = rows[rows["row"] == 17]
+    table = Question.of(bundle, rows, 17).missing_parts("feature-level fusion")
+    expected = [one, one.assign(audio=""), one.assign(text="")]
+    for column, row in zip(["all parts", "Without audio", "Without text"], expected, strict=True):
+        np.testing.assert_allclose(
+            table[column], tiny_bundle.predict(bundle, row, "feature-level fusion")[0], atol=1e-6
+        )
+    best = table["all parts"].idxmax()
+    moved = 100 * (table.loc[best] - table.loc[best, "all parts"])
+    assert [facts for *_, facts in question.part_verdicts(table)] == [
+        {"part": part, "label": best, "points": f"{moved[f'Without {part}']:+.0f}"} for part in ("audio", "text")
+    ]
 
 
-def test_capitals_beside_a_letter_that_folds_to_two():
-    table = left_out("Der ß: ein GOAL am Ende", Toy(goal=3))
-    assert table["word"].tolist() == ["Der", "ß", "ein", "GOAL", "am", "Ende"]
-    assert table["effect"].round(3).tolist() == [0, 0, 0, 0.453, 0, 0]
+def test_an_unknown_row_model_or_part_is_named(bundle, rows):
+    with pytest.raises(KeyError, match="Row 99 is not among the 24 rows"):
+        Question.of(bundle, rows, 99)
+    with pytest.raises(ValueError, match="No model 'texts' in the bundle; it has audio, text"):
+        Question.of(bundle, rows, 17).card("texts")
+    with pytest.raises(ValueError, match="The bundle reads no image; expected a tuple of parts among audio, text"):
+        Question.of(bundle, rows, 17).without("image")
 
 
-@pytest.mark.parametrize("text", ["", "   ", "…!?", "\n"])
-def test_a_text_without_words(text):
-    def refuse(texts):
-        raise AssertionError("nothing to predict")
-
-    table = question.leave_words_out(text, refuse, 0)
-    assert isinstance(table, pd.DataFrame)
-    assert table.empty
-    assert list(table.columns) == ["start", "end", "word", "effect"]
+# --- Edited rows --------------------------------------------------------------------------------------
 
 
-def test_one_word():
-    table = left_out("goal", Toy(goal=2))
-    assert table.to_dict("records") == [{"start": 0, "end": 4, "word": "goal", "effect": pytest.approx(expit(2) - 0.5)}]
+@pytest.mark.parametrize("without", [(), ("audio",), ("text",), ("audio", "text")])
+@pytest.mark.parametrize("text", [None, "bank share 芯片", "  ", "</script> \u202e🎈", "goal " * 20_000])
+def test_an_edited_row_is_answered_as_the_row_that_was_made(bundle, rows, text, without):
+    one = rows[rows["row"] == 17]
+    asked = Question.of(bundle, rows, 17)
+    edited = (asked if text is None else asked.edited(text)).without(*without)
+    written = one["text"].iloc[0] if text is None else text.strip() and text
+    changed = one.assign(text="" if "text" in without else written, audio="" if "audio" in without else one["audio"])
+    for name in bundle.models.names:
+        np.testing.assert_allclose(edited.probabilities(name), tiny_bundle.predict(bundle, changed, name)[0], atol=1e-6)
+        np.testing.assert_allclose(asked.probabilities(name), tiny_bundle.predict(bundle, one, name)[0], atol=1e-6)
+
+
+def test_the_same_text_is_the_same_question(bundle, rows):
+    asked = Question.of(bundle, rows, 17)
+    assert asked.edited(asked.text) is asked
+    assert asked.without_word(asked.words().head(0)) is asked
+    words = pd.DataFrame({"start": [0, 5], "end": [4, 9], "effect": [-0.5, 0.1]})
+    assert asked.edited("goal bank team").without_word(words).text == "goal  team"
+
+
+# --- What moved the answer ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", ["", "text", "feature-level fusion", "decision-level stacked"])
+@pytest.mark.parametrize("number", [12, 17, 14])  # Chinese; English; without a sound
+def test_words_are_judged_by_what_leaving_them_out_does(bundle, rows, number, model):
+    one = rows[rows["row"] == number]
+    text, before = one["text"].iloc[0], tiny_bundle.predict(bundle, one, model)[0]
+    asked, expected = Question.of(bundle, rows, number), []
+    for word in text.split():  # rjieba leaves these words whole
+        after = tiny_bundle.predict_at_own_length(bundle, one, text.replace(word, ""), model)
+        expected.append(before.max() - after[before.argmax()])
+    words = asked.words(model)
+    assert words["word"].tolist() == text.split()
+    np.testing.assert_allclose(words["effect"], expected, atol=1e-6)
+    pd.testing.assert_frame_equal(asked.card_words(model)[0], words)
+
+
+def test_the_last_word_left_out_leaves_a_row_without_text(bundle, rows):
+    rows.loc[rows["row"] == 17, "text"] = "goal"
+    one = rows[rows["row"] == 17]
+    before, after = (tiny_bundle.predict(bundle, row, "text")[0] for row in (one, one.assign(text="")))
+    words = Question.of(bundle, rows, 17).words("text")
+    assert words["word"].tolist() == ["goal"]
+    assert words["effect"][0] == pytest.approx(before.max() - after[before.argmax()], abs=1e-6)
+
+
+def test_of_a_text_of_100_000_characters_the_words_shown_are_left_out_in_spans(bundle, rows):
+    text = ("goal bank 软件 coach " * 6000)[:100_000]
+    one = rows[rows["row"] == 17].assign(text=text)
+    asked = Question(bundle, one)
+    words, note = asked.card_words("text")
+    assert 1 < len(words) <= question.FEWEST_SPANS and words["end"].max() <= cards.MOST_CHARACTERS
+    assert note == f"A text of 100,000 characters: the words shown were left out in {len(words)} spans."
+    span, best = words.iloc[1], asked.probabilities("text").argmax()
+    before, after = (
+        tiny_bundle.predict_at_own_length(bundle, one, value, "text")[best]
+        for value in (text, text[: span["start"]] + text[span["end"] :])
+    )
+    assert span["effect"] == pytest.approx(before - after, abs=1e-6)
+
+
+@pytest.mark.parametrize("n_words", [100, 190, 400])
+def test_the_longer_the_text_the_fewer_spans(bundle, rows, n_words):
+    text = " ".join(["bank"] * n_words)
+    allowed, n_shown = min(200, 150_000 // len(text)), len(text[:1500].split())
+    words, note = Question(bundle, rows[rows["row"] == 17].assign(text=text)).card_words("text")
+    assert len(words) <= allowed and (len(words) == n_shown) == (n_shown <= allowed)
+    assert bool(note) == (n_shown > allowed or len(text) > 1500)
+
+
+def test_the_effect_of_a_length_is_what_a_text_of_mean_length_lacks(bundle, rows):
+    """By hand: the numbers of the mean length are 0, as features are centred. What is no part of a model has no effect."""
+    asked, data = Question.of(bundle, rows, 17), bundle.encode(rows[rows["row"] == 17])
+    mean = data.features.blocks["text"].copy()
+    mean[:, 4:] = 0  # 4 numbers of word vectors, then the length
+    before = bundle.models.predict(data)
+    after = bundle.models.predict(data.with_features(data.features.replaced({"text": mean})))
+    for model in bundle.models.names:
+        best = before[model][0].argmax()
+        effect = asked.length_effect(model)
+        assert effect == pytest.approx((before[model] - after[model])[0, best], abs=1e-6)
+        assert (abs(effect) > 1e-6) == (model != "audio")
+    assert asked.edited("").length_effect() == 0 and asked.edited("").length_table().empty
+    [[columns, points]] = asked.length_table("text").to_numpy()
+    assert columns == len(asked.text)  # ASCII, a column each
+    assert points == f"{100 * asked.length_effect('text'):+.1f}"
+
+
+def test_a_sound_is_asked_about_by_bands_and_moments(bundle, rows):
+    """The network of texts alone takes no notice of it, that of sounds does, as one that is given the muted files."""
+    asked, one = Question.of(bundle, rows, 17), rows[rows["row"] == 17]
+
+    def predict(paths):
+        return tiny_bundle.predict(bundle, pd.concat([one] * len(paths)).assign(audio=paths), "audio")
+
+    best = int(asked.probabilities("audio").argmax())
+    for made, mute in ((asked.bands, occlusion.mute_bands), (asked.moments, occlusion.mute_windows)):
+        assert (made("text")["effect"].abs() < 1e-9).all() and made("audio")["effect"].abs().max() > 1e-9
+        expected = mute(read_audio(one["audio"].iloc[0]), occlusion.through_files(predict, "audio"), best)
+        pd.testing.assert_frame_equal(made("audio"), expected, atol=1e-6)
+
+
+def test_a_part_that_is_missing_or_not_read_has_empty_tables(bundle, rows):
+    asked = Question.of(bundle, rows.assign(image="a.png"), 17).without("audio", "text")
+    made = [asked.words(), asked.patches(), asked.bands(), asked.moments()]
+    assert [list(table) for table in made] == [
+        occlusion.WORD_COLUMNS, occlusion.PATCH_COLUMNS, occlusion.BAND_COLUMNS, occlusion.MOMENT_COLUMNS,
+    ]  # fmt: skip
+    assert all(table.empty for table in made) and asked.picture() is None and asked.sound() is None
+    assert asked.card_words()[0].empty and asked.parts == []
+
+
+# --- Fusion -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["mean", "product", "weighted"])
+def test_equal_weights_are_the_rules_of_the_bundle_and_learnt_ones_its_weighted_rule(bundle, rows, name):
+    data = bundle.encode(rows)
+    made = bundle.models.predict(data)
+    learnt = bundle.models.fusions_["decision-level weighted"]
+    weights = dict(zip(learnt.names_, learnt.weights_, strict=True)) if name == "weighted" else None
+    assert weights is None or max(abs(value - 1) for value in weights.values()) > 0.01
+    votes, rule = made.only(bundle.parts), "mean" if name == "mean" else "product"
+    again = question.pool(votes, data.features.present, rule, prior=bundle.models.prior_, weights=weights)
+    np.testing.assert_allclose(again, made[f"decision-level {name}"], atol=1e-9)
+    one = Question.of(bundle, rows, 17)
+    np.testing.assert_allclose(one.joined(rule, weights), one.probabilities(f"decision-level {name}"), atol=1e-9)
+
+
+def test_a_weighted_mean_by_hand():
+    """Both parts; the text alone; the sound alone; none."""
+    made = question.pool(MADE, THERE, "mean", prior=PRIOR, weights={"text": 3, "audio": 1})
+    both = [(3 * 0.7 + 0.1) / 4, (3 * 0.2 + 0.3) / 4, (3 * 0.1 + 0.6) / 4]
+    np.testing.assert_allclose(made, [both, MADE["text"][0], MADE["audio"][0], PRIOR])
+
+
+def test_a_weighted_product_by_hand():
+    made = question.pool(MADE, THERE, "product", prior=PRIOR, weights={"text": 2, "audio": 0.5})
+    both = PRIOR * (MADE["text"][0] / PRIOR) ** 2 * (MADE["audio"][0] / PRIOR) ** 0.5
+    expected = [both / both.sum(), MADE["text"][0], MADE["audio"][0], PRIOR]
+    np.testing.assert_allclose(made, expected)
+
+
+@pytest.mark.parametrize("rule", question.RULES)
+def test_a_part_without_weight_counts_as_missing(rule):
+    made = question.pool(MADE, THERE, rule, prior=PRIOR, weights={"text": 0})
+    np.testing.assert_allclose(made, [MADE["audio"][0], PRIOR, MADE["audio"][0], PRIOR])
+    none = question.pool(MADE, THERE, rule, prior=PRIOR, weights={"text": 0, "audio": 0})
+    np.testing.assert_allclose(none, [PRIOR] * 4)
+
+
+@pytest.mark.parametrize(
+    ("rule", "weights", "told"),
+    [
+        ("stacked", None, "Rule 'stacked' with weights for audio, text; expected one of mean, product"),
+        ("mean", {"image": 1}, "weights for audio, text, image; .* weights for audio, text"),
+        ("mean", {"text": -1}, "have {'text': -1}; expected finite numbers from 0 up"),
+        ("product", {"text": np.nan}, "have {'text': nan}"),
+        ("product", {"text": np.inf}, "have {'text': inf}"),
+    ],
+)
+def test_another_rule_or_weight_is_named(rule, weights, told):
+    with pytest.raises(ValueError, match=told):
+        question.pool(MADE, THERE, rule, prior=PRIOR, weights=weights)
 
 
 # --- The linear model as a cross-check ----------------------------------------------------------------
@@ -155,6 +322,8 @@ def trained():
         for i in range(200)
     ]
     labels = np.arange(200) % 2
+    from fusebook.encoders.text import TextEncoder
+
     encoder = TextEncoder("ngrams").fit(texts, labels)
     return encoder, question.linear_weights(encoder.transform_ngrams(texts), labels), texts, labels
 
@@ -163,10 +332,10 @@ def test_word_weights_and_words_left_out_name_the_planted_word(trained):
     encoder, weights, texts, labels = trained
     model = LogisticRegression(C=10).fit(encoder.transform_ngrams(texts), labels)
     text = "The coach said a goal pays the player and the bank"
-    marks = question.leave_words_out(text, lambda asked: model.predict_proba(encoder.transform_ngrams(asked)), 1)
-    own = question.word_weights(text, marks["word"], encoder.transform_ngrams, weights[1])
-    assert marks["word"][marks["effect"].idxmax()] == marks["word"][own.argmax()] == "goal"
-    assert question.rank_agreement(marks["effect"], own) > 0.5
+    marks = occlusion.leave_words_out(text, lambda asked: model.predict_proba(encoder.transform_ngrams(asked)), 1)
+    weighed = question.word_weights(text, marks["word"], encoder.transform_ngrams, weights[1])
+    assert marks["word"][marks["effect"].idxmax()] == marks["word"][weighed.argmax()] == "goal"
+    assert question.rank_agreement(marks["effect"], weighed) > 0.5
 
 
 def test_word_weights_add_up_to_the_score_where_no_n_gram_is_shared(trained):
@@ -174,8 +343,8 @@ def test_word_weights_add_up_to_the_score_where_no_n_gram_is_shared(trained):
     machine = LinearSVC(C=0.5, random_state=42).fit(encoder.transform_ngrams(texts), labels)
     np.testing.assert_allclose(weights, [-machine.coef_[0], machine.coef_[0]])
     score = machine.decision_function(encoder.transform_ngrams(["goal"]))[0] - machine.intercept_[0]
-    own = question.word_weights("goal", ["goal", "unheard"], encoder.transform_ngrams, weights[1])
-    assert own[0] == pytest.approx(score)
+    weighed = question.word_weights("goal", ["goal", "unheard"], encoder.transform_ngrams, weights[1])
+    assert weighed[0] == pytest.approx(score)
     rated = question.word_weights("goal", ["goal"], encoder.transform_ngrams, weights[0])
     assert rated[0] == pytest.approx(-score), "the other class's weights are the opposite"
     assert question.word_weights("", [], encoder.transform_ngrams, weights[1]).shape == (0,)
@@ -210,8 +379,22 @@ def test_without_an_order_there_is_no_agreement(first, second):
     assert np.isnan(question.rank_agreement(np.array(first), np.array(second)))
 
 
-def test_a_long_text_is_asked_in_as_few_spans_as_are_allowed():
-    text, asked = "bank share profit tax goal", []
-    made = question.leave_words_out(text, lambda texts: asked.extend(texts) or np.ones((len(texts), 2)), 0, most=2)
-    assert made["word"].tolist() == ["bank share profit", "tax goal"]
-    assert asked == [text, " tax goal", "bank share profit "]
+def test_words_are_weighed_by_a_linear_model_of_the_training_rows(bundle, rows):
+    labels = np.arange(len(rows)) % 3
+    bag = bundle.encoders["text"].transform_ngrams(rows["text"].tolist())
+    split = np.where(np.arange(len(rows)) < 18, "train", "test")
+    features = Features({}, {"text": (rows["text"] != "").to_numpy()}, bag)
+    data = Dataset(rows.assign(split=split, class_id=labels), bundle.label_names, features)
+    asked = Question.of(bundle, rows, 17)
+    words = asked.words()
+    best = asked.probabilities().argmax()
+    weights = LinearSVC(C=0.5, random_state=42).fit(bag[:18], labels[:18]).coef_[best]
+    read = bundle.encoders["text"].transform_ngrams
+    judged = asked.judged(words, data)
+    np.testing.assert_allclose(judged["weight"], question.word_weights(asked.text, words["word"], read, weights))
+    agreement = question.rank_agreement(judged["effect"], judged["weight"])
+    facts = {"correlation": f"{agreement:.2f}", "words": len(words)}
+    assert question.judge_verdicts(judged) == ([] if np.isnan(agreement) else [("judges", "note", facts)])
+    none = asked.judged(words.head(0), data)
+    assert list(none) == [*occlusion.WORD_COLUMNS, "weight"] and question.judge_verdicts(none) == []
+    assert asked.judged(words, data.with_features(Features({}, {}))).empty

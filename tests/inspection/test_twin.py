@@ -16,10 +16,9 @@ from bs4 import BeautifulSoup
 from PIL import Image
 from sklearn.metrics import confusion_matrix
 
-from fusebook.evaluation import scores
+from fusebook.data.predictions import Predictions
 from fusebook.inspection import listing, twin, twin_data
-from fusebook.inspection.cards import FEWEST_SPANS, words_of_row
-from fusebook.models.bundle import Bundle
+from fusebook.inspection.question import FEWEST_SPANS, Question
 from fusebook.report import pages
 
 LABELS = ["money", "sport", "技术"]
@@ -43,19 +42,17 @@ def made_up(n_rows=120, labels=LABELS, *, seed=0, right=0.7, texts=None, image="
     rows.loc[: len(texts or SPECIAL) - 1, "text"] = texts or SPECIAL
     rows["image"], rows["audio"] = image, audio
     splits = np.where(np.arange(n_rows) % 10 == 9, "train", np.where(np.arange(n_rows) % 3, "test", "validation"))
-    asked, parts = splits != "train", []
+    votes = {}
     for model in ("fused", "text"):
         values = rng.dirichlet(np.ones(len(labels)) * 0.5, n_rows)
         values[np.arange(n_rows), class_ids] += (rng.random(n_rows) < right) * (1 if right < 1 else 9)
-        values = np.round(values / values.sum(axis=1, keepdims=True), 3)  # with ties
-        own = pd.DataFrame(values, columns=[f"p{i}" for i in range(len(labels))])
-        facts = {"row": rows["row"], "split": splits, "label": rows["label"], "class_id": class_ids, "model": model}
-        parts.append(pd.concat([pd.DataFrame(facts), own], axis=1)[asked])
+        votes[model] = np.round(values / values.sum(axis=1, keepdims=True), 3)  # with ties
+    whole = Predictions(votes, rows.assign(split=splits, class_id=class_ids), labels)
+    predictions = [whole.chosen(splits == name) for name in ("validation", "test")]
     listed = rows["row"][(splits == "train") | (rng.random(n_rows) < 0.2)]
     suspects = pd.DataFrame({"row": listed, "label_probability": np.round(rng.random(len(listed)) / 2, 2)})
     members = pd.DataFrame({"row": rows["row"][5:40], "slice": "short & <b>bold</b>"})
-    predictions = pd.concat(parts, ignore_index=True)
-    table = listing.inspection_table(rows, predictions, "fused", labels, suspects=suspects, slices=members)
+    table = listing.inspection_table(rows, predictions, "fused", suspects=suspects, slices=members)
     return table, predictions
 
 
@@ -129,7 +126,7 @@ def table_and_page(tmp_path_factory):
     table, predictions = made_up()
     words = pd.DataFrame({"start": [0], "end": [7], "effect": [0.25]})
     effects = {int(table["row"][1]): {"words": words}}
-    html = twin.page_twin(table, predictions, ["fused", "text"], LABELS, effects=effects).data
+    html = twin.page_twin(table, predictions, ["fused", "text"], effects=effects).data
     return table, export(tmp_path_factory.mktemp("twin"), html)
 
 
@@ -222,8 +219,11 @@ def test_answers_are_the_likeliest_labels_in_thousandths():
     made = twin_data.answers(table, predictions, ["text", "fused"])
     assert set(made) == set(np.flatnonzero(table["predicted"] != ""))
     for place in (0, 4, 50):
-        line = predictions[(predictions["row"] == table["row"][place]) & (predictions["model"] == "text")]
-        values = line[["p0", "p1", "p2"]].iloc[0]
+        [values] = [
+            pd.Series(some["text"][i])
+            for some in predictions
+            for i in np.flatnonzero(some.rows["row"] == table["row"][place])
+        ]
         flat = made[place][0]
         assert flat[1::2] == [round(1000 * value) for value in values.sort_values(ascending=False)]
         assert [round(1000 * values.iloc[i]) for i in flat[::2]] == flat[1::2]
@@ -243,23 +243,24 @@ def test_case_folds_make_lower_case_agree_with_casefold():
 def media(tmp_path_factory):
     folder = tmp_path_factory.mktemp("media")
     noise = np.random.default_rng(0)
-    Image.fromarray(noise.integers(256, size=(300, 400, 3), dtype=np.uint8)).save(folder / "p.png")
+    Image.fromarray(noise.integers(256, size=(150, 200, 3), dtype=np.uint8)).save(folder / "p.png")
     soundfile.write(folder / "s.wav", noise.normal(0, 0.1, 16_000), 16_000)
     return str(folder / "p.png"), str(folder / "s.wav")
 
 
-def test_two_thousand_rows_with_pictures_and_sounds_take_two_megabytes(media):
-    texts = [f"{i} " + "long text 长文本 " * 120 for i in range(2000)]
-    table, predictions = made_up(2000, texts=texts, image=media[0], audio=media[1])
-    html = twin.page_twin(table, predictions, ["fused", "text"], LABELS).data
-    assert len(html.encode()) <= 2_000_000
+def test_rows_with_pictures_and_sounds_take_the_bytes_that_are_allowed(media):
+    """As two thousand rows do in two megabytes."""
+    texts = [f"{i} " + "long text 长文本 " * 120 for i in range(200)]
+    table, predictions = made_up(200, texts=texts, image=media[0], audio=media[1])
+    html = twin.page_twin(table, predictions, ["fused", "text"], most_bytes=800_000).data
+    assert len(html.encode()) <= 800_000
     page, data = BeautifulSoup(html, "html.parser"), data_of(html)
-    assert len(data["row"]) == 2000, "the numbers of every row are there"
+    assert len(data["row"]) == 200, "the numbers of every row are there"
     pictures = len(page.find_all("img")) + sum("picture" in card for card in data["cards"].values())
     sounds = len(page.find_all("audio")) + sum("sound" in card for card in data["cards"].values())
     assert pictures > 5 and sounds > 5
     note = page.find(class_="note").text
-    assert f"{2000 - pictures:,} pictures" in note and f"{2000 - sounds:,} sounds" in note
+    assert f"{200 - pictures:,} pictures" in note and f"{200 - sounds:,} sounds" in note
     assert f"{len(data['length']):,} ends of long texts" in note
     with_sound = [int(place) for place, card in data["cards"].items() if "sound" in card]
     first = twin_data.order_of_interest(table)[: twin.N_CARDS + len(with_sound)]
@@ -268,7 +269,7 @@ def test_two_thousand_rows_with_pictures_and_sounds_take_two_megabytes(media):
 
 def test_few_bytes_keep_the_numbers_and_tell_what_is_gone():
     table, predictions = made_up(300)
-    html = twin.page_twin(table, predictions, ["fused"], LABELS, most_bytes=30_000).data
+    html = twin.page_twin(table, predictions, ["fused"], most_bytes=30_000).data
     data = data_of(html)
     gone = sum(text is None and str(i) not in data["cards"] for i, text in enumerate(data["text"]))
     assert len(data["row"]) == 300 and gone > 0
@@ -289,9 +290,9 @@ def test_pictures_are_small_and_damaged_ones_are_none(media, tmp_path):
 def test_a_table_without_test_rows_and_an_unknown_model_are_errors():
     table, predictions = made_up()
     with pytest.raises(ValueError, match="0 test rows"):
-        twin.page_twin(table[table["split"] == "train"], predictions, ["fused"], LABELS)
+        twin.page_twin(table[table["split"] == "train"], predictions, ["fused"])
     with pytest.raises(ValueError, match="one or more models of fused, text"):
-        twin.page_twin(table, predictions, ["fused", "nobody"], LABELS)
+        twin.page_twin(table, predictions, ["fused", "nobody"])
 
 
 # --- A browser answers as the library does ----------------------------------------------------------------
@@ -419,7 +420,7 @@ def test_a_card_shows_what_is_known_of_its_row(reader, table_and_page):
 def test_marks_count_letters_beyond_the_sixteen_bit_ones(browser, tmp_path):
     table, predictions = made_up(texts=["🚀🚀 gold"])
     effects = {1: {"words": pd.DataFrame({"start": [3], "end": [7], "effect": [-0.1]})}}
-    html = twin.page_twin(table, predictions, ["fused"], LABELS, effects=effects).data
+    html = twin.page_twin(table, predictions, ["fused"], effects=effects).data
     with Reader(browser, export(tmp_path, html)) as opened:
         opened.choose(text_has="🚀")
         opened.page.get_by_role("button", name="row 1, show its card").click()
@@ -431,7 +432,7 @@ def test_patches_lie_where_they_were_covered(browser, tmp_path, media):
     sides = ["top", "bottom", "left", "right", "effect"]
     patches = pd.DataFrame([(0, 0.5, 0, 0.5, 0.01), (0.5, 1, 0.25, 0.75, -0.125)], columns=sides)
     number = first_rows(table, 1)[0]
-    html = twin.page_twin(table, predictions, ["fused"], LABELS, effects={number: {"patches": patches}}).data
+    html = twin.page_twin(table, predictions, ["fused"], effects={number: {"patches": patches}}).data
     with Reader(browser, export(tmp_path, html)) as opened:
         opened.page.get_by_role("button", name=f"row {number}, show its card").click()
         said = opened.page.locator(".fb-seen figcaption").inner_text()
@@ -446,12 +447,14 @@ def test_patches_lie_where_they_were_covered(browser, tmp_path, media):
         assert patch.evaluate("patch => getComputedStyle(patch).backgroundColor") == "rgba(224, 123, 57, 0.55)"
 
 
-def test_effects_are_of_the_predicted_class_and_of_rows_served_first(tmp_path):
-    rows, labels = tiny_bundle.make_rows(tmp_path)
-    bundle = Bundle(tiny_bundle.save(tmp_path, *tiny_bundle.make_models(rows, labels)))
-    facts = rows[["row", "label"]].assign(split="test", class_id=labels)
-    predictions = scores.prediction_table(bundle.predict_all(rows), facts)
-    table = listing.inspection_table(rows, predictions, bundle.chosen, bundle.label_names)
+def predicted(bundle, rows):
+    """An inspection table of ``rows``, all test rows, about the bundle's chosen model."""
+    facts = rows.assign(split="test", class_id=np.arange(len(rows)) % 3)
+    return listing.inspection_table(rows, [bundle.predict(facts)], bundle.chosen)
+
+
+def test_effects_are_of_the_predicted_class_and_of_rows_served_first(bundle, rows):
+    table = predicted(bundle, rows)
     made = twin.row_effects(bundle, table, rows, 5)
     assert list(made) == first_rows(table, 5)
     for number, effects in made.items():
@@ -460,22 +463,16 @@ def test_effects_are_of_the_predicted_class_and_of_rows_served_first(tmp_path):
         for word in effects.get("words", pd.DataFrame()).itertuples():
             text = row["text"].iloc[0]
             left = tiny_bundle.predict_at_own_length(bundle, row, text[: word.start] + text[word.end :])
-            best = bundle.predict(row)[0].argmax()
-            change = bundle.predict(row)[0, best] - left[best]
-            assert word.effect == pytest.approx(change, abs=1e-6)
+            whole = tiny_bundle.predict(bundle, row)[0]
+            assert word.effect == pytest.approx(whole.max() - left[whole.argmax()], abs=1e-6)
 
 
 def test_words_of_a_long_text_are_those_of_the_inspectors_card(bundle, rows):
     """A hundred thousand characters are left out in few spans: each is a prediction of the whole text."""
     rows.loc[rows["row"] == 12, "text"] = "goal " * 20_000
-    facts = rows[["row", "label"]].assign(split="test", class_id=0)
-    predictions = scores.prediction_table(bundle.predict_all(rows), facts)
-    table = listing.inspection_table(rows, predictions, bundle.chosen, bundle.label_names)
-    words = twin.row_effects(bundle, table, rows, len(rows))[12]["words"]
-    row = rows[rows["row"] == 12]
-    best = int(bundle.predict(row)[0].argmax())
-    expected, _ = words_of_row(bundle, row, bundle.chosen, best)
-    pd.testing.assert_frame_equal(words, expected)
+    one = rows[rows["row"] == 12]
+    words = twin.row_effects(bundle, predicted(bundle, one), one, 1)[12]["words"]
+    pd.testing.assert_frame_equal(words, Question(bundle, one).card_words()[0])
     assert len(words) <= FEWEST_SPANS
 
 
@@ -490,8 +487,10 @@ def test_nothing_of_a_table_runs(browser, tmp_path, media, script):
     labels = sorted(HOSTILE[:3])
     table, predictions = made_up(60, labels, texts=HOSTILE, image=str(picture), audio=media[1])
     table["slices"] = [(HOSTILE[0],)] * 60
-    predictions["model"] = predictions["model"].replace("text", HOSTILE[2])
-    html = twin.page_twin(table, predictions, ["fused", HOSTILE[2]], labels).data
+    predictions = [
+        Predictions({"fused": some["fused"], HOSTILE[2]: some["text"]}, some.rows, labels) for some in predictions
+    ]
+    html = twin.page_twin(table, predictions, ["fused", HOSTILE[2]]).data
     page = export(tmp_path, html, run="<img src=x onerror=alert(1)>")
     with Reader(browser, page, java_script_enabled=script) as opened:
         if script:
@@ -534,7 +533,7 @@ def test_without_script_the_cards_remain(browser, table_and_page):
 
 def test_a_very_long_text_is_cut_and_says_so(browser, tmp_path):
     table, predictions = made_up(texts=["long " * 20_000, "<b>" * 30_000])
-    html = twin.page_twin(table, predictions, ["fused"], LABELS).data
+    html = twin.page_twin(table, predictions, ["fused"]).data
     assert len(html.encode()) < 200_000
     with Reader(browser, export(tmp_path, html), width=390) as opened:
         opened.choose(text_has="long long")
@@ -549,7 +548,7 @@ def test_a_run_without_mistakes_pictures_suspects_and_slices(browser, tmp_path):
     table = table[table["split"] != "train"].reset_index(drop=True).assign(suspicion=np.nan)
     table["slices"] = [()] * len(table)
     assert table["right"].all()
-    html = twin.page_twin(table, predictions, ["fused"], LABELS).data
+    html = twin.page_twin(table, predictions, ["fused"]).data
     with Reader(browser, export(tmp_path, html)) as opened:
         assert opened.count() == f"{(table['split'] == 'test').sum()} of {len(table)} rows found"
         opened.choose(answer="wrong")
@@ -563,7 +562,7 @@ def test_a_run_without_mistakes_pictures_suspects_and_slices(browser, tmp_path):
 def test_sixty_classes_on_a_phone(browser, tmp_path, scheme):
     labels = [f"类别{i:02d} with a rather long name of its own" for i in range(60)]
     table, predictions = made_up(1500, labels)
-    html = twin.page_twin(table, predictions, ["fused", "text"], labels).data
+    html = twin.page_twin(table, predictions, ["fused", "text"]).data
     with Reader(browser, export(tmp_path, html), width=390, scheme=scheme) as opened:
         assert opened.page.evaluate("document.documentElement.scrollWidth") <= 390
         box = opened.page.locator(".fb-scroll").first

@@ -10,39 +10,34 @@ import pytest
 import tiny_bundle
 from bs4 import BeautifulSoup
 
-from fusebook import runs
-from fusebook.encoders import saved
-from fusebook.evaluation import scores
-from fusebook.inspection import cards, listing, question, row_widgets, widgets
+from fusebook.data.predictions import Predictions
+from fusebook.errors.corrections import REASONS
+from fusebook.findings import capital
+from fusebook.inspection import cards, listing, row_widgets, widgets
+from fusebook.inspection.question import Question
 from fusebook.models.bundle import Bundle
+from fusebook.runs import Run
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 SLICES = pd.DataFrame({"row": [12, 13, 17], "slice": ["short", "short", "of one word"]})
 
 
-def save(folder, rows, labels, parts=("audio", "text")):
+def saved(folder, rows, labels, parts=tiny_bundle.PARTS):
     """A bundle over ``parts``, with all fusions where there are two."""
-    models, encoders = tiny_bundle.make_models(rows, labels)
-    if len(parts) == 1:
-        models.networks, models.fusions = {parts[0]: models.networks[parts[0]]}, {}
-        saved.save_encoders(folder / "encoders", {parts[0]: encoders[parts[0]]})
-        facts = {"label_names": tiny_bundle.LABEL_NAMES, "chosen": parts[0], "modalities": list(parts)}
-        models.save_bundle(folder / "bundle", facts, encoders=folder / "encoders")
-        return Bundle(folder / "bundle")
-    return Bundle(tiny_bundle.save(folder, models, encoders))
+    return Bundle(tiny_bundle.save(folder, *tiny_bundle.make_models(rows, labels, parts)))
 
 
 def predicted(bundle, rows, labels):
     """Predictions of the last 16 rows: 8 validation, 8 test; the first 8 are training rows."""
     split = np.repeat(["train", "validation", "test"], 8)
-    ids = rows[["row", "label"]].assign(split=split, class_id=labels)[split != "train"]
-    return scores.prediction_table(bundle.predict_all(rows[split != "train"]), ids)
+    rows = rows.assign(split=split, class_id=labels)
+    return [bundle.predict(rows[split == name]) for name in ("validation", "test")]
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     rows, labels = tiny_bundle.make_rows(tmp_path_factory.mktemp("sounds"))
-    bundle = save(tmp_path_factory.mktemp("run"), rows, labels)
+    bundle = saved(tmp_path_factory.mktemp("run"), rows, labels)
     return rows, bundle, predicted(bundle, rows, labels)
 
 
@@ -55,8 +50,8 @@ def suspects(made, tmp_path):
     )
     listed["label"], listed["text"] = (rows.loc[listed["row"], name].to_numpy() for name in ("label", "text"))
     listed = listed.assign(label_probability=[0.01, 0.2, 0.3], action="keep")
-    runs.write_table(tmp_path, "label_suspects.csv", listed)
-    return tmp_path / "artifacts" / "label_suspects.csv"
+    Run(tmp_path).write("label_suspects.csv", listed)
+    return Run(tmp_path).path("label_suspects.csv")
 
 
 @pytest.fixture
@@ -68,8 +63,7 @@ def box(made, suspects):
 def table_of(made, suspects, model=""):
     rows, bundle, predictions = made
     return listing.inspection_table(
-        rows, predictions, model or bundle.chosen, bundle.label_names,
-        suspects=listing.read_suspects(suspects), slices=SLICES,
+        rows, predictions, model or bundle.chosen, suspects=listing.read_suspects(suspects), slices=SLICES
     )  # fmt: skip
 
 
@@ -121,7 +115,7 @@ def test_a_filter_shows_what_filter_rows_finds(made, suspects, box, asked):
     assert box.finder.row == (expected["row"].iloc[0] if len(expected) else None)
 
 
-@pytest.mark.parametrize("order", [value for _, value in widgets._ORDERS])
+@pytest.mark.parametrize("order", [value for _, value in widgets._ORDERS], ids=str)
 def test_the_order_is_that_of_sort_rows(made, suspects, box, order):
     box.finder.filters["split"].value, box.finder.order.value = "", order
     expected = listing.sort_rows(table_of(made, suspects), order[0], rising=order[1])
@@ -178,17 +172,24 @@ def test_another_model_judges_table_and_card(made, suspects, box):
     box.model.value = "text"
     expected = listing.filter_rows(table_of(made, suspects, "text"), split="test")
     assert shown(box.finder) == lines(listing.sort_rows(expected, "loss"))
-    card = cards.inspect_row(made[1], made[0], box.finder.row, model="text")
-    assert box.card.card.value == card.data
+    assert box.card.card.value == Question.of(made[1], made[0], box.finder.row).card("text").data
 
 
 # --- One row ------------------------------------------------------------------------------------------
 
 
-def votes_of(made, number, text=None, **options):
-    rows, bundle, _ = made
-    votes = question.predict_edited(bundle, rows[rows["row"] == number], text, **{"rule": "mean"} | options)
-    return cards.votes_html(votes)
+def changed(made, number, text=None, without=()):
+    """The question about a row of the table, and that about what was made of it."""
+    asked = Question.of(made[1], made[0], number)
+    return asked, (asked if text is None else asked.edited(text)).without(*without)
+
+
+def votes_of(made, number, text=None, *, without=(), rule="mean", weights=None):
+    votes = [
+        one.votes().assign(**{row_widgets.FUSION: one.joined(rule, weights)})
+        for one in changed(made, number, text, without)
+    ]
+    return cards.votes_html(*votes).data
 
 
 def choose(box, number):
@@ -199,7 +200,7 @@ def choose(box, number):
 def test_the_card_is_that_of_the_row(made, box):
     for number in (17, 14, 15):
         choose(box, number)
-        assert box.card.card.value == cards.inspect_row(made[1], made[0], number).data
+        assert box.card.card.value == Question.of(made[1], made[0], number).card().data
         assert box.card.votes.value == votes_of(made, number)
         row = made[0].set_index("row").loc[number]
         assert box.card.text.value == row["text"] and box.card.parts["audio"].disabled == (not row["audio"])
@@ -214,7 +215,7 @@ def test_an_edited_text_is_predicted_again_and_taken_back(made, box, text):
     box.card.text.value = text
     assert box.card.votes.value == votes_of(made, 17, text) != before[0]
     assert "as edited" in box.card.votes.value and not box.card.problem.value
-    assert box.card.card.value == cards.inspect_row(made[1], made[0], 17, text=text).data
+    assert box.card.card.value == changed(made, 17, text)[1].card().data
     assert not BeautifulSoup(box.card.card.value, "html.parser").find("img")
     box.card.undo.click()
     assert (box.card.votes.value, box.card.card.value) == before
@@ -227,8 +228,8 @@ def test_a_part_taken_away_stays_away_for_the_next_row(made, box):
     choose(box, 18)
     assert box.card.votes.value == votes_of(made, 18, without=("audio",))
     box.card.parts["text"].value = False
-    card = cards.inspect_row(made[1], made[0], 18, without=("audio", "text"))
-    assert box.card.card.value == card.data
+    assert box.card.card.value == changed(made, 18, without=("audio", "text"))[1].card().data
+    assert "no audio" in words(box.card.votes.value) and "no part to read" in words(box.card.votes.value)
 
 
 def test_rule_and_weights_change_a_fusion_of_ones_own(made, box):
@@ -250,6 +251,17 @@ def test_what_goes_wrong_is_said_in_a_sentence(made, tmp_path):
     assert 'role="alert"' in said and escape(HOSTILE.replace("/", ".")) in said and "<img" not in said
     choose(box, 27)
     assert not box.card.problem.value and "row 27" in box.card.card.value
+
+
+def test_a_row_is_encoded_once_whatever_a_person_does_with_it(box, monkeypatch):
+    encoded, encode = [], Bundle.encode
+    monkeypatch.setattr(Bundle, "encode", lambda self, rows: encoded.extend(rows["row"]) or encode(self, rows))
+    choose(box, 17)
+    box.card.text.value = "bank 芯片"
+    box.card.parts["audio"].value = False
+    box.card.weights["text"].value = 2
+    box.card.undo.click()
+    assert encoded == [17]
 
 
 # --- Decisions ----------------------------------------------------------------------------------------
@@ -282,7 +294,8 @@ def test_a_row_that_is_no_suspect_has_no_decision(box, suspects):
     choose(box, 13)
     assert box.decision.action.disabled and "not on the list" in box.decision.told.value
     choose(box, 26)
-    assert not box.decision.action.disabled and "validation and test rows stay as they are" in box.decision.told.value
+    assert not box.decision.action.disabled
+    assert f"It is a test row. {capital(REASONS['ROW_NOT_TRAINING'])}." in box.decision.told.value
 
 
 def test_a_list_that_cannot_be_written_is_told(box, suspects):
@@ -307,7 +320,7 @@ def test_an_action_that_nobody_knows_counts_as_keep_and_hostile_labels_are_escap
 @pytest.mark.parametrize("part", ["audio", "text"])
 def test_a_bundle_of_one_part_has_neither_fusion_nor_weights(tmp_path, part):
     rows, labels = tiny_bundle.make_rows(tmp_path)
-    bundle = save(tmp_path, rows, labels, (part,))
+    bundle = saved(tmp_path, rows, labels, (part,))
     box = widgets.inspector(bundle, rows, predicted(bundle, rows, labels))
     choose(box, 27)
     assert [table.caption.text for table in BeautifulSoup(box.card.votes.value, "html.parser").find_all("table")] == [
@@ -321,8 +334,15 @@ def test_a_bundle_of_one_part_has_neither_fusion_nor_weights(tmp_path, part):
 
 def test_a_run_without_a_mistake_has_a_sentence_for_the_wrong_rows(made):
     rows, bundle, predictions = made
-    best = predictions[[f"p{i}" for i in range(3)]].to_numpy().argmax(axis=1)
-    box = widgets.inspector(bundle, rows, predictions.assign(class_id=best))
+    right = [
+        Predictions(
+            {bundle.chosen: some[bundle.chosen]},
+            some.rows.assign(class_id=some.predicted(bundle.chosen)),
+            some.label_names,
+        )
+        for some in predictions
+    ]
+    box = widgets.inspector(bundle, rows, right)
     box.finder.filters["right"].value = "wrong"
     assert "No row is as asked" in box.finder.told.value and not box.finder.problem.value
 

@@ -1,11 +1,11 @@
 """Baselines against direct calls of scikit-learn, hand-counted sizes, and tables that lack something."""
 
-import sys
-import tracemalloc
-
 import numpy as np
+import pandas as pd
 import pytest
+from lazily import Lazy
 from scipy.sparse import csr_array
+from scipy.special import softmax
 from sklearn.dummy import DummyClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -13,39 +13,53 @@ from sklearn.metrics import accuracy_score
 from sklearn.naive_bayes import MultinomialNB
 from sklearn.neural_network import MLPClassifier
 from sklearn.svm import LinearSVC
+from tiny_networks import CLOSE
 
-from fusebook.evaluation import scores
-from fusebook.models import baselines
-from fusebook.models.baselines import FASTTEXT, LOGISTIC, NAIVE_BAYES, SVM, fit_baselines, join_dense
-from fusebook.models.network import calibrate, fit_temperature
+from fusebook.data.dataset import Dataset
+from fusebook.data.features import Features
+from fusebook.models.calibration import calibrate, fit_temperature
 
+room = Lazy("fusebook.models.baselines")
+
+MAJORITY, NAIVE_BAYES, LOGISTIC, SVM = "majority", "multinomial naive Bayes", "logistic regression", "linear SVM"
 MLP, RECIPE = "MLPClassifier (word vectors)", "classic recipe (word vectors)"
 WORDS = [["goal", "match", "team"], ["bank", "stock", "price"], ["film", "song", "star"]]
+VECTORS = {"vectors": {"text": slice(0, 5)}}
 
 
-def table(n_rows=240, n_classes=3, seed=0):
-    """Texts that mix the words of their class with those of others, their bag, dense features, labels, splits."""
-    random = np.random.default_rng(seed)
+def table(n_rows=240, n_classes=3):
+    """The bag of texts that mix the words of their class with those of others, dense features, labels, split."""
+    random = np.random.default_rng(0)
     labels = random.integers(0, n_classes, n_rows)
     drawn = np.where(random.random((n_rows, 6)) < 0.6, labels[:, None], random.integers(0, 3, (n_rows, 6)))
     texts = [" ".join(WORDS[number][random.integers(3)] for number in row) for row in drawn]
     dense = (random.normal(size=(n_rows, 5)) + 2 * np.eye(3, 5)[labels]).astype(np.float32)
-    part = random.permutation(np.arange(n_rows) % 4)
-    splits = {"train": part < 2, "validation": part == 2, "test": part == 3}
-    return csr_array(TfidfVectorizer().fit_transform(texts)), dense, labels, splits, texts
+    split = random.permutation(np.resize(["train", "train", "validation", "test"], n_rows))
+    return csr_array(TfidfVectorizer().fit_transform(texts)), dense, labels, split
+
+
+def dataset(bag, dense, labels, split, *, n_classes=3, kinds=VECTORS):
+    """A data set of text alone: the bag as linear models read it, and the dense numbers as word vectors, where given."""
+    blocks = {"text_weights": np.ones((len(labels), 2), np.float32)} | ({} if dense is None else {"text": dense})
+    features = Features(blocks, {"text": np.ones(len(labels), bool)}, bag, kinds if dense is not None else {})
+    rows = pd.DataFrame({"row": np.arange(len(labels)), "split": split, "class_id": labels})
+    return Dataset(rows, list(map(str, range(n_classes))), features)
 
 
 @pytest.fixture(scope="module")
-def fitted():
-    bag, dense, labels, splits, texts = table()
-    return fit_baselines(bag, dense, labels, splits, n_classes=3, texts=texts)
+def data():
+    return dataset(*table())
 
 
-def all_are_probabilities(made, splits, n_classes):
-    for answer in made.values():
-        for part in ("validation", "test"):
-            values = getattr(answer, part)
-            assert values.shape == (splits[part].sum(), n_classes)
+@pytest.fixture(scope="module")
+def fitted(data):
+    return room.Baselines().fit(data)
+
+
+def all_are_probabilities(made, data):
+    for part in (data.validation, data.test):
+        for values in made.predict(part).values():
+            assert values.shape == (len(part), data.n_classes)
             assert np.isfinite(values).all() and (values >= 0).all()
             np.testing.assert_allclose(values.sum(axis=1), 1)
 
@@ -59,207 +73,172 @@ def all_are_probabilities(made, splits, n_classes):
     ],
 )
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
-def test_answers_are_scikit_learns_at_a_temperature_from_validation_rows(fitted, name, model, reads_bag):
-    bag, dense, labels, splits, _ = table()
-    features = bag if reads_bag else dense
-    model.fit(features[splits["train"]], labels[splits["train"]])
-    raw = {part: model.predict_proba(features[splits[part]]) for part in ("validation", "test")}
-    temperature = fit_temperature(raw["validation"], labels[splits["validation"]])
-    for part, values in raw.items():
-        np.testing.assert_allclose(getattr(fitted[0][name], part), calibrate(values, temperature), atol=1e-6)
-    assert accuracy_score(labels[splits["test"]], fitted[0][name].test.argmax(axis=1)) > 0.7
+def test_answers_are_scikit_learns_at_a_temperature_from_validation_rows(data, fitted, name, model, reads_bag):
+    bag, dense, _, split = table()
+    values = bag if reads_bag else dense / dense[split == "train"].std()
+    model.fit(values[split == "train"], data.train.labels)
+    temperature = fit_temperature(model.predict_proba(values[split == "validation"]), data.validation.labels)
+    for part in (data.validation, data.test):
+        raw = model.predict_proba(values[split == part.rows["split"].iloc[0]])
+        np.testing.assert_allclose(fitted.predict(part)[name], calibrate(raw, temperature), atol=CLOSE)
+    assert accuracy_score(data.test.labels, fitted.predict(data.test).predicted(name)) > 0.7
 
 
-def test_margins_of_the_svm_become_probabilities(fitted):
-    bag, _, labels, splits, _ = table()
-    model = LinearSVC(C=0.5, random_state=42).fit(bag[splits["train"]], labels[splits["train"]])
-    margins = [model.decision_function(bag[splits[part]]) for part in ("test", "validation")]
-    expected = baselines.margins_to_probabilities(*margins, labels[splits["validation"]])
-    np.testing.assert_allclose(fitted[0][SVM].test, expected)
-    assert (fitted[0][SVM].test.argmax(axis=1) == model.predict(bag[splits["test"]])).all()
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_margins_of_the_svm_become_probabilities(n_classes):
+    """One margin a row where there are two classes: its sign says which."""
+    bag, dense, labels, split = table(n_classes=n_classes)
+    data = dataset(bag, dense, labels, split, n_classes=n_classes)
+    made = room.Baselines().fit(data).predict(data.test, [SVM])
+    model = LinearSVC(C=0.5, random_state=42).fit(bag[split == "train"], data.train.labels)
+    margins = [model.decision_function(bag[split == part]) for part in ("validation", "test")]
+    shares = [softmax(np.column_stack([-m, m]) if m.ndim == 1 else m, axis=1) for m in margins]
+    expected = calibrate(shares[1], fit_temperature(shares[0], data.validation.labels))
+    np.testing.assert_allclose(made[SVM], expected)
+    assert (made.predicted(SVM) == model.predict(bag[split == "test"])).all()
 
 
-def test_majority_is_scikit_learns_prior(fitted):
-    bag, _, labels, splits, _ = table()
-    model = DummyClassifier(strategy="prior").fit(bag[splits["train"]], labels[splits["train"]])
-    np.testing.assert_allclose(fitted[0]["majority"].test, model.predict_proba(bag[splits["test"]]))
+def test_majority_is_scikit_learns_prior(data, fitted):
+    model = DummyClassifier(strategy="prior").fit(np.zeros((len(data.train), 1)), data.train.labels)
+    wanted = model.predict_proba(np.zeros((len(data.test), 1)))
+    np.testing.assert_allclose(fitted.predict(data.test, [MAJORITY])[MAJORITY], wanted)
 
 
-def test_the_classic_recipe_learns_and_has_its_layers(fitted):
-    _, dense, labels, splits, _ = table()
-    answer = fitted[0][RECIPE]
-    assert accuracy_score(labels[splits["test"]], answer.test.argmax(axis=1)) > 0.7
-    numbers = (dense.shape[1] + 1) * 100 + 101 * 50 + 51 * 3
-    assert 4 * numbers < answer.n_bytes < 4 * numbers + 2000  # and a few hundred bytes of header an array
+def test_the_classic_recipe_learns_and_has_its_layers(data, fitted):
+    assert accuracy_score(data.test.labels, fitted.predict(data.test).predicted(RECIPE)) > 0.7
+    numbers = (5 + 1) * 100 + 101 * 50 + 51 * 3
+    assert 4 * numbers < fitted.costs(data.test)[RECIPE].n_bytes < 4 * numbers + 2000  # a few hundred of header each
 
 
-def test_sizes_follow_the_columns_and_costs_are_positive(fitted):
-    bag = table()[0]
-    assert 8 * 3 * bag.shape[1] < fitted[0][SVM].n_bytes < 8 * 3 * bag.shape[1] + 1500
-    for name, answer in fitted[0].items():
-        assert answer.n_bytes > 0
-        assert name == "majority" or (answer.seconds > 0 and answer.rows_a_second > 0)
+def test_sizes_follow_the_columns_and_costs_are_positive(data, fitted):
+    costs, n_ngrams = fitted.costs(data.test), data.features.n_ngrams
+    assert list(costs) == list(fitted) == [MAJORITY, NAIVE_BAYES, LOGISTIC, SVM, MLP, RECIPE]
+    assert 8 * 3 * n_ngrams < costs[SVM].n_bytes < 8 * 3 * n_ngrams + 1500
+    for name, cost in costs.items():
+        assert cost.n_bytes > 0
+        assert name == MAJORITY or (cost.seconds > 0 and cost.rows_a_second > 0)
+    assert costs[MAJORITY].seconds == 0 and np.isnan(costs[MAJORITY].rows_a_second)
 
 
-def test_same_seed_same_answers_and_inputs_stay_as_they_are(fitted):
-    bag, dense, labels, splits, texts = table()
-    made, _ = fit_baselines(bag, dense, labels, splits, n_classes=3, texts=texts)
-    for name, answer in made.items():
-        np.testing.assert_array_equal(answer.test, fitted[0][name].test)
-    again = table()
-    assert (bag != again[0]).nnz == 0
-    np.testing.assert_array_equal(dense, again[1])
+def test_size_is_that_of_the_file_on_disk(tmp_path):
+    arrays = [np.arange(12.0).reshape(3, 4), np.ones(5, np.float32)]
+    np.savez(tmp_path / "arrays.npz", *arrays)
+    assert room.array_bytes(iter(arrays)) == (tmp_path / "arrays.npz").stat().st_size
+
+
+def test_same_seed_same_answers_and_inputs_stay_as_they_are(data, fitted):
+    again = room.Baselines(random_state=42).fit(data)
+    for name, values in again.predict(data.test).items():
+        np.testing.assert_array_equal(values, fitted.predict(data.test)[name])
+    bag, dense, _, _ = table()
+    assert (bag != data.features.ngrams).nnz == 0
+    np.testing.assert_array_equal(data.features.blocks["text"], dense)
+
+
+def test_dense_blocks_are_joined_at_unit_spread_of_the_training_rows():
+    """Without word vectors all dense blocks are read side by side, and a block that never changes drowns nobody."""
+    random = np.random.default_rng(0)
+    blocks = {"audio": random.normal(3, 5, (40, 2)), "image": np.zeros((40, 2)), "text": random.normal(0, 0.1, (40, 3))}
+    split = np.where(np.arange(40) < 30, "train", "test")
+    present = {name: np.ones(40, bool) for name in blocks}
+    rows = pd.DataFrame({"row": np.arange(40), "split": split, "class_id": np.arange(40) % 2})
+    data = Dataset(rows, ["a", "b"], Features(blocks | {"text_ngrams": np.ones((40, 4), int)}, present))
+    made = room.Baselines().fit(data)
+    train, scaled = split == "train", dict(blocks)
+    for name in ("audio", "text"):
+        scaled[name] = blocks[name] / blocks[name][train].std()
+    joined = np.hstack([scaled[name] for name in sorted(scaled)])
+    model = LinearSVC(C=0.5, random_state=42).fit(joined[train], data.train.labels)
+    np.testing.assert_array_equal(made.predict(data.test).predicted(SVM), model.predict(joined[~train]))
+    assert {"MLPClassifier (joined features)", "classic recipe (joined features)"} <= set(made)
 
 
 # --- Tables that lack something -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_a_class_without_training_rows_gets_nothing(n_classes):
-    bag, dense, labels, splits, texts = table()
+def test_a_class_without_training_rows_gets_nothing_and_has_no_say_in_the_temperature(n_classes):
+    bag, dense, labels, split = table()
     labels = np.where(labels < n_classes, labels, 0) * 2 + 1  # 1, 3 (and 5); 0, 2 and 6 are nobody's
-    labels[np.flatnonzero(splits["validation"] | splits["test"])[::7]] = 6
-    made, _ = fit_baselines(bag, dense, labels, splits, n_classes=7, texts=texts)
-    all_are_probabilities(made, splits, 7)
-    model = LinearSVC(C=0.5, random_state=42).fit(bag[splits["train"]], labels[splits["train"]])
-    assert (made[SVM].test.argmax(axis=1) == model.predict(bag[splits["test"]])).all()
-    for name, answer in made.items():
+    labels[np.flatnonzero(split != "train")[::7]] = 6
+    data = dataset(bag, dense, labels, split, n_classes=7)
+    made = room.Baselines().fit(data)
+    all_are_probabilities(made, data)
+    answers = made.predict(data.test)
+    model = MultinomialNB(alpha=0.1).fit(bag[split == "train"], data.train.labels)
+    known = data.validation.labels != 6
+    raw = model.predict_proba(bag[split == "validation"])[known]
+    temperature = fit_temperature(raw, (data.validation.labels[known] - 1) // 2)
+    wanted = calibrate(model.predict_proba(bag[split == "test"]), temperature)
+    np.testing.assert_allclose(answers[NAIVE_BAYES][:, model.classes_], wanted, atol=1e-9)
+    for name, values in answers.items():
         if name != RECIPE:  # a network has an output for each class
-            assert not answer.test[:, [0, 2, 4 if n_classes == 2 else 6]].any()
-    assert (
-        scores.score_table({name: answer.test for name, answer in made.items()}, labels[splits["test"]])["accuracy"]
-        .between(0, 1)
-        .all()
-    )
+            assert not values[:, [0, 2, 4 if n_classes == 2 else 6]].any()
 
 
 def test_of_one_class_only_its_shares_are_known():
-    bag, dense, labels, splits, texts = table()
-    labels[splits["train"]] = 1
-    made, left_out = fit_baselines(bag, dense, labels, splits, n_classes=3, texts=texts)
-    assert list(made) == ["majority"] and (made["majority"].test == [0, 1, 0]).all()
-    assert list(left_out) == [NAIVE_BAYES, LOGISTIC, SVM, MLP, RECIPE, FASTTEXT]
-    assert all("one class only" in reason for reason in left_out.values())
+    bag, dense, labels, split = table()
+    labels[split == "train"] = 1
+    data = dataset(bag, dense, labels, split)
+    made = room.Baselines().fit(data)
+    assert list(made) == [MAJORITY] and (made.predict(data.test)[MAJORITY] == [0, 1, 0]).all()
+    assert made.linear == MAJORITY
+    left_out = made.left_out()["left out because"]
+    assert list(left_out.index) == [NAIVE_BAYES, LOGISTIC, SVM, MLP, RECIPE]
+    assert left_out.str.contains("one class only").all()
 
 
 def test_without_a_bag_all_read_dense_features_and_naive_bayes_refuses_negative_ones():
-    _, dense, labels, splits, _ = table()
-    made, left_out = fit_baselines(None, dense, labels, splits, n_classes=3, dense_name="joined features")
+    _, dense, labels, split = table()
+    data = dataset(None, dense, labels, split, kinds={})
+    made = room.Baselines().fit(data)
     assert list(made) == [
-        "majority", LOGISTIC, SVM, "MLPClassifier (joined features)", "classic recipe (joined features)",
+        MAJORITY, LOGISTIC, SVM, "MLPClassifier (joined features)", "classic recipe (joined features)",
     ]  # fmt: skip
-    assert "negative" in left_out[NAIVE_BAYES] and "texts" in left_out[FASTTEXT]
-    model = LinearSVC(C=0.5, random_state=42).fit(dense[splits["train"]], labels[splits["train"]])
-    assert (made[SVM].test.argmax(axis=1) == model.predict(dense[splits["test"]])).all()
-    made, left_out = fit_baselines(None, np.abs(dense), labels, splits, n_classes=3)
-    assert NAIVE_BAYES in made and NAIVE_BAYES not in left_out
+    assert list(made.left_out_) == [NAIVE_BAYES] and "negative" in made.left_out_[NAIVE_BAYES]
+    assert made.linear == SVM
+    scaled = dense / dense[split == "train"].std()
+    model = LinearSVC(C=0.5, random_state=42).fit(scaled[split == "train"], data.train.labels)
+    assert (made.predict(data.test).predicted(SVM) == model.predict(scaled[split == "test"])).all()
+    made = room.Baselines().fit(dataset(None, np.abs(dense), labels, split))
+    assert NAIVE_BAYES in made and made.left_out().empty
 
 
-@pytest.mark.parametrize("dense", [None, np.empty((240, 0), np.float32)], ids=["none", "no columns"])
-def test_without_dense_features_their_networks_are_left_out(dense):
-    bag, _, labels, splits, _ = table()
-    made, left_out = fit_baselines(bag, dense, labels, splits, n_classes=3)
-    assert list(made) == ["majority", NAIVE_BAYES, LOGISTIC, SVM]
-    assert "there are none" in left_out[MLP] and "there are none" in left_out[RECIPE]
+def test_without_dense_features_their_networks_are_left_out():
+    bag, _, labels, split = table()
+    made = room.Baselines().fit(dataset(bag, None, labels, split))
+    assert list(made) == [MAJORITY, NAIVE_BAYES, LOGISTIC, SVM]
+    assert len(made.left_out_) == 2 and all("there are none" in reason for reason in made.left_out_.values())
 
 
-@pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize("lacking", ["validation", "test"])
-def test_without_validation_or_test_rows(lacking, n_classes):
-    bag, dense, labels, splits, texts = table(n_classes=n_classes)
-    splits[lacking] = np.zeros(len(labels), bool)
-    made, _ = fit_baselines(bag, dense, labels, splits, n_classes=n_classes, texts=texts)
-    all_are_probabilities(made, splits, n_classes)
+def test_without_validation_or_test_rows(lacking):
+    bag, dense, labels, split = table()
+    data = dataset(bag, dense, labels, np.where(split == lacking, "left out", split))
+    made = room.Baselines().fit(data)
+    all_are_probabilities(made, data)
     if lacking == "validation":  # nothing to fit a temperature on: scikit-learn's own probabilities
-        model = MultinomialNB(alpha=0.1).fit(bag[splits["train"]], labels[splits["train"]])
-        np.testing.assert_allclose(made[NAIVE_BAYES].test, model.predict_proba(bag[splits["test"]]), atol=1e-6)
+        model = MultinomialNB(alpha=0.1).fit(bag[split == "train"], data.train.labels)
+        wanted = model.predict_proba(bag[split == "test"])
+        np.testing.assert_allclose(made.predict(data.test)[NAIVE_BAYES], wanted, atol=1e-6)
     else:
-        assert all(np.isnan(answer.rows_a_second) for answer in made.values())
+        assert all(np.isnan(cost.rows_a_second) for cost in made.costs(data.test).values())
 
 
 def test_three_training_rows_are_enough():
-    bag, dense, labels, splits, texts = table()
-    splits["train"] &= np.isin(np.arange(len(labels)), [np.flatnonzero(splits["train"] & (labels == c))[0] for c in range(3)])  # fmt: skip
-    made, _ = fit_baselines(bag, dense, labels, splits, n_classes=3, texts=texts)
-    assert {NAIVE_BAYES, LOGISTIC, SVM, MLP, RECIPE} <= set(made)
-    all_are_probabilities(made, splits, 3)
+    bag, dense, labels, split = table()
+    first = [np.flatnonzero((split == "train") & (labels == number))[0] for number in range(3)]
+    split[(split == "train") & ~np.isin(np.arange(240), first)] = "left out"
+    data = dataset(bag, dense, labels, split)
+    made = room.Baselines().fit(data)
+    assert list(made) == [MAJORITY, NAIVE_BAYES, LOGISTIC, SVM, MLP, RECIPE]
+    all_are_probabilities(made, data)
 
 
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"dense": np.ones((2, 3))}, r"240 labels, but \{'dense': 2\} rows"),
-        ({"texts": ["one"]}, r"240 labels, but \{'texts': 1\} rows"),
-        ({"bag": None, "dense": None}, "Neither bag nor dense has a column"),
-        ({"splits": {part: np.zeros(240, bool) for part in ("train", "validation", "test")}}, "No training rows"),
-    ],
-)  # fmt: skip
-def test_what_cannot_be_fitted_is_refused(change, said):
-    values = dict(zip(("bag", "dense", "labels", "splits", "texts"), table(), strict=True))
-    with pytest.raises(ValueError, match=said):
-        fit_baselines(**values | change, n_classes=3)
-
-
-def test_one_long_text_does_not_make_all_texts_as_long():
-    bag, dense, labels, splits, texts = table()
-    labels[splits["train"]] = 1
-    texts[0] = "word " * 200_000
-    tracemalloc.start()
-    fit_baselines(bag, dense, labels, splits, n_classes=3, texts=texts)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 50e6  # bytes; an array of strings would take 4 * 240 * 1,000,000
-
-
-# --- fastText -----------------------------------------------------------------------------------------
-
-
-def test_without_fasttext_the_reason_says_how_to_install_it(monkeypatch):
-    bag, _, labels, splits, texts = table()
-    monkeypatch.setitem(sys.modules, "fasttext", None)
-    made, left_out = fit_baselines(bag, None, labels, splits, n_classes=3, texts=texts)
-    assert FASTTEXT not in made
-    assert left_out[FASTTEXT] == "not installed: pip install fasttext-community"
-
-
-def test_texts_without_a_word_are_none():
-    bag, _, labels, splits, texts = table()
-    _, left_out = fit_baselines(bag, None, labels, splits, n_classes=3, texts=["…"] * len(texts))
-    assert "there are none" in left_out[FASTTEXT]
-
-
-def test_fasttext_learns_words_alone():
-    """A text that looks like a label is no label, and a text without words has an answer too."""
-    pytest.importorskip("fasttext", reason="the optional package fasttext-community is not installed")
-    bag, _, labels, splits, texts = table()
-    texts = [f"__label__0 \x020 </s> {text}\n\ud800" for text in texts]
-    texts[np.flatnonzero(splits["test"])[0]] = ""
-    made, _ = fit_baselines(bag, None, labels, splits, n_classes=3, texts=texts)
-    all_are_probabilities(made, splits, 3)
-    assert accuracy_score(labels[splits["test"]], made[FASTTEXT].test.argmax(axis=1)) > 0.7
-    again, _ = fit_baselines(bag, None, labels, splits, n_classes=3, texts=texts)
-    np.testing.assert_array_equal(made[FASTTEXT].test, again[FASTTEXT].test)
-
-
-def test_fasttext_learns_long_texts_too():
-    """Of hundreds of words, most of which say nothing of the label."""
-    pytest.importorskip("fasttext", reason="the optional package fasttext-community is not installed")
-    bag, _, labels, splits, texts = table(n_rows=600)
-    random = np.random.default_rng(1)
-    filler = [" ".join(f"w{number}" for number in random.integers(0, 500, 300)) for _ in texts]
-    long = [" ".join([text] * 8 + [more]) for text, more in zip(texts, filler, strict=True)]
-    made, _ = fit_baselines(bag, None, labels, splits, n_classes=3, texts=long)
-    assert accuracy_score(labels[splits["test"]], made[FASTTEXT].test.argmax(axis=1)) > 0.6
-
-
-def test_dense_blocks_are_joined_at_unit_spread_of_the_training_rows():
-    rng = np.random.default_rng(0)
-    blocks = {"audio": rng.normal(3, 5, (40, 2)), "text": rng.normal(0, 0.1, (40, 3)), "text_ngrams": np.ones((40, 4))}
-    train = np.arange(40) < 30
-    joined = join_dense(blocks, train)
-    assert joined.shape == (40, 5)
-    np.testing.assert_allclose([joined[train, :2].std(), joined[train, 2:].std()], 1)
-    np.testing.assert_allclose(joined[:, :2] / joined[0, 0], blocks["audio"] / blocks["audio"][0, 0])
-    assert join_dense({"text_ngrams": blocks["text_ngrams"]}, train) is None
-    constant = join_dense({"image": np.zeros((40, 2))}, train)
-    np.testing.assert_array_equal(constant, 0)
+def test_what_cannot_be_fitted_is_refused():
+    bag, dense, labels, split = table()
+    with pytest.raises(ValueError, match="0 training rows with"):
+        room.Baselines().fit(dataset(bag, dense, labels, np.full(240, "test")))
+    empty = dataset(bag, dense, labels, split).with_features(Features({}, {}))
+    with pytest.raises(ValueError, match="120 training rows with no features; expected some"):
+        room.Baselines().fit(empty)

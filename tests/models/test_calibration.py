@@ -5,7 +5,7 @@ import pytest
 from scipy.special import softmax
 from sklearn.metrics import log_loss
 
-from fusebook.models.network import calibrate, clean_probabilities, fit_temperature
+from fusebook.models.calibration import calibrate, clean_probabilities, fit_temperature
 
 
 def drawn(n_rows, n_classes, *, factor=1.0, seed=0):

@@ -2,47 +2,13 @@
 
 import numpy as np
 import pytest
+from lazily import Lazy
 from scipy.special import softmax
-from sklearn.datasets import make_blobs
 from sklearn.metrics import accuracy_score, log_loss
+from tiny_networks import CLOSE, all_weights, assert_as_by_keras, blobs, by_keras, dense_layers, small, with_bag
 
-from fusebook.models import network as models_network
-from fusebook.models import training
-from fusebook.models.network import build_mlp, predict
-
-keras = models_network.keras  # imported through fusebook, which chooses Keras's backend
-
-
-def blobs(n_rows, *, seed=0, spread=1.0):
-    points, labels = make_blobs(n_rows, 4, centers=np.eye(3, 4) * 6, cluster_std=spread, random_state=seed)
-    return {"text": points.astype(np.float32)}, labels
-
-
-def with_bag(n_rows, n_ngrams=30, width=6, seed=0):
-    """Dense numbers and a bag of n-grams, some of whose weights are 0, and class numbers."""
-    rng = np.random.default_rng(seed)
-    inputs, labels = blobs(n_rows, seed=seed)
-    weights = rng.random((n_rows, width)) * (rng.random((n_rows, width)) < 0.7)
-    inputs["text_ngrams"] = rng.integers(0, n_ngrams, (n_rows, width)).astype(np.int32)
-    return {**inputs, "text_weights": weights.astype(np.float32)}, labels
-
-
-def small(inputs=("text",), **options):
-    """A network of one hidden layer over the dense numbers, or over the bag as well."""
-    sizes = {"text": 4, "text_ngrams": 6, "text_weights": 6}
-    return build_mlp(
-        {name: sizes[name] for name in inputs}, 3,
-        **{"hidden": [5], "activations": ["tanh"], "n_ngrams": 30, "random_state": 1, **options},
-    )  # fmt: skip
-
-
-def dense_layers(network):
-    layers = [layer for layer in network.layers if isinstance(layer, keras.layers.Dense)]
-    return [[np.asarray(part, np.float64) for part in layer.get_weights()] for layer in layers]
-
-
-def all_weights(network):
-    return np.concatenate([np.ravel(part) for part in network.get_weights()])
+keras = Lazy("keras")
+layers, training = Lazy("fusebook.models.layers"), Lazy("fusebook.models.training")
 
 
 # --- Steps --------------------------------------------------------------------------------------------
@@ -57,18 +23,6 @@ def test_an_epoch_has_every_row_once(n_rows, batch_size):
     assert set(np.unique(counts)) <= {0, 1} and counts[:-1].all()
 
 
-def by_keras(network, inputs, labels, batches, rates=None):
-    """Trains ``network`` step by step with Keras's train_on_batch; the mean loss of rows before the step they are in."""
-    loss = 0.0
-    for step, rows in enumerate(batches):
-        if rates is not None:
-            network.optimizer.learning_rate = rates[step]
-        own = {name: values[rows] for name, values in inputs.items()}
-        loss += len(rows) * log_loss(labels[rows], predict(network, own), labels=range(3))
-        network.train_on_batch(own, keras.utils.to_categorical(labels[rows], 3))
-    return loss / sum(map(len, batches))
-
-
 @pytest.mark.parametrize("data", [blobs, with_bag], ids=["dense", "bag"])
 @pytest.mark.parametrize(("optimizer", "rate"), [("sgd", 0.1), ("adam", 0.01)])
 @pytest.mark.parametrize(("n_rows", "batch_size"), [(29, 8), (5, 8)])
@@ -78,11 +32,11 @@ def test_an_epoch_is_kerass_steps_over_the_same_batches(data, optimizer, rate, n
     options = {"validation": (inputs, labels), "epochs": 1, "batch_size": batch_size}
     history = training.fit_mlp(ours, inputs, labels, **options)
     before = all_weights(other)
-    loss = by_keras(other, inputs, labels, batches)
+    loss, bound = by_keras(other, inputs, labels, batches)
     assert sorted(np.concatenate(batches)) == list(range(n_rows))
-    np.testing.assert_allclose(all_weights(ours), all_weights(other), atol=1e-5)
+    assert_as_by_keras(all_weights(ours), all_weights(other), bound)
     assert np.abs(all_weights(ours) - before).max() > 1e-3, "else the case shows nothing"
-    assert history["loss"].iloc[0] == pytest.approx(loss, abs=1e-5)
+    assert history["loss"].iloc[0] == pytest.approx(loss, abs=CLOSE)
 
 
 def test_one_step_of_sgd_is_the_gradient_step():
@@ -94,10 +48,10 @@ def test_one_step_of_sgd_is_the_gradient_step():
     back = (error @ w2.T) * (1 - hidden**2)
     training.fit_mlp(network, inputs, labels, validation=(inputs, labels), epochs=1, batch_size=16)
     (v1, c1), (v2, c2) = dense_layers(network)
-    np.testing.assert_allclose(v2, w2 - 0.5 * hidden.T @ error, atol=1e-5)
-    np.testing.assert_allclose(c2, b2 - 0.5 * error.sum(axis=0), atol=1e-5)
-    np.testing.assert_allclose(v1, w1 - 0.5 * inputs["text"].T.astype(float) @ back, atol=1e-5)
-    np.testing.assert_allclose(c1, b1 - 0.5 * back.sum(axis=0), atol=1e-5)
+    np.testing.assert_allclose(v2, w2 - 0.5 * hidden.T @ error, atol=CLOSE)
+    np.testing.assert_allclose(c2, b2 - 0.5 * error.sum(axis=0), atol=CLOSE)
+    np.testing.assert_allclose(v1, w1 - 0.5 * inputs["text"].T.astype(float) @ back, atol=CLOSE)
+    np.testing.assert_allclose(c1, b1 - 0.5 * back.sum(axis=0), atol=CLOSE)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
@@ -110,14 +64,15 @@ def test_a_falling_rate_falls_in_a_straight_line_to_0(optimizer, batches):
     steps = 3 * 3
     assert len(batches) == steps
     assert history["val_loss"].idxmin() == 3, "else the weights that come back are not the last"
-    by_keras(other, inputs, labels, batches, rates=0.1 * (1 - np.arange(steps) / steps))
-    np.testing.assert_allclose(all_weights(ours), all_weights(other), atol=1e-5)
+    _, bound = by_keras(other, inputs, labels, batches, rates=0.1 * (1 - np.arange(steps) / steps))
+    assert_as_by_keras(all_weights(ours), all_weights(other), bound)
     again, once = small(optimizer=optimizer, learning_rate=0.1), small(optimizer=optimizer, learning_rate=0.1)
     again.optimizer = ours.optimizer
+    histories = []
     for network in (again, once):
         keras.utils.set_random_seed(3)
-        training.fit_mlp(network, inputs, labels, **options)
-    np.testing.assert_allclose(all_weights(again), all_weights(once), atol=1e-6)
+        histories.append(training.fit_mlp(network, inputs, labels, **options))
+    np.testing.assert_allclose(*histories, atol=CLOSE)
 
 
 # --- Losses -------------------------------------------------------------------------------------------
@@ -129,9 +84,9 @@ def test_the_history_is_what_scikit_learn_computes():
     network = small(optimizer="sgd", learning_rate=0.0)
     history = training.fit_mlp(network, inputs, labels, validation=(watched, watched_labels), epochs=1, batch_size=3)
     for rows, true, prefix in ((inputs, labels, ""), (watched, watched_labels, "val_")):
-        made = predict(network, rows)
+        made = layers.predict(network, rows)
         loss, accuracy = log_loss(true, made, labels=[0, 1, 2]), accuracy_score(true, made.argmax(axis=1))
-        assert history[f"{prefix}loss"].iloc[0] == pytest.approx(loss, abs=1e-5)
+        assert history[f"{prefix}loss"].iloc[0] == pytest.approx(loss, abs=CLOSE)
         assert history[f"{prefix}accuracy"].iloc[0] == pytest.approx(accuracy)
 
 
@@ -141,8 +96,8 @@ def test_rows_watched_at_once_do_not_change_what_is_seen(n_rows, monkeypatch):
     monkeypatch.setattr(training, "_WATCHED_AT_ONCE", 4)
     network = small()
     history = training.fit_mlp(network, inputs, labels, validation=(watched, watched_labels), epochs=1)
-    loss = log_loss(watched_labels, predict(network, watched), labels=range(3))
-    assert history["val_loss"].iloc[0] == pytest.approx(loss, abs=1e-5)
+    loss = log_loss(watched_labels, layers.predict(network, watched), labels=range(3))
+    assert history["val_loss"].iloc[0] == pytest.approx(loss, abs=CLOSE)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
@@ -152,10 +107,10 @@ def test_a_smoothed_loss_by_hand(smoothing):
     history = training.fit_mlp(
         network, inputs, labels, validation=(inputs, labels), epochs=1, batch_size=8, label_smoothing=smoothing
     )
-    made = predict(network, inputs)
+    made = layers.predict(network, inputs)
     target = np.eye(3)[labels] * (1 - smoothing) + smoothing / 3
-    assert history["loss"].iloc[0] == pytest.approx(-(target * np.log(made)).sum(axis=1).mean(), abs=1e-5)
-    assert history["val_loss"].iloc[0] == pytest.approx(log_loss(labels, made), abs=1e-5), "never smoothed"
+    assert history["loss"].iloc[0] == pytest.approx(-(target * np.log(made)).sum(axis=1).mean(), abs=CLOSE)
+    assert history["val_loss"].iloc[0] == pytest.approx(log_loss(labels, made), abs=CLOSE), "never smoothed"
 
 
 def test_without_validation_rows_the_training_rows_are_watched():
@@ -163,8 +118,8 @@ def test_without_validation_rows_the_training_rows_are_watched():
     network = small()
     none = {"text": inputs["text"][:0]}, labels[:0]
     history = training.fit_mlp(network, inputs, labels, validation=none, epochs=2)
-    expected = log_loss(labels, predict(network, inputs))
-    assert history["val_loss"].iloc[-1] == pytest.approx(expected, abs=1e-5)
+    expected = log_loss(labels, layers.predict(network, inputs))
+    assert history["val_loss"].iloc[-1] == pytest.approx(expected, abs=CLOSE)
 
 
 # --- Dropout ------------------------------------------------------------------------------------------
@@ -181,7 +136,7 @@ def test_dropout_is_drawn_in_each_step_and_never_when_watching():
     shares = (history["loss"] - on) / (off - on)
     np.testing.assert_allclose(shares, 0.3, atol=0.1)
     assert shares[1] != shares[2], "drawn anew in each epoch"
-    np.testing.assert_allclose(history["val_loss"], watched, atol=1e-5)
+    np.testing.assert_allclose(history["val_loss"], watched, atol=CLOSE)
 
 
 # --- Epochs -------------------------------------------------------------------------------------------
@@ -189,9 +144,9 @@ def test_dropout_is_drawn_in_each_step_and_never_when_watching():
 
 def test_it_learns_what_can_be_learnt():
     (inputs, labels), (new, new_labels) = blobs(300), blobs(200, seed=1)
-    network = build_mlp({"text": 4}, 3, hidden=[20, 10], learning_rate=0.01)
+    network = layers.build_mlp({"text": 4}, 3, hidden=[20, 10], learning_rate=0.01)
     history = training.fit_mlp(network, inputs, labels, validation=blobs(60, seed=2), epochs=8)
-    assert accuracy_score(new_labels, predict(network, new).argmax(axis=1)) > 0.95
+    assert accuracy_score(new_labels, layers.predict(network, new).argmax(axis=1)) > 0.95
     assert list(history.index) == list(range(1, len(history) + 1)) and history.index.name == "epoch"
     assert list(history) == ["loss", "accuracy", "val_loss", "val_accuracy"]
     assert history["loss"].iloc[-1] < history["loss"].iloc[0]
@@ -205,9 +160,9 @@ def by_heart():
     watched = {"text": rng.normal(size=(32, 10)).astype(np.float32)}, rng.integers(0, 3, 32)
     fits = {}
     for patience in (0, 2):
-        network = build_mlp({"text": 10}, 3, hidden=[30], activations=["relu"], learning_rate=0.02)
+        network = layers.build_mlp({"text": 10}, 3, hidden=[30], activations=["relu"], learning_rate=0.02)
         history = training.fit_mlp(network, inputs, labels, validation=watched, epochs=12, patience=patience)
-        fits[patience] = history, log_loss(watched[1], predict(network, watched[0]), labels=range(3))
+        fits[patience] = history, log_loss(watched[1], layers.predict(network, watched[0]), labels=range(3))
     return fits
 
 
@@ -215,7 +170,7 @@ def by_heart():
 def test_the_best_weights_come_back(by_heart, patience):
     history, loss = by_heart[patience]
     assert history["val_loss"].idxmin() < len(history), "else the case shows nothing"
-    assert loss == pytest.approx(history["val_loss"].min(), abs=1e-5)
+    assert loss == pytest.approx(history["val_loss"].min(), abs=CLOSE)
 
 
 def test_patience_counts_epochs_after_the_best(by_heart):
@@ -247,11 +202,11 @@ def test_the_same_seed_gives_the_same_weights(dropout):
 
 def check_as_before(network, inputs, labels, before):
     """The weights are those from before, and training can start again: its buffers were not given away."""
-    np.testing.assert_array_equal(predict(network, inputs), before)
+    np.testing.assert_array_equal(layers.predict(network, inputs), before)
     network.optimizer.learning_rate = 0.01
     history = training.fit_mlp(network, inputs, labels, validation=(inputs, labels), epochs=1)
     assert np.isfinite(history).all(axis=None)
-    assert np.abs(predict(network, inputs) - before).max() > 1e-6
+    assert np.abs(layers.predict(network, inputs) - before).max() > 1e-6
 
 
 @pytest.mark.parametrize("n_rows", [20, 200], ids=["in the last step", "before the last step"])
@@ -260,7 +215,7 @@ def test_divergence_is_an_error_that_leaves_the_network_as_it_was(n_rows, data):
     """The loss of an epoch is summed before its last step: weights that this step broke show in validation alone."""
     inputs, labels = data(n_rows)
     network = small(inputs, activations=["relu"], optimizer="sgd", learning_rate=1e38)
-    before = predict(network, inputs)
+    before = layers.predict(network, inputs)
     with pytest.raises(FloatingPointError, match=r"diverged in epoch \d+.*smaller learning_rate"):
         training.fit_mlp(network, inputs, labels, validation=(inputs, labels), epochs=1)
     check_as_before(network, inputs, labels, before)
@@ -270,7 +225,7 @@ def test_divergence_is_an_error_that_leaves_the_network_as_it_was(n_rows, data):
 def test_interrupted_training_leaves_the_network_as_it_was(epoch, monkeypatch):
     inputs, labels = blobs(30)
     network, draw, drawn = small(learning_rate=0.01), training._batches, []
-    before = predict(network, inputs)
+    before = layers.predict(network, inputs)
 
     def interrupted(*given):
         drawn.append(1)
@@ -314,7 +269,7 @@ def test_impossible_numbers_are_told(epochs, batch_size):
 @pytest.mark.parametrize("n_rows", [0, 10, 100_000])
 @pytest.mark.parametrize("blocks", [["text"], ["audio"], ["audio", "image", "text"]])
 def test_settings_over_dense_features_are_the_classic_ones(n_rows, blocks):
-    build, fit = training.settings(n_rows, dict.fromkeys(blocks, np.ones((4, 7))))
+    build, fit = training.settings(n_rows, dict.fromkeys(blocks, np.ones((4, 7))), n_classes=3)
     assert build == {
         "hidden": [100, 50], "activations": ["relu", "relu"], "dropout": 0.0, "learning_rate": 0.001,
     }  # fmt: skip
@@ -334,7 +289,7 @@ def test_settings_over_dense_features_are_the_classic_ones(n_rows, blocks):
 )
 @pytest.mark.parametrize("blocks", [["text_ngrams", "text_weights"], ["audio", "text", "text_ngrams", "text_weights"]])
 def test_settings_over_ngrams_by_hand(n_rows, batch_size, epochs, blocks):
-    build, fit = training.settings(n_rows, dict.fromkeys(blocks, np.ones((4, 80))))
+    build, fit = training.settings(n_rows, dict.fromkeys(blocks, np.ones((4, 80))), n_classes=3)
     assert build.pop("learning_rate") == pytest.approx(0.006 * (batch_size / 512) ** 0.5)
     assert build == {"hidden": [64], "activations": ["relu"], "dropout": 0.3}
     assert fit == {"epochs": epochs, "batch_size": batch_size, "label_smoothing": 0.1, "falling": True}
@@ -367,26 +322,26 @@ BAG = {**DENSE, "text_ngrams": np.ones((4, 80), int), "text_weights": np.ones((4
 @pytest.mark.parametrize("blocks", [DENSE, BAG], ids=["dense", "bag"])
 def test_what_is_given_goes_before(blocks):
     given = {"hidden": [7, 6, 5], "learning_rate": 0.5, "optimizer": "sgd", "n_ngrams": 9, "dropout": 0.9}
-    fits = {"epochs": 77, "batch_size": 3, "label_smoothing": 0.4, "falling": True, "patience": 9}
-    build, fit = training.settings(1000, blocks, **given, **fits)
+    fits = {"epochs": 77, "batch_size": 3, "label_smoothing": 0.4, "falling": True}
+    build, fit = training.settings(1000, blocks, n_classes=3, **given, **fits)
     assert build == {**given, "activations": ["relu"] * 3}
     assert fit == fits
-    own = training.settings(1000, blocks, hidden=[7], activations=["tanh"])[0]
+    own = training.settings(1000, blocks, n_classes=3, hidden=[7], activations=["tanh"])[0]
     assert (own["hidden"], own["activations"]) == ([7], ["tanh"])
 
 
 @pytest.mark.parametrize("blocks", [DENSE, BAG], ids=["dense", "bag"])
 def test_what_is_0_or_empty_is_left_to_the_settings(blocks):
     empty = {"hidden": [], "activations": [], "epochs": 0, "batch_size": 0, "learning_rate": 0, "optimizer": ""}
-    assert training.settings(500, blocks, **empty) == training.settings(500, blocks)
+    assert training.settings(500, blocks, n_classes=3, **empty) == training.settings(500, blocks, n_classes=3)
 
 
 @pytest.mark.parametrize("data", [blobs, with_bag], ids=["dense", "bag"])
 def test_settings_are_what_the_two_functions_take(data):
     inputs, labels = data(90)
     sizes = {name: values.shape[1] for name, values in inputs.items()}
-    build, fit = training.settings(90, inputs, n_ngrams=30, patience=2, learning_rate=0.01)
-    network = build_mlp(sizes, 3, **build)
+    build, fit = training.settings(90, inputs, n_classes=3, n_ngrams=30, learning_rate=0.01)
+    network = layers.build_mlp(sizes, 3, **build)
     history = training.fit_mlp(network, inputs, labels, validation=(inputs, labels), **fit)
     assert 1 <= len(history) <= fit["epochs"]
-    assert accuracy_score(labels, predict(network, inputs).argmax(axis=1)) > 0.9
+    assert accuracy_score(labels, layers.predict(network, inputs).argmax(axis=1)) > 0.9

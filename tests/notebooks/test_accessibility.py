@@ -9,8 +9,9 @@ import nbformat
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from fusebook import runs
+from fusebook.findings import Findings
 from fusebook.report import pages
+from fusebook.runs import Run
 
 CONTROLS = "a[href], button, input, select, textarea, summary, audio[controls], [tabindex='0']"
 PHONE, DESK, PAPER = 390, 1280, 718  # pixels; the last is A4 less its margins
@@ -62,10 +63,15 @@ def _serious(page) -> list[tuple]:
     return [(one["id"], len(one["nodes"]), one["nodes"][0]["html"][:300]) for one in bad]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", [*NAMES, "index"])
-def test_axe_finds_nothing_serious(opened, name, scheme):
-    with opened(name, DESK, scheme, bypass_csp=True) as page:
+@pytest.mark.parametrize(
+    ("name", "scheme", "width"),
+    [
+        ("index", "light", DESK), ("01_explore", "light", DESK), ("03_train", "dark", DESK),
+        ("04_error_analysis", "light", PHONE), ("05_inspect", "dark", DESK),
+    ],
+)  # fmt: skip
+def test_axe_finds_nothing_serious(opened, name, scheme, width):
+    with opened(name, width, scheme, bypass_csp=True) as page:
         page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
         assert _serious(page) == []
 
@@ -76,12 +82,6 @@ def test_axe_would_find_something(opened):
             "document.querySelector('main').innerHTML += '<p style=color:#ccc;background:#fff>pale</p><img src=data:,>'"
         )
         assert {found[0] for found in _serious(page)} == {"color-contrast", "image-alt"}
-
-
-@pytest.mark.parametrize("name", ["00_mlp_by_hand", "04_error_analysis", "index"])
-def test_axe_finds_nothing_serious_on_a_phone(opened, name):
-    with opened(name, PHONE, bypass_csp=True) as page:
-        assert _serious(page) == []
 
 
 @pytest.mark.parametrize("name", ["03_train", "04_error_analysis", "05_inspect", "index"])
@@ -171,15 +171,15 @@ def test_contents_stand_at_the_side_or_folded_at_the_top(opened, width):
 def test_each_finding_has_an_address_and_leads_to_its_place(opened, finished_run):
     linked = 0
     for name in NAMES:
-        found = runs.read_findings(finished_run, name)
+        found = Findings.load(Run(finished_run), name)
         with opened(name) as page:
             items = page.locator(".findings li").all()
             assert [item.get_attribute("id") for item in items] == [f"finding-{i + 1}" for i in range(len(found))]
             for item, one in zip(items, found, strict=True):
-                assert one["text"] in item.inner_text()
-                if one["place"]:
+                assert one.text in item.inner_text()
+                if one.place:
                     item.locator("a").last.click()
-                    assert page.locator(":target").inner_text() == one["place"]
+                    assert page.locator(":target").inner_text() == one.place
                     linked += 1
     assert linked > 10
 
@@ -190,28 +190,28 @@ def test_each_figure_says_what_it_holds(opened, finished_run, name):
     titles = []
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
-            if svg := output.get("data", {}).get("image/svg+xml"):
+            svg = output.get("data", {}).get("image/svg+xml", "")
+            if svg and 'role="img"' not in svg:  # flow charts bring words of their own
                 named = [tag.text for tag in ElementTree.fromstring(svg) if tag.tag.endswith("}title")]
                 titles.append(named[0] if named else "")
     with opened(name) as page:
-        told = [one.get_attribute("aria-label") for one in page.locator(".figure-box > svg[aria-label]").all()]
-        assert len(told) == len(titles) and (titles or name == "06_predict" or not told)
-        for text, title in zip(told, titles, strict=True):
+        names = [one.get_attribute("aria-label") for one in page.locator(".figure-box > svg[aria-label]").all()]
+        assert len(names) == len(titles)
+        for text, title in zip(names, titles, strict=True):
             assert title in text and len(text) > len(title) + 30, text
-        kinds = [re.search(r"Bars|Lines?|Dots|Heat map|Boxes|Picture", text) for text in told]
-        assert all(kinds), told
+        assert all(re.search(r"Bars|Lines?|Dots|Heat map|Boxes|Picture", text) for text in names), names
         silent = page.evaluate("[...document.images].filter(one => !one.alt.trim()).length")
         assert silent == 0
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", NAMES)
-def test_text_in_figures_can_be_read(opened, name, scheme):
-    with opened(name, DESK, scheme) as page:
-        pairs = {tuple(pair) for pair in page.evaluate(COLOURS_OF_TEXT)}
-    assert pairs or name in ("02_preprocess",)
-    poor = {pair: round(_contrast(*pair), 2) for pair in pairs if _contrast(*pair) < 4.5}
-    assert not poor
+def test_text_in_figures_can_be_read(opened, name):
+    with opened(name) as page:
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            pairs = {tuple(pair) for pair in page.evaluate(COLOURS_OF_TEXT)}
+            assert pairs or name in ("02_preprocess",)
+            assert {pair: round(_contrast(*pair), 2) for pair in pairs if _contrast(*pair) < 4.5} == {}, scheme
 
 
 def _contrast(one: str, other: str) -> float:

@@ -17,14 +17,10 @@ import nbformat
 import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
-from conftest import PROJECT
+from conftest import PATIENCE, PROJECT
 
-from fusebook import runs
-from fusebook.errors import suspects
-from fusebook.inspection import cards, listing, question
-from fusebook.models import bundle
+from fusebook.runs import Run
 
-PATIENCE = 90_000  # milliseconds: what takes seconds takes long where a machine has much else to do
 SETTINGS = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
     "notebook-extension/tracker": {"windowingMode": "none"},  # all cells are in the page, seen or not
@@ -34,13 +30,12 @@ SETTINGS = {
 @pytest.fixture(scope="module")
 def run(finished_run, tmp_path_factory) -> Path:
     """A copy of the finished run, whose list of suspects has a training row."""
-    copied = Path(shutil.copytree(finished_run, tmp_path_factory.mktemp("lab") / "run"))
-    rows, splits = (pd.read_parquet(copied / "artifacts" / f"{name}.parquet") for name in ("rows", "splits"))
-    row = splits.loc[splits["split"] == "train", "row"].iloc[0]
-    found = rows[rows["row"] == row][["row", "label"]].assign(suggested="技术", label_probability=0.001)
-    listed = suspects.suspect_list([found], rows[["row", "text"]].merge(splits[["row", "split"]], on="row"))
-    runs.write_table(copied, "label_suspects.csv", listed)
-    return copied
+    copied = Run(shutil.copytree(finished_run, tmp_path_factory.mktemp("lab") / "run"))
+    splits = copied.read("splits.parquet")
+    line = splits.loc[splits["split"] == "train", ["row", "split", "label"]].head(1)
+    line = line.assign(suggested="技术", label_probability=0.001, action="keep", text="")
+    copied.write("label_suspects.csv", line)
+    return copied.folder
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +54,7 @@ def lab(browser, run, tmp_path_factory):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     token, log = secrets.token_hex(16), (folder / "log").open("w")
-    own = {
+    folders = {
         "JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces", "JUPYTER_CONFIG_DIR": "config",
         "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime", "IPYTHONDIR": "ipython",
     }  # fmt: skip
@@ -72,7 +67,7 @@ def lab(browser, run, tmp_path_factory):
     ]  # fmt: skip
     server = subprocess.Popen(
         [sys.executable, "-m", "jupyterlab", *options], stdout=log, stderr=log, cwd=folder / "work",
-        env=os.environ | {"KERAS_BACKEND": "jax"} | {name: str(folder / place) for name, place in own.items()},
+        env=os.environ | {"KERAS_BACKEND": "jax"} | {name: str(folder / place) for name, place in folders.items()},
     )  # fmt: skip
     try:
         _await_server(server, f"http://127.0.0.1:{port}/api?token={token}", folder / "log")
@@ -80,14 +75,14 @@ def lab(browser, run, tmp_path_factory):
     finally:
         server.terminate()  # it shuts its kernels down
         try:
-            server.wait(20)
+            server.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             server.kill()
         log.close()
 
 
 def _await_server(server: subprocess.Popen, address: str, log: Path) -> None:
-    end = time.monotonic() + PATIENCE / 1000
+    end = time.monotonic() + PATIENCE
     while time.monotonic() < end and server.poll() is None:
         try:
             return urlopen(address).close()
@@ -101,7 +96,7 @@ def page(lab, browser):
     """The notebook with all cells run; whatever leaves the machine is refused and noted, as are errors."""
     context = browser.new_context(viewport={"width": 1280, "height": 1600})
     opened = context.new_page()
-    opened.set_default_timeout(PATIENCE)
+    opened.set_default_timeout(1000 * PATIENCE)
     opened.errors, opened.outside = [], []
 
     def only_here(route):
@@ -129,19 +124,28 @@ def page(lab, browser):
 
 
 @pytest.fixture(scope="module")
-def said(run):
-    """What the library says of the run: its bundle, rows, and table of rows to inspect."""
-    models = bundle.Bundle(run / "bundle")
-    read = {name: pd.read_parquet(run / "artifacts" / f"{name}.parquet") for name in ("rows", "predictions", "slices")}
-    table = listing.inspection_table(
-        read["rows"], read["predictions"], models.chosen, models.label_names, slices=read["slices"],
-        suspects=listing.read_suspects(run / "artifacts" / "label_suspects.csv"),
-    )  # fmt: skip
-    return models, read["rows"], table
+def library(run):
+    """What the library has of the run: its bundle, its rows, and the table of rows to inspect."""
+    from fusebook import Bundle, Predictions, inspection
+
+    read, bundle = Run(run), Bundle(Run(run))
+    rows, suspects = read.read("rows.parquet"), inspection.read_suspects(read.need("label_suspects.csv"))
+    predictions = [Predictions.load(read, split) for split in ("validation", "test")]
+    slices = read.read("slices.parquet")
+    return bundle, rows, inspection.inspection_table(rows, predictions, bundle.chosen, suspects=suspects, slices=slices)
+
+
+def votes_of(question) -> pd.DataFrame:
+    """The answers that the inspector shows: every model's, and the parts' joined by the rule that is set at first."""
+    from fusebook.inspection.row_widgets import FUSION
+
+    return question.votes().assign(**{FUSION: question.joined("mean")})
 
 
 def lines(table: pd.DataFrame) -> list[str]:
     """The first page of ``table`` as a person reads it: number and cells of each line."""
+    from fusebook.inspection import cards, listing
+
     page = listing.page_of(table, 1).to_dict("records")
     made = [(f"row {line['row']}", BeautifulSoup(cards.row_line(line), "html.parser")) for line in page]
     return [
@@ -169,7 +173,7 @@ def voted(page) -> list[str]:
     return answers(page.locator(".jupyter-widgets .fb-votes").evaluate("votes => votes.outerHTML"))
 
 
-def becomes(page, read, expected, seconds: float = PATIENCE / 1000) -> None:
+def becomes(page, read, expected, seconds: float = PATIENCE) -> None:
     """Wait until ``read(page)`` is what the library says."""
     end = time.monotonic() + seconds
     while (now := read(page)) != expected:
@@ -177,8 +181,11 @@ def becomes(page, read, expected, seconds: float = PATIENCE / 1000) -> None:
         page.wait_for_timeout(50)
 
 
-def test_a_filter_changes_table_and_card_as_the_library_says(page, said):
-    models, rows, table = said
+def test_a_filter_changes_table_and_card_as_the_library_says(page, library):
+    from fusebook import Question
+    from fusebook.inspection import cards, listing
+
+    bundle, rows, table = library
     tests = listing.sort_rows(listing.filter_rows(table, split="test"), "loss")
     becomes(page, shown, lines(tests))
     name = tests["label"].iloc[-1]
@@ -186,22 +193,24 @@ def test_a_filter_changes_table_and_card_as_the_library_says(page, said):
     found = listing.sort_rows(listing.filter_rows(table, split="test", label=name), "loss")
     assert 0 < len(found) < len(tests)
     becomes(page, shown, lines(found))
-    number = int(found["row"].iloc[0])
-    card = BeautifulSoup(cards.inspect_row(models, rows, number).data, "html.parser")
+    question = Question.of(bundle, rows, int(found["row"].iloc[0]))
+    card = BeautifulSoup(question.card().data, "html.parser")
     heading = page.locator(".jupyter-widgets .fb-card .fb-head")
     becomes(page, lambda _: heading.text_content(), card.find(class_="fb-head").text)
-    votes = question.predict_edited(models, rows[rows["row"] == number], rule="mean")
-    becomes(page, voted, answers(cards.votes_html(votes)))
+    becomes(page, voted, answers(cards.votes_html(votes_of(question)).data))
 
 
-def test_an_edited_text_is_predicted_again(page, said):
-    models, rows, _ = said
+def test_an_edited_text_is_predicted_again(page, library):
+    from fusebook import Question
+    from fusebook.inspection import cards
+
+    bundle, rows, _ = library
     number = int(re.match(r"row (\d+)", page.locator(".jupyter-widgets .fb-card .fb-head").text_content())[1])
     text = "芯片 </script><img src=x onerror=alert(1)> bank market 🎈"
     page.get_by_label("text", exact=True).fill(text)
     page.keyboard.press("Tab")
-    votes = question.predict_edited(models, rows[rows["row"] == number], text, rule="mean")
-    expected = answers(cards.votes_html(votes))
+    question = Question.of(bundle, rows, number)
+    expected = answers(cards.votes_html(votes_of(question), votes_of(question.edited(text))).data)
     assert expected != voted(page) or "as edited" in expected[1]
     becomes(page, voted, expected)
     becomes(page, lambda _: page.locator(".jupyter-widgets .fb-card .fb-text").text_content(), text)
@@ -209,8 +218,10 @@ def test_an_edited_text_is_predicted_again(page, said):
     assert page.locator(".jupyter-widgets .fb-card img[src=x]").count() == 0
 
 
-def test_by_keyboard_a_decision_reaches_the_list(page, said, run):
-    _, _, table = said
+def test_by_keyboard_a_decision_reaches_the_list(page, library, run):
+    from fusebook.inspection import listing
+
+    _, _, table = library
     path = run / "artifacts" / "label_suspects.csv"
     page.get_by_label("true class", exact=True).select_option(label="any")
     page.get_by_label("split", exact=True).select_option(label="any")

@@ -1,6 +1,5 @@
 """Figures: the right numbers in the right places, nothing shown, nothing overlapping, no glyph missing."""
 
-import warnings
 from itertools import pairwise
 
 import matplotlib as mpl
@@ -14,6 +13,7 @@ import pytest
 from matplotlib.figure import Figure
 from sklearn.metrics import confusion_matrix
 
+from fusebook.data.predictions import Predictions
 from fusebook.evaluation.scores import calibration_table, coverage_table, score_table
 from fusebook.plots import charts
 
@@ -40,9 +40,15 @@ def rng():
     return np.random.default_rng(0)
 
 
-def guesses(n_rows=200, n_classes=3):
-    probabilities = rng().dirichlet(np.ones(n_classes), n_rows)
-    return probabilities, rng().integers(0, n_classes, n_rows)
+def answers(names=("a",), n_rows=200):
+    """Guesses at three classes, the same for all of some models."""
+    return Predictions.of(dict.fromkeys(names, rng().dirichlet(np.ones(3), n_rows)), rng().integers(0, 3, n_rows))
+
+
+def confused(names, counts=None):
+    """A confusion matrix as ``mistakes.confusion_matrix`` returns it."""
+    counts = np.eye(len(names), dtype=int) if counts is None else counts
+    return pd.DataFrame(counts, pd.Index(list(names), name="label"), pd.Index(list(names), name="predicted"))
 
 
 def histories(names):
@@ -59,7 +65,7 @@ def shares(names, n_columns=3):
 
 
 def scores(names):
-    return score_table(dict.fromkeys(names, guesses()[0]), guesses()[1])
+    return score_table(answers(names), n_resamples=20)
 
 
 def sizes(names):
@@ -80,13 +86,13 @@ PLOTS = {
     "tag mix": (lambda n, **o: charts.plot_tag_mix(shares(n, 9), **o), "share of tokens", ""),
     "log mel": (lambda n, **o: charts.plot_log_mel(rng().normal(size=(50, 40)), **o), "seconds", "mel band"),
     "scores": (lambda n, **o: charts.plot_scores(scores(n), **o), "accuracy, % (95 % interval)", ""),
-    "confusion": (lambda n, **o: charts.plot_confusion(np.eye(len(n), dtype=int), n, **o), "predicted", "true"),
+    "confusion": (lambda n, **o: charts.plot_confusion(confused(n), **o), "predicted", "true"),
     "calibration": (
-        lambda n, **o: charts.plot_calibration(calibration_table(*guesses()), **o),
+        lambda n, **o: charts.plot_calibration(calibration_table(answers(), "a"), **o),
         "mean confidence", "accuracy",
     ),
     "coverage": (
-        lambda n, **o: charts.plot_coverage(coverage_table(*guesses()), **o),
+        lambda n, **o: charts.plot_coverage(coverage_table(answers(), "a"), **o),
         "rows answered, surest first, %", "accuracy, %",
     ),
     "sizes": (lambda n, **o: charts.plot_sizes(sizes(n), **o), "training rows", "accuracy, % (95 % interval)"),
@@ -145,7 +151,8 @@ def test_figures_use_the_two_colours_that_pages_swap():
 def test_no_two_columns_share_a_colour(plot, n_columns):
     ax = plot(shares(["a", "b"], n_columns))
     colours = {mpl.colors.to_hex(bars.patches[0].get_facecolor()) for bars in ax.containers}
-    assert len(ax.containers) == n_columns == len(colours)
+    shown = min(n_columns, charts.MOST_TAGS) if plot is charts.plot_tag_mix else n_columns
+    assert len(ax.containers) == shown == len(colours)
 
 
 # --- Numbers ------------------------------------------------------------------------------------------
@@ -176,14 +183,21 @@ def test_parts_are_percentages():
     assert ax.collections[0].get_clim() == (0, 100)
 
 
-def test_tag_mix_is_stacked():
+def test_tag_mix_is_stacked_the_most_frequent_tag_first():
     mix = pd.DataFrame({"n": [0.5, 0.2], "v": [0.3, 0.8], "x": [0.2, 0.0]}, index=["a", "b"])
     ax = charts.plot_tag_mix(mix)
     widths = [[bar.get_width() for bar in bars] for bars in ax.containers]
     starts = [[bar.get_x() for bar in bars] for bars in ax.containers]
+    mix = mix[["v", "n", "x"]]
     np.testing.assert_allclose(widths, mix.T)
     np.testing.assert_allclose(starts, mix.T.cumsum() - mix.T, atol=1e-12)
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["n", "v", "x"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["v", "n", "x"]
+
+
+def test_of_many_tags_nine_are_shown():
+    mix = pd.DataFrame([np.arange(12) / 66], columns=list("abcdefghijkl"), index=["all"])
+    ax = charts.plot_tag_mix(mix)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == list("lkjihgfed")
 
 
 def test_log_mel_has_time_to_the_right_and_low_bands_below():
@@ -216,8 +230,8 @@ def test_a_history_of_one_epoch_can_be_seen():
 
 @pytest.mark.parametrize("measure", ["accuracy", "macro_f1"])
 def test_scores_are_dots_with_their_intervals(measure):
-    probabilities, labels = guesses()
-    table = score_table({"a": probabilities, "b": np.eye(3)[labels]}, labels)
+    made = answers()
+    table = score_table(made | {"b": np.eye(3)[made.labels]})
     ax = charts.plot_scores(table, measure=measure)
     dots, _, (intervals,) = ax.containers[0].lines
     np.testing.assert_allclose(dots.get_xdata().astype(float), 100 * table[measure].to_numpy())
@@ -232,7 +246,7 @@ def test_scores_are_dots_with_their_intervals(measure):
 def test_confusion_shows_counts_and_shares_of_the_true_class():
     labels, predicted = [0, 0, 0, 1, 1], [0, 0, 1, 0, 1]
     confusion = confusion_matrix(labels, predicted, labels=[0, 1, 2])  # class 2 has no rows
-    ax = charts.plot_confusion(confusion, ["a", "b", "c"])
+    ax = charts.plot_confusion(confused("abc", confusion))
     shown = ax.collections[0].get_array().reshape(3, 3)
     np.testing.assert_allclose(shown[:2], confusion_matrix(labels, predicted, labels=[0, 1, 2], normalize="true")[:2])
     assert not shown[2].any() and ax.collections[0].get_clim() == (0, 1)
@@ -243,37 +257,35 @@ def test_confusion_shows_counts_and_shares_of_the_true_class():
 
 @pytest.mark.parametrize(("n_classes", "texts"), [(12, 144), (13, 0), (60, 0)])
 def test_counts_are_written_where_there_is_room(n_classes, texts):
-    ax = charts.plot_confusion(np.eye(n_classes, dtype=int) * 1234, CHINESE[:n_classes])
+    ax = charts.plot_confusion(confused(CHINESE[:n_classes]) * 1234)
     assert len(ax.texts) == texts
     assert len(ax.get_xticklabels()) == len(ax.get_yticklabels()) == n_classes
 
 
 @pytest.mark.parametrize("names", [["<script>a(1)</script>", "$x^", "nan"], ["x" * 300, "$a$", "None"]])
 def test_odd_labels_are_drawn_as_they_are(names):
-    ax = charts.plot_confusion(np.eye(3, dtype=int), names)
+    ax = charts.plot_confusion(confused(names))
     draw(ax)
     assert [label.get_text() for label in ax.get_yticklabels()] == [n if len(n) < 30 else "x" * 23 + "…" for n in names]
     assert not any(label.get_parse_math() for label in ax.get_yticklabels()), "a $ is a $, not a formula"
 
 
 def test_of_200_classes_some_are_named():
-    ax = charts.plot_confusion(np.eye(200, dtype=int), [f"类{i}" for i in range(200)])
+    ax = charts.plot_confusion(confused([f"类{i}" for i in range(200)]))
     assert [label.get_text() for label in ax.get_yticklabels()][:3] == ["类0", "类3", "类6"]
     assert ax.get_yticks()[:3].tolist() == [0.5, 3.5, 6.5]
 
 
 def test_the_band_of_coverage_is_the_interval():
-    probabilities, labels = guesses()
-    table = coverage_table(probabilities, labels)
+    table = coverage_table(answers(), "a")
     band = charts.plot_coverage(table).collections[0].get_paths()[0].vertices[:, 1]
-    assert band.min() == pytest.approx(100 * table["low"].min()) and band.max() == pytest.approx(
-        100 * table["high"].max()
-    )
+    ends = [100 * table["low"].min(), 100 * table["high"].max()]
+    assert [band.min(), band.max()] == pytest.approx(ends)
 
 
 @pytest.mark.parametrize("names", [["a long label", "another label"], ["国际新闻要览", "国内经济观察", "体育", "科技"]])
 def test_long_labels_below_do_not_run_into_each_other(names):
-    ax = charts.plot_confusion(np.eye(len(names), dtype=int), names)
+    ax = charts.plot_confusion(confused(names))
     draw(ax)
     assert all(label.get_rotation() for label in ax.get_xticklabels())
 
@@ -302,21 +314,35 @@ def test_votes_are_grouped_by_label():
 # --- Nothing to draw ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "plot",
-    [
-        lambda: charts.plot_counts(pd.Series([], dtype=int)),
-        lambda: charts.plot_spread(labelled(CHINESE[:1])[:0], column="tokens"),
-        lambda: charts.plot_calibration(calibration_table(np.empty((0, 2)), np.array([], int))),
-        lambda: charts.plot_coverage(coverage_table(np.empty((0, 2)), np.array([], int))),
-        lambda: charts.plot_confusion(np.zeros((2, 2), int), ["a", "b"]),
-        lambda: charts.plot_sizes(sizes([])),
-    ],
-    ids=["counts", "spread", "calibration", "coverage", "confusion", "sizes"],
-)
-def test_nothing_is_drawn_without_a_warning(plot):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", RuntimeWarning)
-        ax = plot()
-        draw(ax)
-    assert not any(bar.get_width() for bar in ax.patches if hasattr(bar, "get_width"))
+EMPTY = {
+    "counts": lambda **o: charts.plot_counts(pd.Series([], dtype=int), **o),
+    "spread": lambda **o: charts.plot_spread(labelled(["a"])[:0], column="tokens", **o),
+    "parts": lambda **o: charts.plot_parts(shares([]), **o),
+    "tag mix": lambda **o: charts.plot_tag_mix(shares([]), **o),
+    "log mel": lambda **o: charts.plot_log_mel(np.empty((0, 40)), **o),
+    "scores": lambda **o: charts.plot_scores(score_table(answers([])), **o),
+    "confusion": lambda **o: charts.plot_confusion(confused([]), **o),
+    "calibration": lambda **o: charts.plot_calibration(calibration_table(answers(n_rows=0), "a"), **o),
+    "coverage": lambda **o: charts.plot_coverage(coverage_table(answers(n_rows=0), "a"), **o),
+    "sizes": lambda **o: charts.plot_sizes(sizes([]), **o),
+    "votes": lambda **o: charts.plot_votes(shares([]), **o),
+}
+
+
+@pytest.mark.parametrize("kind", EMPTY)
+def test_of_an_empty_table_nothing_is_drawn(kind):
+    assert EMPTY.keys() == PLOTS.keys()
+    assert EMPTY[kind](title="nothing") is None and not plt.get_fignums()
+    _, ax = plt.subplots()
+    assert EMPTY[kind](ax=ax, title="nothing") is None and not ax.has_data() and not ax.get_title("left")
+
+
+def test_without_networks_there_is_no_history():
+    assert charts.plot_history({}) is None and not plt.get_fignums()
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_classes_without_rows_are_drawn_white():
+    ax = charts.plot_confusion(confused("ab", np.zeros((2, 2), int)))
+    draw(ax)
+    assert not ax.collections[0].get_array().any()

@@ -23,7 +23,7 @@ PATCHES = pd.DataFrame(
      "effect": [0.4, 0.0, -0.4, 0.2]}
 )  # fmt: skip
 BANDS = pd.DataFrame({"low": [0.0, 1000.0], "high": [1000.0, 8000.0], "effect": [0.3, -0.1]})
-WINDOWS = pd.DataFrame({"start": [0.0, 0.5], "end": [0.5, 1.0], "effect": [0.0, 0.2]})
+MOMENTS = pd.DataFrame({"start": [0.0, 0.5], "end": [0.5, 1.0], "effect": [0.0, 0.2]})
 
 
 def test_patches_stand_at_their_places_in_their_shades():
@@ -50,7 +50,7 @@ def test_words_have_the_shades_of_patches():
 
 def test_bars_of_a_sound_are_as_long_as_the_effects():
     samples = np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32)
-    above, sound, beside = effects.plot_sound(samples, BANDS, WINDOWS, title="row 7")
+    above, sound, beside = effects.plot_sound(samples, BANDS, MOMENTS, title="row 7")
     np.testing.assert_allclose([bar.get_height() for bar in above.patches], [0, 20])
     np.testing.assert_allclose([bar.get_width() for bar in beside.patches], [30, -10])
     middles = [bar.get_x() + bar.get_width() / 2 for bar in above.patches]
@@ -62,13 +62,20 @@ def test_bars_of_a_sound_are_as_long_as_the_effects():
 
 
 def test_one_scale_serves_all_parts():
-    assert effects.strongest(PATCHES, BANDS, WINDOWS, PATCHES.head(0)) == 0.4
-    assert effects.strongest() > 0 and effects.strongest(WINDOWS.head(1)) > 0, "nothing to divide by"
-    *_, beside = effects.plot_sound(np.ones(16_000, np.float32), BANDS, WINDOWS, most=0.4)
+    assert effects.strongest(PATCHES, BANDS, MOMENTS, PATCHES.head(0)) == 0.4
+    assert effects.strongest() > 0 and effects.strongest(MOMENTS.head(1)) > 0, "nothing to divide by"
+    *_, beside = effects.plot_sound(np.ones(16_000, np.float32), BANDS, MOMENTS, most=0.4)
     np.testing.assert_allclose(beside.get_xlim(), [-40, 40])
 
 
 def test_an_excerpt_is_drawn_at_its_time():
-    windows = WINDOWS.assign(start=WINDOWS["start"] + 2, end=WINDOWS["end"] + 2)
-    _, sound, _ = effects.plot_sound(np.ones(5 * 16_000, np.float32), BANDS, windows)
+    moments = MOMENTS.assign(start=MOMENTS["start"] + 2, end=MOMENTS["end"] + 2)
+    _, sound, _ = effects.plot_sound(np.ones(5 * 16_000, np.float32), BANDS, moments)
     assert sound.get_xlim() == (2, 3)
+
+
+def test_without_effects_nothing_is_drawn():
+    assert effects.plot_patches(np.zeros((20, 40, 3), np.uint8), PATCHES[:0]) is None
+    sound = np.ones(16_000, np.float32)
+    assert effects.plot_sound(sound, BANDS[:0], MOMENTS) is effects.plot_sound(sound, BANDS, MOMENTS[:0]) is None
+    assert not plt.get_fignums()

@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fusebook.plots import charts, fusion
-from fusebook.plots import words as plots_words
+from fusebook.plots import charts, fusion, words
 from fusebook.plots.words import MOST_CHARACTERS, describe, print_svg
 
 
@@ -22,7 +21,7 @@ def closed():
 
 def told(drawn) -> tuple[str, str]:
     figure = drawn.figure
-    return plots_words.title(figure), describe(figure)
+    return words.title(figure), describe(figure)
 
 
 def test_bars_are_told_by_name_and_number():
@@ -69,15 +68,16 @@ def test_dots_of_several_models_name_the_model():
 
 
 def test_a_confusion_matrix_is_told_by_its_counts():
-    _, words = told(charts.plot_confusion(np.array([[5, 1], [2, 8]]), ["a", "财经"], title="Confusion"))
+    confusion = pd.DataFrame([[5, 1], [2, 8]], index=["a", "财经"], columns=["a", "财经"])
+    _, words = told(charts.plot_confusion(confusion, title="Confusion"))
     assert "Heat map; across: predicted, upwards: true. row a: a 5, 财经 1; row 财经: a 2, 财经 8" in words
     assert words.endswith("Colour: share of the true class.")
 
 
 def test_a_large_heat_map_tells_its_size_and_its_highest_cell():
-    confusion = np.ones((60, 60), int)
-    confusion[7, 3] = 941
-    _, words = told(charts.plot_confusion(confusion, [f"c{i}" for i in range(60)]))
+    confusion = pd.DataFrame(1, index=[f"c{i}" for i in range(60)], columns=[f"c{i}" for i in range(60)])
+    confusion.loc["c7", "c3"] = 941
+    _, words = told(charts.plot_confusion(confusion))
     assert "60 rows by 60 columns; the highest, 0.941, is at c7, c3" in words
 
 

@@ -7,13 +7,16 @@ from io import BytesIO
 from types import SimpleNamespace
 
 import nbformat
+import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 from fontTools.ttLib import TTFont
 
+from fusebook.findings import Finding, Findings
 from fusebook.inspection import twin
 from fusebook.plots.charts import INK, PAPER
 from fusebook.report import pages, parts
+from fusebook.runs import Run
 
 
 def test_formulas_become_mathml():
@@ -71,6 +74,39 @@ def assert_only_our_script(text):
     assert allowed == ([f"'sha256-{digest}'"] if ours else [])
 
 
+def test_what_a_notebook_kept_stands_on_its_page_as_text(tmp_path):
+    hostile = "</script><img src=x onerror=alert(1)> *is* [not](http://x) `code`"
+    found = Findings("01_explore")
+    found += [
+        Finding("look", hostile, "The table"),
+        Finding("note", "Elsewhere.", "Nowhere"),
+        Finding("", "Plain.", ""),
+    ]
+    found.save(Run(tmp_path))
+    cells = [nbformat.v4.new_markdown_cell("# Title"), nbformat.v4.new_markdown_cell("## The table")]
+    (tmp_path / "notebooks").mkdir()
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "notebooks" / "01_explore.ipynb")
+    step = SimpleNamespace(name="01_explore", known={}, parameters={})
+    page = BeautifulSoup(pages.export_page(Run(tmp_path), step).read_text("utf-8"), "html.parser")
+    lines = page.select(".findings li")
+    assert hostile in lines[0].text and [line.a["href"] if line.a else "" for line in lines] == ["#The-table", "", ""]
+    assert not page.select("main img, main script, main em, main code") and page.find(id="The-table")
+
+
+def test_an_empty_table_says_so_and_a_figure_that_is_not_drawn_leaves_nothing(tmp_path):
+    table = pd.DataFrame(columns=["word", "effect"])
+    data = {"text/html": table.to_html(), "text/plain": "Empty DataFrame"}
+    shown = nbformat.v4.new_output("execute_result", data=data)
+    cells = [nbformat.v4.new_markdown_cell("# Title"), nbformat.v4.new_code_cell("words", outputs=[shown])]
+    cells += [nbformat.v4.new_markdown_cell("The same drawn:"), nbformat.v4.new_code_cell("plots.plot_words(words)")]
+    (tmp_path / "notebooks").mkdir()
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "notebooks" / "05_inspect.ipynb")
+    step = SimpleNamespace(name="05_inspect", known={}, parameters={})
+    page = BeautifulSoup(pages.export_page(tmp_path, step).read_text("utf-8"), "html.parser")
+    assert [cell.text for cell in page.select("main table :is(th, td):not(:empty)")] == ["word", "effect", "none"]
+    assert not page.select("figure") and "None" not in page.main.text and "Empty DataFrame" not in page.main.text
+
+
 def test_a_page_has_its_parts(finished_run):
     text = (finished_run / "03_train.html").read_text(encoding="utf-8")
     assert text.index("What we found") < text.index("What comes in"), "findings come first"
@@ -89,8 +125,7 @@ def test_figures_take_the_readers_colours(finished_run):
         assert INK not in inline and PAPER not in inline and "currentColor" in inline
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_a_browser_without_a_network_shows_every_page(browser, finished_run, width, scheme):
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
     said: list[str] = []

@@ -179,7 +179,7 @@ def count_repairs(rows: pd.DataFrame) -> pd.DataFrame:
     """How many rows of ``check_rows`` had their text or label mended, or have lost characters; one column, "rows"."""
     counts = {
         "texts mended": rows["text_repaired"].sum(),
-        "texts with lost characters": rows["text"].map(has_lost_characters).sum(),
+        "texts with lost characters": sum(map(has_lost_characters, rows["text"])),
         "labels tidied": (rows["label"] != rows["label_given"]).sum(),
     }
     return pd.Series(counts, name="rows", dtype=int).to_frame()

@@ -39,21 +39,11 @@ class Features:
     """
 
     def __init__(
-        self,
-        blocks: dict[str, np.ndarray],
-        present: dict[str, np.ndarray],
-        ngrams: sparse.csr_array | None = None,
-        kinds: Kinds | None = None,
-        *,
-        chosen: np.ndarray | None = None,
-    ):
-        self._blocks, self._present, self._ngrams, self.kinds, self._chosen = (
-            blocks,
-            present,
-            ngrams,
-            kinds or {},
-            chosen,
-        )
+        self, blocks: dict[str, np.ndarray], present: dict[str, np.ndarray], ngrams: sparse.csr_array | None = None,
+        kinds: Kinds | None = None, *, chosen: np.ndarray | None = None,
+    ):  # fmt: skip
+        self._blocks, self._present, self._ngrams = blocks, present, ngrams
+        self.kinds, self._chosen = kinds or {}, chosen
 
     def __getitem__(self, chosen: np.ndarray) -> "Features":
         """Some rows, by bools or positions, in the order given."""
@@ -133,7 +123,10 @@ class Features:
         """The same rows as if they lacked ``parts``."""
         gone = set(parts)
         present = {part: there & (part not in gone) for part, there in self.present.items()}
-        return Features(_masked(self.blocks, present), present, self.ngrams, self.kinds)
+        ngrams = self.ngrams
+        if ngrams is not None and "text" in gone:
+            ngrams = sparse.csr_array(ngrams.shape, dtype=ngrams.dtype)
+        return Features(_masked(self.blocks, present), present, ngrams, self.kinds)
 
     def replaced(self, blocks: dict[str, np.ndarray]) -> "Features":
         """The same rows with other values in some blocks."""
@@ -159,10 +152,10 @@ class Features:
         """Read what ``save`` wrote."""
         blocks, present, bag = {}, {}, folder / "ngrams.npz"
         for file in sorted(set(folder.glob("*.npz")) - {bag}):
-            with np.load(file) as arrays:
-                own = dict(arrays)
-            present[file.stem] = own.pop("present")
-            blocks |= own
+            with np.load(file) as saved:
+                arrays = dict(saved)
+            present[file.stem] = arrays.pop("present")
+            blocks |= arrays
         ngrams = sparse.csr_array(sparse.load_npz(bag)) if bag.exists() else None
         return cls(blocks, present, ngrams, _from_json(runs.read_json(folder / "kinds.json")))
 

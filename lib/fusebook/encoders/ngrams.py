@@ -244,7 +244,11 @@ def telling_ngrams(encoder, most: int = 12) -> pd.DataFrame:
     if encoder:
         bag = encoder.bag_
         columns = np.argsort(-bag.scores_)[:most]
-        table = {"n-gram": bag.names(columns), "kind": bag.kinds(columns), "chi-squared": bag.scores_[columns].round(1)}
+        table = {
+            "n-gram": bag.names(columns),
+            "kind": bag.kinds(columns),
+            "chi-squared": bag.scores_[columns].astype(float).round(1),
+        }
     return pd.DataFrame(table)
 
 
@@ -268,7 +272,9 @@ def ngrams_kept(encoder, ngrams: csr_array | None, splits: pd.Series) -> pd.Data
     known = np.diff(ngrams.indptr)
     made = {"split": splits.to_numpy(), "texts": 1, "n-grams known": known, "longer": known > encoder.bag_.width_}
     table = pd.DataFrame({**made, "weight kept": encoder.bag_.kept_weight(ngrams)}).groupby("split")
-    return table.agg({"texts": "sum", "n-grams known": "mean", "longer": "mean", "weight kept": "mean"})
+    return table.agg({"texts": "sum", "n-grams known": "mean", "longer": "mean", "weight kept": "mean"}).round(
+        {"n-grams known": 1}
+    )
 
 
 def ngrams_verdicts(kept: pd.DataFrame, encoder) -> list[tuple[str, str, dict]]:

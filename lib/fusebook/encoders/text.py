@@ -230,6 +230,6 @@ def _pieces(texts: Sequence[str]) -> list[Sequence[str]]:
 def length_quartiles(data: Dataset) -> pd.DataFrame:
     """Quartiles of the training texts' lengths in ``columns`` by label, short ones first; empty without texts."""
     rows = data.train.rows[data.train.rows["text"] != ""]
-    made = rows["text"].map(columns).groupby(rows["label"]).quantile([0.25, 0.5, 0.75]).unstack()
+    made = rows["text"].map(columns).astype(int).groupby(rows["label"]).quantile([0.25, 0.5, 0.75]).unstack()
     made.columns = ["lower quartile", "median", "upper quartile"][: made.shape[1]]
     return made.sort_values("median").round(0).astype(int) if len(made) else made

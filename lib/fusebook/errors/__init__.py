@@ -14,8 +14,8 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "mistakes": ["class_verdicts", "confident_mistakes", "confused_pairs", "confusion_matrix", "nearest_training_rows",
-                     "pair_verdicts", "row_table", "short_names"],
+        "mistakes": ["calibration_verdicts", "class_verdicts", "confident_mistakes", "confused_pairs",
+                     "confusion_matrix", "nearest_training_rows", "pair_verdicts", "row_table", "short_names"],
         "facts": ["facts_table"],
         "slices": ["SliceFinder", "find_slices", "members_table", "slice_verdicts"],
         "shortcuts": ["probe", "shortcut_verdicts"],

@@ -22,7 +22,7 @@ DROPPED = "dropped"  # the split of a training row that a person took out
 REASONS = {
     "ROW_UNKNOWN": "no row has this number",
     "ROW_TWICE": "an earlier line of the list has this row",
-    "ROW_NOT_TRAINING": "only training rows are corrected; validation and test rows keep their labels, as the gain is measured on them",
+    "ROW_NOT_TRAINING": "only training rows are corrected; the gain is measured on the others, so their labels stay",
     "ACTION_UNKNOWN": f"the action is none of {', '.join(ACTIONS)}",
     "LABEL_DIFFERS": "the row has another label than the list says: is it the list of another table?",
     "LABEL_UNKNOWN": "no row has the suggested label",
@@ -148,9 +148,9 @@ def _training_labels(rows: pd.DataFrame) -> set[str]:
 def correction_gain(data: Dataset) -> dict:
     """What corrections brought: ``comparison.compare`` of a linear model trained on the labels before and after.
 
-    The rows of ``data`` have label_before, as ``apply_corrections`` leaves it; the test rows' labels are never corrected.
-    Returns what ``compare`` does: accuracy after minus before, its interval, and so on. Raises ValueError without a test
-    row.
+    The rows of ``data`` have label_before, as ``apply_corrections`` leaves it; labels of test rows are never corrected.
+    Returns what ``compare`` does: accuracy after minus before, its interval, and so on. Raises ValueError without a
+    test row.
     """
     rows, test, right = data.rows, data.test, []
     numbers = {name: i for i, name in enumerate(data.label_names)}

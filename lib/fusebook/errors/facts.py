@@ -26,9 +26,9 @@ def facts_table(data: Dataset, columns: str = "", table: str | Path = "") -> pd.
     columns : names of columns of the person's ``table``, comma-separated, that are facts too; "" for none
 
     Returns one column a fact: characters, unknown words (share of the text's words that no training text has), script
-    (of most letters), digits, has text, has picture, has sound, picture brightness (0 to 1) and blur (low means blurred),
-    sound seconds and loudness (dB below full scale), near-duplicate, and ``named_columns``. NaN where a part is missing.
-    Raises as ``named_columns`` does.
+    (of most letters), digits, has text, has picture, has sound, picture brightness (0 to 1) and blur (low means
+    blurred), sound seconds and loudness (dB below full scale), near-duplicate, and ``named_columns``. NaN where a part
+    is missing. Raises as ``named_columns`` does.
     """
     rows, training = data.rows, (data.rows["split"] == "train").to_numpy()
     made = _facts(rows[~training], rows.loc[training, "text"])

@@ -14,7 +14,7 @@ from sklearn import metrics
 from fusebook.data.dataset import Dataset
 from fusebook.data.features import Features
 from fusebook.data.predictions import Predictions
-from fusebook.evaluation.scores import count_text, interval_text
+from fusebook.evaluation.scores import count_text, interval_text, number_text
 from fusebook.findings import graded, shortened
 
 
@@ -31,7 +31,7 @@ def row_table(predictions: Predictions, model: str) -> pd.DataFrame:
 
 
 def confused_pairs(table: pd.DataFrame, most: int = 15) -> pd.DataFrame:
-    """The label → predicted pairs that occur most: label, predicted, count, share of the label's rows, rows (3 examples).
+    """The label → predicted pairs that occur most: label, predicted, count, share of the label's rows, rows (3 of them).
 
     ``table`` has row, label and predicted; ties are ordered by share, then by name.
     """
@@ -58,12 +58,18 @@ def pair_verdicts(pairs: pd.DataFrame, classes: pd.DataFrame) -> list[tuple]:
 
 
 def class_verdicts(classes: pd.DataFrame) -> list[tuple]:
-    """Key, grade and facts of the class with the lowest F1 in ``evaluation.class_table``, among those that have rows."""
+    """Key, grade and facts of the class with the lowest F1 in ``evaluation.class_table``, of those that have rows."""
     tested = classes[classes["rows"] > 0]
     name, line = tested["f1"].idxmin(), tested.loc[tested["f1"].idxmin()]
     facts = {"label": _shown(classes)[name], "rows": int(line["rows"])}
     facts["share"] = interval_text(*line[["f1", "f1_low", "f1_high"]])
     return [("weakest", graded(1 - line["f1"], 0.1, 0.5), facts)]
+
+
+def calibration_verdicts(scores: pd.DataFrame, model: str) -> list[tuple]:
+    """Key, grade and facts of the calibration error of ``model`` in ``evaluation.score_table``."""
+    values = scores.loc[model, ["ece", "ece_low", "ece_high"]]
+    return [("calibration", graded(values["ece"], 0.05, 0.1), {"error": number_text(*values)})]
 
 
 def _shown(classes: pd.DataFrame) -> dict[str, str]:
@@ -94,7 +100,7 @@ def confusion_order(confusion: np.ndarray) -> np.ndarray:
 
 
 def short_names(label_names: Iterable[str], most: int = 40) -> list[str]:
-    """Label names for tables and figures: cut to ``most`` characters, still all different; line breaks become blanks."""
+    """Label names for tables and figures: cut to ``most`` characters, still all different; line breaks are blanks."""
     made: list[str] = []
     for name in label_names:
         short = shortened(name, most)

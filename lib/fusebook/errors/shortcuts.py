@@ -1,7 +1,7 @@
 """Shortcuts: parts of a text that give the label away, though nobody would call them what the text is about.
 
-A linear model reads one part alone, then the text without it (after Gururangan and others, 2018, who found that a part of
-the input gave the labels of a test away). Notebook 04_error_analysis tells the story.
+A linear model reads one part alone, then the text without it (after Gururangan and others, 2018, who found that a part
+of the input gave the labels of a test away). Notebook 04_error_analysis tells the story.
 """
 
 import re
@@ -35,7 +35,7 @@ _HEADER = re.compile(r"(?:[A-Za-z][A-Za-z0-9-]{1,40}:[ \t].*(?:\n[ \t]+\S.*)*(?:
 
 
 def header_end(text: str) -> int:
-    """How many characters of ``text`` are e-mail-like header lines at its beginning; 0 where there aren't two or more."""
+    """How many characters of ``text`` are e-mail-like header lines at its beginning; 0 where there are fewer than two."""
     found = _HEADER.match(text)
     return found.end() if found else 0
 
@@ -67,7 +67,7 @@ class _Tokens:
         self.lengths = np.column_stack([lengths, [len(text) for text in texts], [text.count("\n") for text in texts]])
 
     def bag(self, kept: np.ndarray, train: np.ndarray) -> csr_array:
-        """TF-IDF over the tokens where ``kept``, how rare each is learnt from the texts ``train``; (n_texts, n_words)."""
+        """TF-IDF over the tokens ``kept``, how rare each is learnt from the texts ``train``; (n_texts, n_words)."""
         shape = self.n_texts, self.n_words
         places = self.text[kept].astype(np.int32), self.word[kept].astype(np.int32)
         counts = csr_array((np.ones(kept.sum(), np.float32), places), shape)
@@ -84,15 +84,16 @@ class _Tokens:
 
 
 COLUMNS = [
-    "size", "alone", "low", "high", "anywhere", "surplus", "surplus_p", "without", "drop", "drop_low", "drop_high", "drop_p",
+    "size", "alone", "low", "high", "anywhere", "surplus", "surplus_p", "without", "drop", "drop_low", "drop_high",
+    "drop_p",
 ]  # fmt: skip
 
 
 def probe(data: Dataset, *, most_rows: int = MOST_ROWS, random_state: int = 42) -> pd.DataFrame:
     """What parts of the texts say of the label alone, and what is lost without them.
 
-    The parts: header lines, the first five tokens, digits and punctuation (tokens without a letter), and length (tokens,
-    characters and lines, each in 20 bins). Each is read by a linear support vector machine over TF-IDF of its tokens,
+    The parts: header lines, the first five tokens, digits and punctuation (tokens without a letter), and length
+    (tokens, characters and lines, each in 20 bins). Each is read by a linear support vector machine over TF-IDF of its tokens,
     which learns from at most ``most_rows`` training rows and 400 tokens a text. "Without" is the same kind of model,
     trained again and tested on texts that lack the part; length can't be taken out. "Anywhere" reads as many tokens of
     each text, drawn from all of it: a part that says more than these is worth more than its size.

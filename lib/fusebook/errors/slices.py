@@ -94,8 +94,8 @@ def find_slices(facts: pd.DataFrame, judged: Predictions, model: str, data: Data
     Parameters
     ----------
     facts : ``facts_table`` of all rows that no model was trained on
-    judged : what ``model`` answered about test rows, and perhaps about validation rows; where it did not, the validation
-        rows of ``data`` say where to cut the facts, and there is no tree
+    judged : what ``model`` answered about test rows, and perhaps about validation rows; where it did not, the
+        validation rows of ``data`` say where to cut the facts, and there is no tree
 
     Returns and raises what ``SliceFinder.find`` does.
     """
@@ -148,14 +148,14 @@ class SliceFinder:
         p is that of Fisher's exact test, one-sided: so many wrong rows or more in the slice, were the wrong rows spread
         by chance. A slice is reported where p, corrected over all slices looked at (Holm, 1979), is below 0.05, where
         its error is at least 1.2 times that of all rows, and where it also stands out among the rows that the slices
-        before it leave. A condition that adds nothing sure to a slice is left out. Of rows that are copies of each other
-        (``groups``, one a row) only the first counts for p.
+        before it leave. A condition that adds nothing sure to a slice is left out. Of rows that are copies of each
+        other (``groups``, one a row) only the first counts for p.
 
         Returns
         -------
-        slices : a DataFrame of at most ``most`` lines, the surest first, none where no slice stands out: slice (in words),
-            rows, wrong, error (share wrong) with its 95 % interval low and high (Wilson, 1927), lift (error over that of
-            all rows), p, p_holm, path, and members (bools of shape (n_rows,)). As a slice is found and measured on the
+        slices : a DataFrame of at most ``most`` lines, the surest first, none where no slice stands out: slice (in
+            words), rows, wrong, error (share wrong) with its 95 % interval low and high (Wilson, 1927), lift (error
+            over that of all rows), p, p_holm, path, and members (bools of shape (n_rows,)). As a slice is found and measured on the
             same rows, its error is a little too high.
         looked_at : how many slices were tested
 

@@ -1,8 +1,8 @@
 """Labels that may be wrong, in one list for a person to edit: what was judged, by whom, and how good the list is.
 
 Validation and test rows are judged by a network that was not trained on them. Training rows are judged out of fold by a
-linear model on the n-gram bag (or whatever numbers a row has): fitted k times it takes seconds, where the networks would
-take k times their training. Notebook 04_error_analysis tells the story, and ``corrections`` takes the edited list back.
+linear model on the n-gram bag (or whatever numbers a row has): fitted k times it takes seconds, where the networks
+would take k times their training. Notebook 04_error_analysis tells the story, and ``corrections`` takes the edited list back.
 """
 
 import warnings
@@ -25,7 +25,7 @@ _COLUMNS = ["row", "split", "label", "suggested", "label_probability", "action",
 
 
 def out_of_fold(data: Dataset, *, random_state: int = 42) -> Predictions:
-    """What a logistic regression says of each training row, each time fitted on the other folds (``fold_probabilities``).
+    """What a logistic regression fitted on the other folds says of each training row (``fold_probabilities``).
 
     Copies of each other are in one fold. A class's only row is left out: no other fold could know its class.
     """
@@ -116,8 +116,8 @@ def label_suspects(predictions: Predictions, model: str) -> pd.DataFrame:
 def suspect_list(*judged: Predictions) -> pd.DataFrame:
     """One list for a person to work through: row, split, label, suggested, label_probability, action, text.
 
-    Each of ``judged`` has the answers of one model about rows that it has not seen, such as ``out_of_fold`` and those of
-    the chosen model about validation and test rows; no row is in two of them. The most suspect stand first. Each action
+    Each of ``judged`` has the answers of one model about rows that it has not seen, such as ``out_of_fold`` and those
+    of the chosen model about validation and test rows; no row is in two of them. The most suspect stand first. Each action
     is "keep", so that a list that nobody has edited changes nothing.
     """
     found = [label_suspects(predictions, model) for predictions in judged for model in predictions]
@@ -134,7 +134,7 @@ def suspect_verdicts(suspects: pd.DataFrame, judged: Predictions) -> list[tuple]
 
 
 def suspect_scores(suspects: pd.DataFrame, judged: Predictions, wrong_labels: dict[int, str]) -> pd.DataFrame:
-    """How many of the ``wrong_labels`` planted in the rows ``judged`` are among the suspects, as ``detector_scores`` says.
+    """How many of the ``wrong_labels`` planted in the rows ``judged`` are suspects, as ``detector_scores`` says.
 
     One line; none where no wrong label is known.
     """

@@ -1,9 +1,12 @@
-"""How good, how sure, and better than what? Tables from ``Predictions``, most of them made of resampled test rows.
+"""How good, how sure, and better than what? Tables from ``Predictions``, most of them over resampled test rows.
 
-scores: every model's scores, by class, by confidence, by length. comparison: two models on the same rows.
-fusion: what a fusion gains and what it does with its parts. sizes: would more training rows help?
-common_rows: several finished runs on the test rows that all have.
-Beneath them, on plain arrays, measures (sums over rows) and intervals (rows drawn again and again).
+scores      every model's scores with intervals; by class, by length of the text, by confidence
+comparison  two models on the same rows
+fusion      what a fusion gains, and what it does with its parts
+sizes       would more training rows help?
+common_rows several finished runs, and the test rows that all of them have
+measures    ten measures as sums over rows; takes plain arrays, as the next does
+intervals   rows drawn again and again
 """
 
 import lazy_loader

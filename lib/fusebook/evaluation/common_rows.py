@@ -205,7 +205,7 @@ def match_rows(first: FinishedRun, other: FinishedRun) -> tuple[pd.DataFrame, di
     learnt = {content for side in (left, right) for content in side.loc[side["split"] == "train", "content"]}
     leaked = set(left.loc[left["content"].isin(learnt), "row"])
     pairs = matched.rename(columns={"row_first": "first", "row_other": "other"})[["first", "other"]]
-    return pairs.reset_index(drop=True), {"parts": parts or ["nothing"], "leaked": leaked}
+    return pairs.reset_index(drop=True), {"parts": parts, "leaked": leaked}
 
 
 def _contents(run: FinishedRun, parts: list[str], known: dict[str, str]) -> pd.DataFrame:

@@ -28,7 +28,7 @@ def compare(
     Parameters
     ----------
     right_a, right_b : bools of shape (n_rows,): was each model right?
-    groups : a group a row, such as copies of one text; the bootstrap then draws groups. The test counts rows either way.
+    groups : a group a row, such as copies of one text; the bootstrap then draws groups. The test always counts rows.
 
     Returns difference, low, high, p (exact two-sided; McNemar, 1947), only_a, only_b (rows one alone got right), and
     detectable: the smallest difference that this many rows find with 80 % power at p < 0.05, given how often the two
@@ -51,7 +51,7 @@ def compare(
 
 
 def _differences(gains: np.ndarray, groups, n_resamples: int, random_state: int) -> np.ndarray:
-    """Resampled means of ``gains`` (-1, 0 or 1 a row). Groups alike in size and gain are drawn as one multinomial cell."""
+    """Resampled means of ``gains`` (-1, 0 or 1 a row). Groups alike in size and gain are one multinomial cell."""
     units = group_numbers(groups, len(gains))
     per_group = np.column_stack([np.bincount(units, gains), np.bincount(units)])
     kinds, counts = np.unique(per_group, axis=0, return_counts=True)
@@ -104,7 +104,7 @@ def comparison_text(a: str, b: str, line, language: str = "en") -> str:
 
 
 def severity(line) -> str:
-    """How much a line of ``compare`` matters where b ought to be better: note, look (no difference shown) or serious."""
+    """How much a line of ``compare`` matters where b ought to be better: note, look (no difference) or serious."""
     return "look" if _p(line) >= 0.05 else "note" if line["difference"] > 0 else "serious"
 
 

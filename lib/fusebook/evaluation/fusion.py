@@ -1,4 +1,4 @@
-"""Is fusion worth it, and what does it do with its parts? Parts left out, parts shuffled, gates, rows rescued and harmed.
+"""Is fusion worth it, and what does it do with its parts? Parts left out or shuffled, gates, rows rescued or harmed.
 
 Notebook 03_train tells the story. Models that are audited come as ``audited`` returns them: the name to show, to the
 ``Models`` and which of them is meant.
@@ -76,7 +76,7 @@ def _points_of(predictions: Predictions) -> pd.DataFrame:
 
 
 def readable_fusions(table: pd.DataFrame) -> pd.DataFrame:
-    """A ``fusion_table`` for people: scores in percent, gains in points, with 95 % intervals; a dash where there is none."""
+    """A ``fusion_table`` for people: scores in percent, gains in points, with 95 % intervals; a dash for none."""
     texts = {name: _texts(line) for name, line in table.to_dict("index").items()}
     made = pd.DataFrame.from_dict(texts, orient="index").rename_axis("model").fillna("–")
     # What answers the question stands first, as a wide table may not fit its page.
@@ -128,7 +128,7 @@ def part_sets(parts) -> list[tuple[str, ...]]:
 
 
 def subset_table(audited: Audited, data: Dataset) -> pd.DataFrame:
-    """How well each model does with each set of parts, the others being held back; all on the rows that have every part.
+    """How well each model does with each set of parts, the others held back; all on the rows that have every part.
 
     Returns a DataFrame with one line a set and model: parts (names joined by " + "), n_parts, model, accuracy and
     macro_f1 with their 95 % intervals (_low, _high), n_rows. A set of one part has a line "own network" too, of the
@@ -222,7 +222,7 @@ def shuffle_kinds(models: Models, data: Dataset) -> pd.DataFrame:
 
 
 def shuffle_verdicts(key: str, table: pd.DataFrame) -> list[tuple[str, str, dict]]:
-    """What the first model of a ``shuffle_audit`` loses, as a finding ``key``, for ``Findings.add_all``; none without lines."""
+    """What the first model of a ``shuffle_audit`` loses: the finding ``key``, for ``Findings.add_all``; none without lines."""
     lines = table[table["model"] == table["model"].iloc[0]] if len(table) else table
     drops = ", ".join(f"{part} {100 * drop:.1f}" for part, drop in zip(lines["part"], lines["drop"], strict=True))
     return [(key, "note", {"drops": drops})] if drops else []
@@ -232,7 +232,7 @@ def shuffle_verdicts(key: str, table: pd.DataFrame) -> list[tuple[str, str, dict
 
 
 def gate_shares(models: Models, data: Dataset) -> pd.DataFrame:
-    """What share of the signal that enters the joint layers of feature-level fusion comes through each part's gate, by class.
+    """By class, what share of the signal that enters the joint layers of feature-level fusion comes through each gate.
 
     Returns a DataFrame of labels by parts, each row summing to 1; NaN where a class has no signal. There is no line
     where no network joins parts.
@@ -323,7 +323,7 @@ def surest_changes(ledger: pd.DataFrame, most: int = 4) -> pd.DataFrame:
 
 
 def ledger_verdicts(ledger: pd.DataFrame, fusion: str, key: str = "balance") -> list[tuple[str, str, dict]]:
-    """How many rows of a ``ledger`` the model ``fusion`` rescued and harmed, as a finding ``key``; none without lines."""
+    """How many rows of a ``ledger`` the model ``fusion`` rescued and harmed: the finding ``key``; none without lines."""
     rows, counts = len(ledger), {name: int((ledger["outcome"] == name).sum()) for name in ("rescued", "harmed")}
     facts = {"fusion": capital(fusion), "rows": rows, **counts}
     facts |= {f"{name}_share": count_text(count, rows) for name, count in counts.items()}

@@ -101,7 +101,8 @@ def measures_of_sums(sums: np.ndarray, n_classes: int) -> dict[str, np.ndarray]:
 
 def measures_of(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """All ``MEASURES`` of some rows: probabilities of shape (n_rows, n_classes), class numbers of shape (n_rows,)."""
-    return measures_of_sums(row_columns(probabilities, labels).sum(axis=0), probabilities.shape[1])
+    sums = row_columns(probabilities, labels).sum(axis=0)
+    return {name: float(value) for name, value in measures_of_sums(sums, probabilities.shape[1]).items()}
 
 
 def _divide(above: np.ndarray, below: np.ndarray, otherwise: float) -> np.ndarray:

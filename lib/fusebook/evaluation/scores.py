@@ -1,4 +1,4 @@
-"""How good are the answers? Scores with intervals, tables by class and by confidence: from ``Predictions``, never from models.
+"""How good are the answers? Scores with intervals, tables by class, length and confidence: all from ``Predictions``.
 
 Notebooks 03_train and 04_error_analysis tell the story.
 """
@@ -58,8 +58,7 @@ def score_table(predictions: Predictions, *, n_resamples: int = N_RESAMPLES, ran
         sums = resampled_sums(sparse.hstack(columns), labels, groups, **options)
     for (name, values), by_row in zip(predictions.items(), columns, strict=True):
         draws = measures_of_sums(sums[:, start : start + by_row.shape[1]], values.shape[1])
-        found = measures_of_sums(by_row.sum(axis=0), values.shape[1])
-        made[name] = _with_intervals(found, draws, values, labels, groups)
+        made[name] = _with_intervals(measures_of(values, labels), draws, values, labels, groups)
         start += by_row.shape[1]
     return pd.DataFrame(made, index=COLUMNS, dtype=float).T.rename_axis("model")
 
@@ -83,12 +82,12 @@ def _with_intervals(found: dict, draws: dict, probabilities: np.ndarray, labels:
     made = {}
     for name in MEASURES:
         low, high = intervals[name]
-        made |= {name: float(found[name]), f"{name}_low": float(low), f"{name}_high": float(high)}
+        made |= {name: found[name], f"{name}_low": float(low), f"{name}_high": float(high)}
     return made | {"n_rows": len(labels)}
 
 
 def readable(scores: pd.DataFrame, measures=("accuracy", "macro_f1", "log_loss")) -> pd.DataFrame:
-    """A ``score_table`` for people: each of ``measures`` with its interval as text; log loss alone with three digits."""
+    """A ``score_table`` for people: ``measures`` with their intervals as text; log loss alone with three digits."""
     made = {}
     for name in measures:
         values = scores[[name, f"{name}_low", f"{name}_high"]].to_numpy(float)
@@ -110,7 +109,7 @@ def best_of(scores: pd.DataFrame, models: Iterable[str], measure: str = "log_los
 
 
 def cost_table(scores: pd.DataFrame, costs: dict) -> pd.DataFrame:
-    """A ``score_table`` for people beside the ``baselines.Cost`` of those models that ``costs`` knows; a dash for others.
+    """A ``score_table`` for people and the ``baselines.Cost`` of those models that ``costs`` knows; a dash for others.
 
     Speed has two digits, as one measurement is worth no more.
     """
@@ -127,7 +126,7 @@ def _speed_text(speed: float) -> str:
 
 
 def majority_share(predictions: Predictions) -> float:
-    """The accuracy of always giving the most frequent answer: of the model "majority", else the largest label's share."""
+    """The accuracy of always giving the most frequent answer: of the model "majority", else the largest label."""
     if "majority" in predictions:
         return float(predictions.right("majority").mean())
     return float(np.bincount(predictions.labels).max() / predictions.n_rows)

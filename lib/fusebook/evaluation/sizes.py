@@ -35,7 +35,7 @@ def training_sizes(n_rows: int, n_classes: int, n_sizes: int = N_SIZES) -> list[
 
 
 def linear_answers(train_values, train_labels: np.ndarray, values) -> np.ndarray:
-    """The class numbers that a linear support vector machine gives to ``values``, rows of features like those it learns.
+    """The class numbers that a linear support vector machine gives to ``values``, rows like those that it learns from.
 
     Where the training rows have one class, that is the answer.
     """
@@ -61,7 +61,7 @@ def size_curve(data: Dataset) -> pd.DataFrame:
 
 
 def _answers(data: Dataset, chosen: np.ndarray) -> dict[str, np.ndarray]:
-    """Class numbers that each model gives to the test rows, trained on the training rows at the positions ``chosen``."""
+    """Class numbers that each model gives the test rows, trained on the training rows at the positions ``chosen``."""
     from fusebook.models.network import Network  # brings Keras, which nobody else in this module needs
 
     split, test = data.rows["split"].to_numpy(), data.test
@@ -76,7 +76,7 @@ def _answers(data: Dataset, chosen: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def verdict(curve: pd.DataFrame, model: str) -> tuple[str, str, dict]:
-    """Would more rows help ``model``? Key, grade and facts, from the last doubling of its training rows in ``size_curve``.
+    """Would more rows help ``model``? Key, grade and facts, from the last doubling of its rows in ``size_curve``.
 
     They would where the gain is significant (McNemar's test, p < 0.05); they would not where the interval of the gain
     ends below one point; otherwise it can't be told.

@@ -65,6 +65,13 @@ class Question:
         features = self._variants("text", [text]) if "text" in self.bundle.parts else self.data.features
         return self._changed(self.row.assign(text=text), features)
 
+    def without_word(self, words: pd.DataFrame) -> "Question":
+        """The same row without that one of its ``words`` which holds the answer up most; as it is where there are none."""
+        if not len(words):
+            return self
+        start, end = words.loc[words["effect"].idxmax(), ["start", "end"]]
+        return self.edited(self.text[:start] + self.text[end:])
+
     def without(self, *parts: str) -> "Question":
         """The same row without ``parts``. Raises ValueError where the bundle does not read one of them."""
         self.bundle.check_parts(parts)
@@ -223,7 +230,10 @@ class Question:
 
     def length_table(self, model: str = "") -> pd.DataFrame:
         """The text's length in columns, 2 a Chinese character, and its effect in points; empty where no text is read."""
-        line = {"columns": text_encoder.columns(self.text), "effect, points": f"{100 * self.length_effect(model):+.1f}"}
+        line = {
+            "length, columns": text_encoder.columns(self.text),
+            "effect, points": f"{100 * self.length_effect(model):+.1f}",
+        }
         table = pd.DataFrame([line], index=["length of the text"])
         return table if "text" in self.parts else table.head(0)
 
@@ -241,15 +251,16 @@ class Question:
 
         def predict(values: Sequence[str]) -> np.ndarray:
             data = self.data[np.zeros(len(values), int)]
-            features = self._variants(part, values, held=self.data.features.kinds.get("length", {}))
+            held = self.data.features.kinds.get("length", {}) if part == "text" else {}
+            features = self._variants(part, values, held)
             return self.bundle.models.predict(data.with_features(features), [name])[name]
 
         return predict
 
     def _variants(self, part: str, values: Sequence[str], held: dict[str, slice] | None = None) -> Features:
-        """The row with each of ``values`` in place of its ``part``; no value twice, and the row's own not again.
+        """The row with each of ``values`` in place of its ``part``: no value is encoded twice, and the row's own not again.
 
-        ``held`` are columns of blocks in which the variants of a text keep what the row has.
+        ``held`` are the columns, by block, in which all keep what the row has.
         """
         row, own = self.row[part].iloc[0], self.data.features
         new = [value for value in dict.fromkeys(values) if value != row]
@@ -258,7 +269,7 @@ class Question:
         places = [where[value] for value in values]
         kept, first = own[np.zeros(len(values), int)], own.of(part)
         blocks = {name: np.concatenate([first.blocks[name], some])[places] for name, some in made.blocks.items()}
-        for name, columns in (held or {}).items() if part == "text" else ():
+        for name, columns in (held or {}).items():
             blocks[name][:, columns] = own.blocks[name][:, columns]
         there = np.concatenate([first.present[part], made.present[part]])[places]
         return Features(kept.blocks | blocks, kept.present | {part: there}, kinds=own.kinds)

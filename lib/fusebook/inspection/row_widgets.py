@@ -13,7 +13,7 @@ import ipywidgets
 import pandas as pd
 
 from fusebook.errors.corrections import ACTIONS, REASONS
-from fusebook.findings import shortened
+from fusebook.findings import capital, shortened
 from fusebook.inspection import listing
 from fusebook.inspection.cards import EXAMPLE, votes_html
 from fusebook.inspection.question import RULES, Question
@@ -194,5 +194,5 @@ class Decision(ipywidgets.VBox):
         text = f"Row {line['row']} is listed as suspect: given {line['label']}, suggested {line['suggested']}. "
         text += f"In {Path(self.path).name}: {line['action']}."
         if line["split"] != "train":
-            text += f" It is a {line['split']} row: {REASONS['ROW_NOT_TRAINING']}."
+            text += f" It is a {line['split']} row. {capital(REASONS['ROW_NOT_TRAINING'])}."
         self.told.value = f"<p>{escape(text)}</p>"

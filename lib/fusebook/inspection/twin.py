@@ -112,7 +112,8 @@ def _entry_maker(table: pd.DataFrame, votes: dict[int, list], effects: dict) -> 
 
 
 def _check(table: pd.DataFrame, predictions: list[Predictions], models: list[str]) -> None:
-    n_test, known = int((table["split"] == "test").sum()), list(predictions[0]) if predictions else []
+    n_test = int((table["split"] == "test").sum())
+    known = list(dict.fromkeys(name for some in predictions for name in some))
     if not n_test or not models or set(models) - set(known):
         raise ValueError(
             f"{n_test} test rows and models {', '.join(models) or '(none)'}; expected a table with test rows, as "

@@ -131,18 +131,18 @@ def fit_texts(texts: list[str], order: np.ndarray, room: int) -> list[str | None
 def answers(table: pd.DataFrame, predictions: Sequence[Predictions], models: list[str]) -> dict[int, list]:
     """Position of a row to a list a model: the most probable class numbers, each with its probability in thousandths.
 
-    A row without predictions has no entry.
+    A row without predictions has no entry, and no line of a model that did not answer about it.
     """
-    position = pd.Series(np.arange(len(table)), index=table["row"])
+    position = {row: place for place, row in enumerate(table["row"])}
     made: dict[int, list] = {}
-    for model in models:
-        for some in predictions:
-            values = some[model]
+    for some in predictions:
+        for values in some.only(models).values():
             best = np.argsort(-values, axis=1, kind="stable")[:, :N_ANSWERS]
             shares = np.rint(1000 * np.take_along_axis(values, best, axis=1)).astype(int)
             pairs = np.stack([best, shares], axis=2).reshape(len(values), -1).tolist()
-            for place, line in zip(position[some.rows["row"]], pairs, strict=True):
-                made.setdefault(int(place), []).append(line)
+            for row, line in zip(some.rows["row"], pairs, strict=True):
+                if row in position:
+                    made.setdefault(position[row], []).append(line)
     return made
 
 

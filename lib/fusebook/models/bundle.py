@@ -218,6 +218,11 @@ class Bundle:
         self.models = Models.load(folder)
         self.encoders = Encoders.load(folder / "encoders", self.parts)
 
+    @property
+    def names(self) -> list[str]:
+        """The names of all models, the chosen one first."""
+        return sorted(self.models.names, key=lambda name: name != self.chosen)
+
     def encode(self, rows: pd.DataFrame) -> Dataset:
         """``rows`` (as ``checks.check_rows`` returns them) as a ``Dataset`` that ``models`` can predict."""
         return Dataset(rows.reset_index(drop=True), self.label_names, self.encoders.transform(rows))
@@ -265,6 +270,37 @@ def predict_table(
     given = content.loc[rows["row"]].reset_index(drop=True)
     given.columns = _distinct_names(list(given), set(made))
     return pd.concat([given, made], axis=1), pd.concat([refused, rejected], ignore_index=True)
+
+
+def predict_new_rows(
+    run: Run, bundle: Bundle, table: str | Path = "", *, columns: dict[str, str], model: str = ""
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """``predict_table`` of a new ``table``; where that is "", the test rows of ``run`` as if they were new.
+
+    The predictions of test rows have row, text and the columns of ``answer_table``, and none is rejected.
+    """
+    if table:
+        return predict_table(bundle, runs.resolve(table), columns=columns, model=model)
+    rows, splits = run.read("rows.parquet"), run.read("splits.parquet")
+    rows = rows[rows["row"].isin(splits.loc[splits["split"] == "test", "row"])].reset_index(drop=True)
+    made = pd.concat([rows[["row", "text"]], answer_table(bundle, rows, model)], axis=1)
+    return made, pd.DataFrame(columns=["row", "part", "reason", "detail"])
+
+
+def answer_verdicts(
+    predictions: pd.DataFrame, rejected: pd.DataFrame, model: str, *, again: bool = False
+) -> list[tuple[str, str, dict]]:
+    """Key, grade and facts of what ``predict_new_rows`` made: how many rows, how many refused, how many unsure.
+
+    ``again`` says that the rows are test rows of the run.
+    """
+    facts = {"rows": len(predictions), "model": model, "refused": len(rejected)}
+    made = [("predicted again" if again else "predicted", "look" if len(rejected) else "note", facts)]
+    if len(predictions):
+        unsure, mean = int((predictions["confidence"] < 0.5).sum()), 100 * predictions["confidence"].mean()
+        facts = {"confidence": f"{mean:.0f}", "unsure": unsure, "rows": len(predictions)}
+        made.append(("unsure", "look" if unsure else "note", facts))
+    return made
 
 
 def _distinct_names(names: list[str], ours: set[str]) -> list[str]:

@@ -32,7 +32,7 @@ def settings(n_rows: int, inputs: dict[str, np.ndarray], *, n_classes: int, **gi
 
     Parameters
     ----------
-    inputs : blocks of features, each of shape (n_rows, n_features)
+    inputs : blocks of features, each of shape (n, n_features), of these rows or of more
     n_classes : labels that there are; two need fewer steps than several
 
     Returns options of ``layers.build_mlp`` and of ``fit_mlp``.

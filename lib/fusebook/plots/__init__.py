@@ -1,7 +1,9 @@
 """Figures, and each in words for those who can't see it: from tables and arrays, never from models.
 
-charts: the look, and the charts that any table may have. fusion: what a fusion does with its parts. effects: what moved
-the probability of one row. words: a figure's description, made from the figure itself.
+charts      the look, and the charts that any table may have
+fusion      what a fusion does with its parts
+effects     what moved the probability of one row
+words       a figure's description, made from the figure itself
 """
 
 import lazy_loader

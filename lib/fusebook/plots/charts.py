@@ -1,4 +1,4 @@
-"""Figures: plot_*(table, *, ax=None) -> ax, from tables, never from models. Of an empty table nothing is drawn: None."""
+"""Figures: plot_*(table, *, ax=None) -> ax, from tables, never from models; None, and no figure, of an empty table."""
 
 from functools import wraps
 
@@ -27,7 +27,7 @@ CJK_FONT = ASSETS / "DroidSansFallbackFull.ttf"
 
 
 def use_style() -> None:
-    """Set the look of all figures: SVG with the figure in words, our palette, and a font that has Chinese on every machine."""
+    """Set the look of all figures: SVG with the figure in words, our palette, and a font with Chinese on every machine."""
     font_manager.fontManager.addfont(CJK_FONT)
     sns.set_theme(style="ticks", palette=COLOURS)
     mpl.rcParams.update(
@@ -163,7 +163,7 @@ def plot_scores(scores: pd.DataFrame, *, measure: str = "accuracy", ax=None, tit
     )
     for place, (value, right) in enumerate(zip(values, high, strict=True)):
         ax.text(right + 1, place, f"{value:.1f}", va="center", color=INK, fontsize=9)
-    ax.set_yticks(places, scores.index)
+    ax.set_yticks(places, [shortened(str(name), 40) for name in scores.index])
     ax.set_ylim(len(scores) - 0.5, -0.5)
     ax.grid(axis="x", alpha=0.25)
     ax.set(title=title, xlabel=f"{measure.replace('_', ' ')}, % (95 % interval)", xlim=(0, 106))
@@ -213,7 +213,7 @@ def on_colour(colour) -> str:
 
 
 def _colour_texts(ax) -> None:
-    """The numbers in the cells of a heat map, each in black or white; seaborn's own choice is hard to read in the middle."""
+    """The numbers in the cells of a heat map, each in black or white; seaborn's choice is hard to read in the middle."""
     cells = ax.collections[0].cmap(ax.collections[0].norm(ax.collections[0].get_array()))
     for text in ax.texts:
         column, row = (int(place) for place in text.get_position())
@@ -222,7 +222,7 @@ def _colour_texts(ax) -> None:
 
 @none_if_empty
 def plot_calibration(table: pd.DataFrame, *, ax=None, title: str = ""):
-    """Confidence against accuracy with the number of rows at each point; ``table`` is ``scores.calibration_table``'s."""
+    """Confidence against accuracy with the number of rows at each point; ``table`` is ``calibration_table``'s."""
     ax = new_axes(ax, width=5, height=3.8)
     ax.plot([0, 1], [0, 1], color=INK, alpha=0.4, linewidth=1, linestyle="--")
     ax.plot(table["confidence"], table["accuracy"], "o-", color=COLOURS[0])

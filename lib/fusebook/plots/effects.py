@@ -1,7 +1,7 @@
-"""Figures of what moved the probability, in the colours of the words on a card: blue holds it up, orange speaks against.
+"""Figures of what moved the probability, in the colours of the words on a card: blue is for it, orange against.
 
-Effects are drawn in points (hundredths) of probability. ``most`` is the effect of full strength: give all parts of a row
-the same. Notebook 05_inspect tells the story.
+Effects are drawn in points (hundredths) of probability. ``most`` is the effect of full strength: give all parts of a
+row the same. Notebook 05_inspect tells the story.
 """
 
 import matplotlib as mpl

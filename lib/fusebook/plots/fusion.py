@@ -52,7 +52,7 @@ def plot_ledger(counts: pd.DataFrame, *, ax=None, title: str = ""):
 
 
 def _pattern(parts: list[str], key) -> str:
-    """ "audio right, text wrong" of the parts' names and one line of the index, which is a plain string for one part."""
+    """Such as "audio right, text wrong", of the parts' names and one line of the index: a plain string for one part."""
     states = (key,) if isinstance(key, str) else key
     return ", ".join(f"{part} {state}" for part, state in zip(parts, states, strict=True))
 

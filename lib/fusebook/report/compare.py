@@ -23,9 +23,7 @@ from fusebook.inspection import cards
 from fusebook.runs import Run
 
 NOTEBOOK = "07_compare"
-MARK = (
-    '<meta name="generator" content="fusebook compare">'  # the page template writes it; by it a page of ours is known
-)
+MARK = 'content="fusebook compare"'  # the page template puts it into the head of a page of ours, which is known by it
 FATE_WORDS = (
     "test rows there too",
     "training rows there, left out: that run has learnt their labels",
@@ -87,14 +85,15 @@ class Comparison(CommonRows):
         firsts: dict[str, str] = {}
         against = [(firsts.setdefault(model, key), key) for (model, _), key in zip(keys, together, strict=True)]
         tests = compare_pairs(together, [pair for pair in against if pair[0] != pair[1]])
-        made = _score_cells(score_table(together)).join(_test_cells(tests.set_index("b").reindex(list(together))))
+        made = _test_cells(tests.set_index("b").reindex(list(together))).join(_score_cells(score_table(together)))
+        made.insert(0, "accuracy", made.pop("accuracy"))
         made.insert(0, "run", [self.runs[i].name for _, i in keys])
         return made.set_index(pd.Index([model for model, _ in keys], name="model"))
 
     def notes(self, language: str = "en") -> list[tuple[str, str, dict]]:
         """Key, grade and facts of what a reader must know: which rows and labels count, what could not be told."""
         names = [word("run", language, name=run.name) for run in self.runs]
-        made = [("rows compared", "note", {"rows": len(self.rows), "runs": len(self.runs)})]
+        made = [("rows compared", "note", {"rows": len(self.rows)})]
         for i, match in enumerate(self.matches, 1):
             facts = {"a": names[0], "b": names[i]}
             left = {fate: match["fates"]["first"].get(fate, 0) for fate in FATES[1:]}
@@ -355,7 +354,10 @@ def _execute(run: Run, compared: Comparison, most_cards: int) -> Path:
     executed = run.folder / "notebooks" / source.name
     executed.parent.mkdir()
     try:
-        papermill.execute_notebook(str(source), str(executed), given, kernel_name="python3", progress_bar=False)
+        papermill.execute_notebook(
+            str(source), str(executed), given, kernel_name="python3", progress_bar=False,
+            extra_arguments=["--log-level=ERROR"],
+        )  # fmt: skip
     except papermill.PapermillExecutionError as error:
         raise ValueError(f"{NOTEBOOK}, cell {error.exec_count}: {error.ename}: {error.evalue}") from error
     step = steps.Step(NOTEBOOK, source, 0, "", papermill.inspect_notebook(str(source)), [], given | {"compared": names})

@@ -94,6 +94,22 @@ def test_a_table_wider_than_a_sheet_of_paper_is_told_apart():
         assert ("broad" in soup.table["class"]) == broad
 
 
+def test_a_table_without_rows_says_so_under_its_head():
+    for empty, heads in (
+        (pd.DataFrame(columns=["words", "share"]), ["words", "share"]),
+        (pd.DataFrame({"rows": []}, index=pd.Index([], name="label")), ["label", "rows"]),
+    ):
+        soup = BeautifulSoup(tables.dressed(empty.to_html()), "html.parser")
+        assert [head.get_text(strip=True) for head in soup.select("thead th")] == heads
+        (cell,) = soup.select("tbody td")
+        assert cell.get_text() == "none" and int(cell["colspan"]) == len(
+            soup.select("thead tr")[0].find_all(["th", "td"])
+        )
+        assert all("left" in part["class"] for part in [cell, *soup.select("thead th")])
+    full = pd.DataFrame({"words": [1]}).to_html()
+    assert "none" not in tables.dressed(full) and "none" not in tables.dressed("<table><tbody></tbody></table>")
+
+
 def test_what_needs_nothing_is_returned_as_it_came():
     for html in ("<p>plain</p>", "<svg viewBox='0 0 1 1'><text>时政</text></svg>", ""):
         assert tables.dressed(html) == html

@@ -1,37 +1,54 @@
-"""The first page of a run: its numbers, its links, what it says of runs that stopped, and what a browser does with it."""
+"""The first page of a run: its numbers, its links, what it says of runs that stopped, and what a browser does with it.
+
+Which findings stand on it: the severest, one a topic, none twice. The command that gives a run again: what a shell and
+click make of it is what the run was given.
+"""
 
 import json
 import re
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup
 
+from fusebook import cli
+from fusebook.findings import PLACES, Finding, Findings
 from fusebook.report import index, steps
+from fusebook.report.index import FUSION, SCORE, command_line, main_findings
+from fusebook.runs import Run
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 SCORES = {"accuracy": 0.8, "accuracy_low": 0.75, "accuracy_high": 0.85, "n_rows": 203.0}
 GAIN = {"difference": 0.2, "low": 0.15, "high": 0.25, "p": 0.01, "p_holm": 0.02}
 
 
+def keep(folder, notebook, *found):
+    """Write findings (severity, text, place) as the notebook does."""
+    made = Findings(notebook)
+    made += [Finding(*one) for one in found]
+    made.save(Run(folder))
+
+
 def write_run(folder, states, *, findings=None, chosen="text", metrics=True, error=""):
     """A run folder as the runner leaves it, and its steps: each notebook's state is that of ``states``, else done."""
     made = steps.read_steps(steps.find_notebooks())
     record = {"steps": {}, "values": {}, "written": "today", "cores": 2, "python": "3.11", "versions": {}}
-    (folder / "artifacts" / "findings").mkdir(parents=True)
+    (folder / "artifacts").mkdir(parents=True)
     for name, step in made.items():
         step.status = states.get(name, "done")
         if step.status == "failed":
             step.error = error
         if step.status != "absent":
             (folder / f"{name}.html").write_text("<h1>stub</h1>", encoding="utf-8")
-        told = [{"severity": "look", "text": f"From {name}: {findings}", "place": "A <b>place</b>"}]
         if findings:
-            path = folder / "artifacts" / "findings" / f"{name}.json"
-            path.write_text(json.dumps(told), encoding="utf-8")
+            keep(folder, name, ("look", f"From {name}: {findings}", "A <b>place</b>"))
+    table = {"table": "table <b>.csv", "rows": 1200, "columns": {"text": "title", "image": ""}}
+    (folder / "artifacts" / "table.json").write_text(json.dumps(table), encoding="utf-8")
     facts = {"headline": "", "chosen": chosen, "best_single": chosen, "split": "test"}
     facts["scores"] = [{"model": chosen, **SCORES}, {"model": "majority", **SCORES, "accuracy": 0.6}]
     facts["comparison"] = [{"a": "majority", "b": chosen, **GAIN}]
@@ -84,9 +101,12 @@ def test_every_link_leads_to_its_place(finished_run):
     page = read(finished_run / "index.html")
     links = [link["href"] for link in page.select(".findings a")]
     assert len(links) == 5 and any("#" in link for link in links)
-    for link in links + [link["href"] for link in page.select(".cards a")]:
+    pages = {link.partition("#")[0] for link in links}
+    ids = {name: {part["id"] for part in read(finished_run / name).find_all(id=True)} for name in pages}
+    for link in links:
         name, _, place = link.partition("#")
-        assert not place or read(finished_run / name).find(id=place), link
+        assert not place or place in ids[name], link
+    assert all((finished_run / link["href"]).exists() for link in page.select(".cards a"))
     assert len(page.select(".cards a")) == len(list(finished_run.glob("0*.html")))
 
 
@@ -96,7 +116,7 @@ def test_every_finding_of_a_run_has_a_place_that_its_page_shows(finished_run):
         headings = {head.get_text().strip() for head in page.find_all(["h2", "h3"])}
         for found in json.loads(path.read_text("utf-8")):
             assert found["severity"] in {"serious", "look", "note"}, found
-            assert found["place"] in headings, found
+            assert found["place"] in headings and (path.stem, found["place"]) in PLACES.values(), found
 
 
 def test_it_is_small_and_has_a_picture_of_most_pages(finished_run):
@@ -148,12 +168,7 @@ def test_a_run_without_scores_or_findings(tmp_path):
     page = read(index.write_index(tmp_path, write_run(tmp_path, {}, metrics=False)))
     assert "No model has been scored" in page.text and not page.select(".findings, .problem")
     assert "All at their defaults." in page.text and len(page.select(".tile.plain")) == 7
-
-
-def test_scores_of_older_runs_have_their_sentence(tmp_path):
-    made = write_run(tmp_path, {}, metrics=False)
-    (tmp_path / "artifacts" / "metrics.json").write_text('{"headline": "Text is right."}', encoding="utf-8")
-    assert read(index.write_index(tmp_path, made)).select_one(".headline").text == "Text is right."
+    assert "The table was table <b>.csv with 1,200 rows; text from column title." in " ".join(page.text.split())
 
 
 def test_a_model_surely_worse_than_one_beside_it_is_marked(tmp_path):
@@ -175,17 +190,15 @@ def test_a_chinese_finding_is_told_in_chinese(tmp_path):
     assert {link["lang"] for link in page.select(".findings a")} == {"en"}
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(browser, tmp_path, scheme):
+def test_axe_finds_nothing_serious_where_a_run_stopped(browser, tmp_path):
     made = write_run(tmp_path, {"06_predict": "failed"}, findings="told", error="a cell raised")
-    page, _ = opened(browser, index.write_index(tmp_path, made), scheme=scheme, width=390)
+    page, _ = opened(browser, index.write_index(tmp_path, made), scheme="dark", width=390)
     found = Axe().run(page).response["violations"]
     assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []
     page.context.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
 def test_hostile_names_stay_text(browser, tmp_path, scheme, width):
     run = tmp_path / HOSTILE.replace("/", "")
     run.mkdir()
@@ -237,3 +250,113 @@ def test_without_scripts_the_line_can_be_selected(browser, tmp_path):
     assert page.get_by_role("button").count() == 0 and page.locator("#command").is_visible()
     assert said == []
     page.context.close()
+
+
+# --- The main findings --------------------------------------------------------------------------------
+
+NOTEBOOKS = ["00_mlp_by_hand", "01_explore", "03_train", "04_error_analysis"]
+
+
+def chosen(run, **options):
+    return [found.text for _, found in main_findings(run, NOTEBOOKS, **options)]
+
+
+def test_the_severest_first_then_by_what_they_are_about(tmp_path):
+    keep(tmp_path, "01_explore", ("look", "Garbled texts.", "The table as it came"))
+    keep(tmp_path, "03_train", ("look", "Fusion brings nothing.", "Is fusion worth it?"))
+    keep(
+        tmp_path, "04_error_analysis", ("look", "Twenty suspects.", "Which labels may be wrong?"),
+        ("serious", "Too sure of itself.", "How sure may one be?"), ("note", "A modest score.", "How sure is the score?"),
+    )  # fmt: skip
+    expected = ["Too sure of itself.", "Fusion brings nothing.", "Twenty suspects.", "Garbled texts."]
+    assert chosen(tmp_path) == [*expected, "A modest score."]
+    assert chosen(tmp_path, most=2) == expected[:2]
+
+
+def test_a_topic_is_told_once_by_its_severest_finding(tmp_path):
+    place = "Is fusion worth it?"
+    fusions = [("note", "Mean gains.", place), ("serious", "Stacked loses.", place), ("look", "Weighted?", place)]
+    keep(tmp_path, "03_train", *fusions, ("look", "Beats nothing.", "The test"))
+    keep(tmp_path, "04_error_analysis", ("look", "The SVM is as good.", "Is it better than the others?"))
+    assert chosen(tmp_path) == ["Stacked loses.", "The SVM is as good."]
+
+
+def test_what_the_headline_tells_is_repeated_only_where_it_worries(tmp_path):
+    keep(tmp_path, "03_train", ("note", "Right for many.", "The test"), ("look", "Fusion?", "Is fusion worth it?"))
+    assert chosen(tmp_path, told=(SCORE, FUSION)) == ["Fusion?"]
+
+
+def test_sentences_that_differ_in_numbers_alone_are_told_once(tmp_path):
+    keep(tmp_path, "01_explore", ("", "12 rows of 1,000 were refused.", ""), ("", "Five labels.", ""))
+    keep(tmp_path, "03_train", ("", "34 rows of 900 were refused.", ""), ("", "有 5 个标签可疑。", ""))
+    keep(tmp_path, "04_error_analysis", ("", "有 6 个标签可疑。", ""))
+    expected = ["12 rows of 1,000 were refused.", "Five labels.", "有 5 个标签可疑。"]
+    assert chosen(tmp_path) == expected
+
+
+def test_the_method_and_notebooks_that_do_not_hold_tell_nothing(tmp_path):
+    keep(tmp_path, "00_mlp_by_hand", ("serious", "Slopes agree.", "Third proof"))
+    keep(tmp_path, "06_predict", ("serious", "From an earlier run.", "The answers"))
+    assert chosen(tmp_path) == []
+
+
+def test_findings_without_a_grade_come_last(tmp_path):
+    keep(tmp_path, "01_explore", ("", "Plain.", ""))
+    keep(tmp_path, "03_train", ("note", "Graded.", "Anywhere"))
+    assert chosen(tmp_path) == ["Graded.", "Plain."]
+
+
+def test_what_is_told_first_is_a_topic_and_each_topic_is_told_at_one_place():
+    topics = [topic for group in index.ORDER for topic in group]
+    assert len(topics) == len(set(topics)) and set(topics) <= set(PLACES)
+    assert len(set(PLACES.values())) == len(PLACES), "so that a place tells the topic"
+
+
+# --- The command that gives the run again ---------------------------------------------------------------
+
+TABLE = {
+    "table": "/data/my table's (1).csv", "text": "title; rm -rf ~", "label": 'the "topic"', "image": "",
+    "audio": "$HOME", "new_table": "",
+}  # fmt: skip
+
+
+def parsed(line):
+    """The options that click reads from ``line``, as bash splits it; the folder that it goes to."""
+    folder, rest = line.split(" && ", 1)
+    script = f"set -- {rest}\nprintf '%s\\0' \"$@\"\n{folder.replace('cd', 'printf %s', 1)}"
+    *words, folder = subprocess.run(["bash", "-c", script], capture_output=True, check=True).stdout.decode().split("\0")  # fmt: skip
+    return cli.report.make_context("report", words[words.index("report") + 1 :]).params, folder, words[0]
+
+
+def test_values_come_through_the_shell(tmp_path):
+    values = TABLE | {"epochs": 3, "hidden": [100, 50], "planted": "", "language": "`zh` $(ls) \\ 'x' 中\n"}
+    got, folder, program = parsed(command_line(tmp_path / "a run's <b>", values, tmp_path / "my project"))
+    assert {name: got[name] or "" for name in TABLE} == TABLE
+    assert got["run"] == str(tmp_path / "a run's <b>") and folder == str(tmp_path / "my project")
+    assert dict(got["parameters"]) == {
+        "epochs": "3", "hidden": "[100, 50]", "planted": "", "language": values["language"],
+    }  # fmt: skip
+    assert Path(program).name == "fusebook" and Path(program).parent == Path(sys.executable).parent
+
+
+def test_values_have_the_type_that_they_had(tmp_path):
+    given = {"hidden": [8, 4], "epochs": 3, "modality_dropout": 0.25, "image_mirror": False}
+    got, _, _ = parsed(command_line(tmp_path, given, tmp_path))
+    known = steps.read_steps(steps.find_notebooks())
+    steps.give_parameters(known, dict(got["parameters"]))
+    assert {name: value for step in known.values() for name, value in step.parameters.items()} == given
+
+
+def test_paths_in_the_project_are_short_and_a_default_folder_is_not_told(tmp_path):
+    values = TABLE | {"table": str(tmp_path / "data" / "my.csv"), "new_table": str(tmp_path / "new.csv")}
+    got, _, _ = parsed(command_line(tmp_path / "reports" / "my", values, tmp_path))
+    assert (got["table"], got["new_table"], got["run"]) == ("data/my.csv", "new.csv", None)
+    assert command_line(tmp_path / "reports" / "sample", {}, tmp_path).endswith("fusebook report")
+    assert "--run reports/other" in command_line(tmp_path / "reports" / "other", {}, tmp_path)
+
+
+@pytest.mark.parametrize("lacking", ["label", "new_table"])
+def test_what_the_options_could_not_say_becomes_parameters(tmp_path, lacking):
+    values = {name: value for name, value in TABLE.items() if name != lacking}
+    got, _, _ = parsed(command_line(tmp_path, values, tmp_path))
+    assert got["table"] is None and dict(got["parameters"]) == values

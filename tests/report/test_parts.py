@@ -1,13 +1,17 @@
-"""Contents, findings, parameters and figures of a page."""
+"""Contents, findings, parameters and figures of a page, and small pictures that a browser draws as it draws the figure."""
 
 import base64
-from io import BytesIO
+from io import BytesIO, StringIO
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 from bs4 import BeautifulSoup
 from PIL import Image, PngImagePlugin
 
+from fusebook.findings import Finding
+from fusebook.plots import charts
 from fusebook.plots.charts import INK, PAPER
 from fusebook.plots.words import print_svg
 from fusebook.report import parts
@@ -28,10 +32,10 @@ def test_contents_name_each_heading_of_the_second_level_once():
 
 def test_a_finding_has_an_anchor_its_severity_and_a_link_to_its_place():
     found = [
-        {"severity": "serious", "text": f"Bad: {HOSTILE}", "place": "How sure?"},
-        {"severity": "", "text": "Plain", "place": ""},
-        {"severity": "look", "text": "最弱的类别是文娱。", "place": "How sure?"},
-        {"severity": "note", "text": "Elsewhere", "place": "Not on this page"},
+        Finding("serious", f"Bad: {HOSTILE}", "How sure?"),
+        Finding("", "Plain", ""),
+        Finding("look", "最弱的类别是文娱。", "How sure?"),
+        Finding("note", "Elsewhere", "Not on this page"),
     ]
     soup = soup_of(parts.findings(found, {"How sure?"}))
     items = soup.find_all("li")
@@ -102,6 +106,15 @@ def test_a_figure_without_words_of_its_own_takes_the_sentence_before():
     assert not soup.find(tabindex=True), "narrower than a phone, so it never scrolls"
 
 
+def test_a_drawing_that_is_an_image_by_itself_keeps_its_words_and_colours():
+    drawn = '<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 9 9"><title id="t">From text</title></svg>'
+    soup = soup_of(parts.figure(drawn, "the sentence before", 2))
+    assert str(soup.svg) == str(soup_of(drawn).svg)
+    assert soup.div["aria-label"] == "Figure 2: From text" and soup.div["tabindex"] == "0"
+    words = soup_of(parts.figure('<svg width="9pt"><text>role="img"</text></svg>', "before", 1)).svg["aria-label"]
+    assert words == "before.", "only what the tag itself says counts"
+
+
 @pytest.mark.parametrize("own", [True, False])
 def test_a_png_says_what_it_holds(own):
     stream, words = BytesIO(), PngImagePlugin.PngInfo()
@@ -113,3 +126,67 @@ def test_a_png_says_what_it_holds(own):
     image = soup_of(html).img
     assert image["alt"] == ('Loss "now". It falls.' if own else "Said before. Picture of 30 by 20 points.")
     assert base64.b64decode(image["src"].split(",")[1]) == stream.getvalue()
+
+
+# --- Small pictures ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def chart():
+    charts.use_style()
+    figure, axes = plt.subplots(1, 2, figsize=(7, 3))
+    x = np.linspace(0, 6, 300)
+    axes[0].plot(x, np.sin(x))
+    axes[0].scatter(x[::5], np.cos(x[::5]), s=9)
+    axes[0].set(title="正弦 & <cos>", xlabel="100 %")
+    axes[1].imshow(np.random.default_rng(0).random((20, 20)), aspect="auto")
+    text = StringIO()
+    figure.savefig(text, format="svg")
+    plt.close(figure)
+    return text.getvalue()
+
+
+def notebook(*figures, tagged=None):
+    cells = [
+        SimpleNamespace(
+            cell_type="code",
+            metadata={"tags": [parts.TAG] * (i == tagged)},
+            get=lambda name, default, figure=figure: [{"data": {"image/svg+xml": figure}}],
+        )
+        for i, figure in enumerate(figures)
+    ]
+    return SimpleNamespace(cells=cells)
+
+
+def drawn(browser, source, scheme):
+    page = browser.new_page(viewport={"width": 700, "height": 320}, color_scheme=scheme)
+    page.set_content('<style>:root{color-scheme:light dark}body{margin:0}</style><img width="672" height="288">')
+    page.evaluate("source => { const i = document.querySelector('img'); i.src = source; return i.decode() }", source)
+    picture = np.asarray(Image.open(BytesIO(page.screenshot())).convert("L"), float)[:288, :672]
+    page.close()
+    return picture
+
+
+def test_it_is_drawn_as_the_figure_is_and_smaller(browser, chart):
+    small = parts.address(parts.smaller(chart))
+    assert len(small) < 0.8 * len(parts.address(chart))
+    before, after = (drawn(browser, source, "light") for source in (parts.address(chart), small))
+    assert before.std() > 20
+    assert np.abs(before - after).mean() < 1.5 and np.corrcoef(before.ravel(), after.ravel())[0, 1] > 0.99
+
+
+def test_it_can_be_read_in_the_dark(browser, chart):
+    small = parts.address(parts.smaller(chart))
+    light, dark = (drawn(browser, small, scheme)[:, :40] for scheme in ("light", "dark"))  # digits of an axis
+    assert np.median(light) > 240 and light.min() < 120
+    assert np.median(dark) < 60 and dark.max() > 150
+
+
+def test_the_tagged_figure_stands_for_the_page_else_the_first_that_fits(chart):
+    changed = chart.replace("</svg>", "<g/></svg>")
+    first, second = (parts.thumbnail(notebook(figure)) for figure in (chart, changed))
+    assert first != second
+    assert parts.thumbnail(notebook(chart, changed)) == first
+    assert parts.thumbnail(notebook(chart, changed, tagged=1)) == second
+    assert parts.thumbnail(notebook(changed, chart, tagged=0), len(first)) == first
+    assert parts.thumbnail(notebook(chart), 1000) == parts.thumbnail(notebook()) == ""
