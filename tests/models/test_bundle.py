@@ -545,6 +545,33 @@ def test_checked_rows_are_answered_as_their_table_is(bundle, tmp_path):
 # --- The file -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("model", ["", "text"])
+def test_without_a_new_table_the_test_rows_of_the_run_are_answered(bundle, tmp_path, model):
+    rows, labels = tiny_bundle.make_rows(tmp_path, 20)
+    run, split = Run(tmp_path), np.where(labels == 1, "test", "train")
+    run.write("rows.parquet", rows)
+    run.write("splits.parquet", rows[["row", "label"]].assign(split=split)[::-1])  # in another order
+    made, rejected = room.predict_new_rows(run, bundle, columns=COLUMNS, model=model)
+    test = rows[split == "test"].reset_index(drop=True)
+    expected = pd.concat([test[["row", "text"]], room.answer_table(bundle, test, model)], axis=1)
+    pd.testing.assert_frame_equal(made, expected)
+    assert rejected.empty and list(rejected) == ["row", "part", "reason", "detail"]
+    table = write(tmp_path, [[tiny_bundle.WORDS[0], ""], ["", ""]])
+    again = room.predict_new_rows(run, bundle, str(table), columns=COLUMNS, model=model)
+    for frame, other in zip(again, room.predict_table(bundle, table, columns=COLUMNS, model=model), strict=True):
+        pd.testing.assert_frame_equal(frame, other)
+
+
+def test_what_is_said_of_answers_by_hand():
+    made, one = pd.DataFrame({"confidence": [0.9, 0.45, 0.6, 0.49]}), pd.DataFrame({"row": [3]})
+    first, second = room.answer_verdicts(made, one, "text")
+    assert first == ("predicted", "look", {"rows": 4, "model": "text", "refused": 1})
+    assert second == ("unsure", "look", {"confidence": "61", "unsure": 2, "rows": 4})
+    first, second = room.answer_verdicts(made[::2], one[:0], "text", again=True)
+    assert first == ("predicted again", "note", {"rows": 2, "model": "text", "refused": 0}) and second[1] == "note"
+    assert len(room.answer_verdicts(made[:0], one, "text")) == 1, "nothing is said of the confidence of no row"
+
+
 def test_written_predictions_read_back_the_same(tmp_path):
     texts = ["标题，一", 'say "x"', "two\nlines", "one\rtwo", "a,b;c\td", "nan", "", "😀", "=1+1"]
     probabilities = np.random.default_rng(0).dirichlet(np.ones(3), len(texts))
