@@ -68,19 +68,19 @@ def test_the_severe_come_first_and_eight_at_most():
 
 
 def test_what_is_saved_is_loaded(tmp_path):
-    found = Findings("03_train", "zh")
-    found += [Finding("look", HOSTILE, "The test"), Finding("", "最弱。", "")]
     run = Run(tmp_path)
-    found.save(run)
+    found = run.findings("03_train", "zh")
+    found += [Finding("look", HOSTILE, "The test"), Finding("", "最弱。", "")]
+    found.save()
     assert run.read("findings/03_train.json") == [one._asdict() for one in found]
     assert Findings.load(run, "03_train") == found and Findings.load(run, "06_predict") == []
 
 
 def test_saved_findings_show_grade_and_place_and_what_lacks_is_not_shown(tmp_path):
-    found = Findings("04_error_analysis", "zh")
+    found = Run(tmp_path).findings("04_error_analysis", "zh")
     found += [Finding("", "Plain.", ""), Finding("look", "Graded.", "")]
     assert found._repr_markdown_() == "- Plain.\n- Graded."
-    assert found.save(Run(tmp_path))._repr_markdown_() == "1. Plain.\n2. **值得一看**: Graded."
+    assert found.save()._repr_markdown_() == "1. Plain.\n2. **值得一看**: Graded."
 
 
 @pytest.mark.parametrize(
@@ -102,9 +102,9 @@ def test_saved_findings_show_grade_and_place_and_what_lacks_is_not_shown(tmp_pat
 def test_names_stay_text_on_the_page(name, tmp_path):
     from fusebook.report import pages
 
-    found = Findings("04_error_analysis")
+    found = Run(tmp_path).findings("04_error_analysis")
     found.append(Finding("look", f"The weakest class is {name}.", "Which classes?"))
-    for shown in (found[0], found, found.save(Run(tmp_path))):
+    for shown in (found[0], found, found.save()):
         soup = BeautifulSoup(pages.markdown_to_html(shown._repr_markdown_()), "html.parser")
         assert f"The weakest class is {' '.join(name.split())}." in soup.get_text()
         assert {tag.name for tag in soup.find_all()} <= {"ol", "ul", "li", "strong", "a", "p"}

@@ -78,3 +78,10 @@ def predict_at_own_length(bundle: Bundle, one: pd.DataFrame, text: str, model: s
     data = changed.with_features(changed.features.replaced({"text": values}))
     name = model or bundle.chosen
     return bundle.models.predict(data, [name])[name][0]
+
+
+def ask(bundle: Bundle, rows: pd.DataFrame, number: int):
+    """The ``Question`` about row ``number`` of ``rows``."""
+    from fusebook.inspection.question import Question, one_row
+
+    return Question(bundle, one_row(rows, number))

@@ -104,19 +104,19 @@ def _report(folder: Path, values: dict, force: bool, jobs: int) -> None:
 @click.option("--model", default="", help="The model that answers. Default: the one that the run chose.")
 def predict(bundle, table, output, text, image, audio, model) -> None:
     """Predict the rows of a new table: class, class id and probabilities as CSV."""
-    from fusebook.models.bundle import Bundle, predict_table, write_predictions
+    from fusebook.models.bundle import Bundle
 
     if Path(output).exists():
         raise click.ClickException(f"{output} is there already. Name another file, or move it away.")
     columns = {"text": text, "image": image, "audio": audio}
     try:
-        made, rejected = predict_table(Bundle(bundle), table, columns=columns, model=model)
-        write_predictions(output, made)
+        answers = Bundle(bundle).answer(table, columns=columns, model=model)
+        answers.save(output)
     except (ValueError, FileNotFoundError) as error:
         raise click.ClickException(str(error)) from error
-    for line in rejected.itertuples():
+    for line in answers.rejected.itertuples():
         click.echo(f"row {line.row}: {line.part} refused, {line.reason} {line.detail}", err=True)
-    click.echo(f"{output}: {len(made)} rows predicted")
+    click.echo(f"{output}: {len(answers.table)} rows predicted")
 
 
 @main.command()

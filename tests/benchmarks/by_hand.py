@@ -17,8 +17,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import rows
 
-from fusebook.by_hand import lessons
+from fusebook.by_hand.cases import ModelCase
 from fusebook.by_hand.network import Network
+from fusebook.by_hand.proofs import keras_twin
 from fusebook.evaluation.intervals import wilson_interval
 
 COMMAND = "make bench-by_hand"
@@ -29,25 +30,25 @@ N_TRAIN, N_HELD_OUT = 10_000, 5_000  # the rows of notebook 00
 
 def pair(hand_first: bool) -> dict[str, float]:
     """Seconds of ten epochs and accuracy on the rows held out, of both from the same weights."""
-    train, held_out = lessons.model_case(N_TRAIN)
+    case = ModelCase(N_TRAIN)
     network = Network((100, 100, 50, 5), ("sigmoid", "relu", "softmax"), dtype=np.float32)
-    twin = lessons.keras_twin(network)
+    twin = keras_twin(network)
     if hand_first:
-        return of_network(network, train, held_out) | of_keras(twin, train, held_out)
-    return of_keras(twin, train, held_out) | of_network(network, train, held_out)
+        return of_network(network, case) | of_keras(twin, case)
+    return of_keras(twin, case) | of_network(network, case)
 
 
-def of_network(network: Network, train: lessons.Task, held_out: lessons.Task) -> dict[str, float]:
-    taken = timed("by hand", lambda: network.fit(*train, epochs=10, batch_size=32))
-    return taken | {"by hand, accuracy": accuracy(network.forward(held_out.rows)[-1], held_out.labels)}
+def of_network(network: Network, case: ModelCase) -> dict[str, float]:
+    taken = timed("by hand", lambda: network.fit(*case.train, epochs=10, batch_size=32))
+    return taken | {"by hand, accuracy": accuracy(network.forward(case.held_out.rows)[-1], case.held_out.labels)}
 
 
-def of_keras(twin, train: lessons.Task, held_out: lessons.Task) -> dict[str, float]:
+def of_keras(twin, case: ModelCase) -> dict[str, float]:
     def fit():
-        twin.fit(*train, epochs=10, batch_size=32, verbose=0)
+        twin.fit(*case.train, epochs=10, batch_size=32, verbose=0)
 
     taken = timed("Keras, compiling", fit)
-    taken["Keras, accuracy"] = accuracy(twin.predict(held_out.rows, verbose=0), held_out.labels)
+    taken["Keras, accuracy"] = accuracy(twin.predict(case.held_out.rows, verbose=0), case.held_out.labels)
     return taken | timed("Keras, compiled", fit)
 
 

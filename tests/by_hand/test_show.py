@@ -1,4 +1,4 @@
-"""Figures, charts and the control of notebook 00: the right numbers in the right places; pages can show the charts."""
+"""Lines, code and charts of notebook 00: the right numbers in the right places; pages can show the charts."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -8,7 +8,6 @@ import matplotlib as mpl
 
 mpl.use("agg")
 
-import ipywidgets
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -16,7 +15,6 @@ import pytest
 from bs4 import BeautifulSoup
 
 from fusebook import by_hand, plots
-from fusebook.plots.charts import COLOURS
 
 pytestmark = pytest.mark.filterwarnings("error:Glyph .* missing")
 
@@ -46,22 +44,6 @@ def table(n_lines=2, n_epochs=4):
     values = np.arange(n_lines * n_epochs, dtype=float).reshape(n_epochs, n_lines) + 1
     index = pd.RangeIndex(1, n_epochs + 1, name="epoch")
     return pd.DataFrame(values, index=index, columns=[f"线 {i}" for i in range(n_lines)])
-
-
-def region(probabilities, epoch=3, accuracy=0.75):
-    from fusebook.by_hand.lessons import Regions
-
-    return Regions(epoch, (-1.0, -2.0, 3.0, 4.0), np.asarray(probabilities, float), accuracy)
-
-
-@pytest.fixture(scope="module")
-def points():
-    from fusebook.by_hand.lessons import Task
-
-    return Task(np.array([[0.0, 0.0], [1.0, 2.0], [2.0, -1.0]]), np.eye(2)[[0, 1, 1]])
-
-
-HALVES = np.tile([0.1, 0.9], (4, 2)).repeat(2, axis=1)[:, [0, 1, 4, 5]]
 
 
 # --- Lines and code -----------------------------------------------------------------------------------
@@ -98,16 +80,6 @@ def test_whole_numbers_get_whole_ticks_and_given_axes_are_used():
     assert by_hand.plot_lines(table(n_epochs=3), ax=ax) is ax
     ax.figure.canvas.draw()
     assert all(float(tick).is_integer() for tick in ax.get_xticks())
-
-
-def test_the_slopes_are_those_of_the_functions():
-    left, right = by_hand.plot_activations()
-    for curve, slope in zip(left.lines, right.lines, strict=True):
-        z, values = curve.get_xydata().T
-        measured = np.gradient(values, z)
-        away = np.abs(z) > 0.1  # ReLU has a corner at 0
-        np.testing.assert_allclose(slope.get_ydata()[away], measured[away], atol=0.002)
-    assert [text.get_text() for text in left.get_legend().get_texts()] == ["sigmoid", "relu"]
 
 
 def test_code_is_shown_as_it_stands():
@@ -188,95 +160,3 @@ def contrast(one, other) -> float:
 
     dark, bright = sorted([light(one), light(other)])
     return (bright + 0.05) / (dark + 0.05)
-
-
-# --- Regions ------------------------------------------------------------------------------------------
-
-
-def test_a_panel_an_epoch_and_a_line_a_story(points):
-    stories = {"a": [region(HALVES, 0), region(HALVES, 9)], "b": [region(HALVES, 0), region(HALVES, 9)]}
-    axes = by_hand.plot_regions(stories, points)
-    assert axes.shape == (2, 2)
-    assert [ax.get_title(loc="left") for ax in axes[0]] == ["epoch 0: 75 %", "epoch 9: 75 %"]
-    assert [line[0].get_ylabel() for line in axes] == ["a", "b"]
-    axes[0, 0].figure.canvas.draw()
-
-
-def test_each_side_has_its_class_colour_and_doubt_is_clear(points):
-    ax = by_hand.plot_regions({"": [region([[0.0, 0.5], [0.95, 1.0]])]}, points)[0, 0]
-    (picture,) = ax.images
-    shown = picture.get_array()
-    first, second = (mpl.colors.to_rgb(colour) for colour in COLOURS[:2])
-    np.testing.assert_allclose(shown[0, 0, :3], first)
-    np.testing.assert_allclose(shown[1, :, :3], [second, second])
-    assert shown[0, 1, 3] == 0 < shown[1, 0, 3] < shown[1, 1, 3] == shown[0, 0, 3]
-    assert picture.origin == "lower" and picture.get_extent() == [-1, 3, -2, 4]
-
-
-def test_points_keep_their_places_and_colours(points):
-    ax = by_hand.plot_regions({"": [region(HALVES)]}, points)[0, 0]
-    np.testing.assert_array_equal(ax.lines[0].get_xydata(), points.rows[:1])
-    np.testing.assert_array_equal(ax.lines[1].get_xydata(), points.rows[1:])
-    assert [line.get_color() for line in ax.lines] == COLOURS[:2]
-    assert (ax.get_xlim(), ax.get_ylim()) == ((-1, 3), (-2, 4))
-
-
-def test_the_border_is_where_both_classes_are_equally_probable(points):
-    steps = np.tile(np.linspace(0, 1, 21), (21, 1))  # class 1 grows from left to right
-    ax = by_hand.plot_regions({"": [region(steps)]}, points)[0, 0]
-    (contour,) = ax.collections
-    border = np.vstack([path.vertices for path in contour.get_paths()])
-    np.testing.assert_allclose(border[:, 0], 1.0, atol=0.11)  # the middle from -1 to 3, to half a cell
-    certain = by_hand.plot_regions({"": [region(np.full((5, 5), 0.9))]}, points)[0, 0]
-    assert not certain.collections, "no border where one class has it all"
-
-
-def test_divergence_is_said(points):
-    axes = by_hand.plot_regions({"": [region(HALVES, 0), region(np.empty((0, 0)), 9, np.nan)]}, points)
-    assert axes[0, 1].get_title(loc="left") == "epoch 9: diverged" and not axes[0, 1].images
-    axes[0, 0].figure.canvas.draw()
-
-
-# --- The control --------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def halves():
-    train, held_out = by_hand.two_moons(random_state=0)
-    return train.split(40)[0], held_out.split(40)[0]
-
-
-def titles(svg):
-    """The panels' titles: matplotlib writes each text as a comment beside its outlines."""
-    return re.findall(r"<!-- (epoch \d+: [^>]*?) -->", svg)
-
-
-def test_the_figure_is_svg_that_html_can_hold(halves):
-    from fusebook.by_hand import lessons, show
-
-    svg = show.regions_svg(*halves, hidden=3)
-    assert svg.startswith("<svg") and BeautifulSoup(svg, "html.parser").find("svg")["viewbox"]
-    expected = lessons.decision_regions(*halves, hidden=3)
-    assert titles(svg) == [f"epoch {now.epoch}: {100 * now.accuracy:.0f} %" for now in expected]
-    assert not plt.get_fignums(), "no figure is left open"
-
-
-def test_the_control_shows_the_choice(halves):
-    from fusebook.by_hand.show import regions_svg
-
-    rate, hidden, activation, picture = by_hand.playground(*halves).children
-    assert isinstance(picture, ipywidgets.HTML), "an Output widget can hang nbclient"
-    first = titles(picture.value)
-    assert first == titles(regions_svg(*halves))
-    hidden.value, activation.value, rate.value = 2, "sigmoid", 1.0
-    choice = {"hidden": 2, "activation": "sigmoid", "learning_rate": 1.0}
-    assert titles(picture.value) == titles(regions_svg(*halves, **choice)) != first
-    assert not rate.continuous_update and not hidden.continuous_update
-
-
-@pytest.mark.parametrize(("end", "kind"), [("min", "sigmoid"), ("max", "relu"), ("max", "linear")])
-def test_the_ends_of_the_sliders_give_a_figure(halves, end, kind):
-    rate, hidden, activation, picture = by_hand.playground(*halves).children
-    activation.value, hidden.value = kind, getattr(hidden, end)
-    rate.value = rate.base ** getattr(rate, end)
-    assert len(titles(picture.value)) == 4 and "nan" not in " ".join(titles(picture.value))

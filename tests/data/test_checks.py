@@ -10,13 +10,30 @@ import soundfile
 from conftest import PROJECT
 from PIL import Image
 
+from fusebook import runs
 from fusebook.data import checks, tables
+from fusebook.runs import Run
 
 
 def check(table, folder, **columns):
     columns = {"text": "text", "label": "label", "image": "", "audio": ""} | columns
     index = pd.RangeIndex(1, len(table) + 1)
     return checks.check_rows(table.set_index(index), columns=columns, folder=folder)
+
+
+def table_of(rows):
+    """A ``Table`` of rows that were made by hand."""
+    made = checks.Table.__new__(checks.Table)
+    made.rows, made._joined = rows, {}
+    return made
+
+
+def files_of(table, folder, **columns):
+    """The paths that ``Table`` names behind its own, where ``table`` lies in ``folder``."""
+    table.assign(text="x").to_csv(folder / "named.csv", index=False)
+    first, *paths = checks.Table(folder / "named.csv", {"text": "text"} | columns).files()
+    assert first == folder / "named.csv"
+    return paths
 
 
 def save_picture(path):
@@ -129,12 +146,6 @@ def test_control_characters_go():
     assert checks.repair_text(" a\x00b\x07c\n") == "abc"
 
 
-def test_media_paths_names_every_file():
-    table = pd.DataFrame({"p": ["a.png", " ", "b.png"], "s": ["", "c.wav", ""]})
-    paths = checks.media_paths(table, columns={"image": "p", "audio": "s", "text": "t"}, folder="f")
-    assert [path.as_posix() for path in paths] == ["f/a.png", "f/b.png", "f/c.wav"]
-
-
 VALUES = ["nan", "NaN", "None", "null", "NA", "007", "1.0", "1e5", "True", "<script>", "-", "  x ", "=1+1", "空"]
 
 
@@ -235,17 +246,16 @@ def test_paths_that_no_file_can_have_are_missing_files(tmp_path):
     (tmp_path / "folder.png").mkdir()
     paths = ["a\x00b", "字" * 300, "x/" * 3000, "loop", "loop/a", "folder.png", "none.png", "https://a/b.png"]
     assert reasons_of_paths(paths, tmp_path) == ([""] * len(paths), ["FILE_MISSING"] * len(paths))
-    table = pd.DataFrame({"p": paths})
-    named = checks.media_paths(table, columns={"image": "p", "audio": ""}, folder=tmp_path)
+    named = files_of(pd.DataFrame({"p": paths}), tmp_path, image="p", audio="")
     assert tmp_path / "none.png" in named
     assert [path.name for path in named if path.exists()] == ["folder.png"]  # asking raises nothing
 
 
-def test_media_paths_are_those_that_the_rows_have(tmp_path):
+def test_files_are_those_that_the_rows_have(tmp_path):
     save_picture(tmp_path / "a.png")
     soundfile.write(tmp_path / "b.wav", np.full(100, 0.1), 16_000)
     table = labelled(["x"] * 3).assign(p=["a.png", " a.png ", ""], s=["b.wav", "", "gone.wav"])
-    named = checks.media_paths(table, columns={"image": "p", "audio": "s"}, folder=tmp_path)
+    named = files_of(table, tmp_path, image="p", audio="s")
     assert named == [tmp_path / name for name in ("a.png", "a.png", "b.wav", "gone.wav")]
     rows, _ = check(table, tmp_path, label="", image="p", audio="s")
     assert {path for path in [*rows["image"], *rows["audio"]] if path} == {str(p) for p in named if p.exists()}
@@ -334,11 +344,14 @@ def test_lost_characters_misread_once_more_are_noticed():
 
 def test_reasons_are_counted_with_their_meaning():
     lines = [(1, "text", "TEXT_EMPTY", ""), (2, "text", "TEXT_EMPTY", ""), (2, "row", "NO_CONTENT", "")]
-    made = checks.count_reasons(pd.DataFrame(lines, columns=tables.REJECTED_COLUMNS))
+    table = table_of(pd.DataFrame())
+    table.rejected = pd.DataFrame(lines, columns=tables.REJECTED_COLUMNS)
+    made = table.reasons()
     assert made.to_numpy().tolist() == [
         ["row", "NO_CONTENT", 1, tables.REASONS["NO_CONTENT"]], ["text", "TEXT_EMPTY", 2, tables.REASONS["TEXT_EMPTY"]],
     ]  # fmt: skip
-    none = checks.count_reasons(pd.DataFrame(columns=tables.REJECTED_COLUMNS))
+    table.rejected = pd.DataFrame(columns=tables.REJECTED_COLUMNS)
+    none = table.reasons()
     assert len(none) == 0 and list(none) == list(made)
 
 
@@ -346,9 +359,8 @@ def test_repairs_by_hand():
     good = "今天天气很好，选举明天举行"
     texts = [good, good.encode().decode("latin-1"), "lost \ufffd", "x\x00y", *["plain"] * 6]
     rows, _ = check(labelled(texts, ["Ａ", " A ", *["A"] * 3, *["B"] * 5]), ".")
-    counts = {"texts mended": 2, "texts with lost characters": 1, "labels tidied": 2}
-    assert checks.count_repairs(rows)["rows"].to_dict() == counts
-    assert checks.count_repairs(rows.head(0))["rows"].tolist() == [0, 0, 0]
+    assert table_of(rows).repairs() == {"mended": 2, "tidied": 2, "lost": 1}
+    assert table_of(rows.head(0)).repairs() == {"mended": 0, "tidied": 0, "lost": 0}
 
 
 ROWS = pd.DataFrame({
@@ -361,12 +373,73 @@ ROWS = pd.DataFrame({
 
 
 def test_shares_of_parts_by_hand():
-    made = checks.part_shares(ROWS)
+    made = table_of(ROWS).part_shares()
     assert list(made) == ["text", "image", "audio"] and made.index.tolist() == ["a", "b"]
     np.testing.assert_allclose(made, [[1, 1, 0], [1 / 3, 2 / 3, 0]])
 
 
 def test_examples_have_all_parts_that_the_table_has():
     """No row has a sound, so none needs one; no row of b has both other parts."""
-    assert checks.example_rows(ROWS)["row"].tolist() == [3]
-    assert checks.example_rows(ROWS.assign(image=""))["row"].tolist() == [3, 5]
+    assert table_of(ROWS).examples()["row"].tolist() == [3]
+    assert table_of(ROWS.assign(image="")).examples()["row"].tolist() == [3, 5]
+
+
+GROUPED = pd.DataFrame({
+    "row": [11, 12, 13, 14, 15, 16], "text": list("abcdef"), "label": ["x", "x", "y", "x", "y", "x"],
+    "group": [0, 1, 0, 2, 1, 1],
+})  # fmt: skip
+
+
+def test_copies_stand_side_by_side():
+    made = table_of(GROUPED).copies()
+    assert made[["group", "row", "label"]].to_numpy().tolist() == [
+        [0, 11, "x"], [0, 13, "y"], [1, 12, "x"], [1, 15, "y"], [1, 16, "x"],
+    ]  # fmt: skip
+    assert table_of(GROUPED).copies(most=2)["row"].tolist() == [11, 13]
+    assert table_of(GROUPED.assign(group=range(6))).copies().empty
+
+
+def test_copies_are_counted():
+    counts = {"rows with a copy": 5, "groups": 2, "groups with two labels": 2}
+    assert table_of(GROUPED).copy_counts()["count"].to_dict() == counts
+    assert table_of(GROUPED.assign(label="x")).copy_counts()["count"].tolist() == [5, 2, 0]
+    assert table_of(GROUPED.assign(group=range(6))).copy_counts()["count"].tolist() == [0, 0, 0]
+
+
+def test_rows_that_a_picture_joins_are_counted(tmp_path):
+    """Rows 1 and 2 say the same, row 3 shows what row 2 does, rows 4 and 5 say and show the same, 6 and 7 are alone."""
+    rng = np.random.default_rng(0)
+    for name in "abcd":
+        noise = Image.fromarray(rng.integers(0, 256, (8, 8), dtype=np.uint8))
+        noise.resize((64, 64), Image.Resampling.BICUBIC).save(tmp_path / f"{name}.png")
+    texts = ["the goal of the day"] * 2 + ["banks and shares"] + ["rain in the north"] * 2 + ["a film", "the cup"]
+    labels = ["u"] * 7
+    lines = pd.DataFrame({"t": texts, "p": ["", *(f"{name}.png" for name in "aabb"), "c.png", "d.png"], "l": labels})
+    more = pd.DataFrame(
+        {"t": [f"other {word}" for word in ("ab", "cdef", "ghijk", "lmnopq", "rst")], "p": "", "l": "v"}
+    )
+    pd.concat([lines, more]).to_csv(tmp_path / "t.csv", index=False)
+    table = checks.Table(tmp_path / "t.csv", {"text": "t", "image": "p", "label": "l"})
+    table.group_texts(0.8)
+    assert table.copy_counts()["count"].tolist() == [4, 2, 0]
+    table.group_images()
+    counts = table.copy_counts()["count"]
+    assert counts["rows joined by a picture"] == 3 and counts["rows with a copy"] == 5
+    assert counts.equals((table.group_images() or table).copy_counts()["count"]), "again changes nothing"
+    table.rows["image"] = ""
+    table.group_images()
+    assert table.copy_counts()["count"].tolist() == [4, 2, 0, 0]
+
+
+def test_a_table_counts_what_was_refused_and_writes_what_goes_on(tmp_path):
+    lines = ["t,p,l", *(f"text {i},,{'ab'[i % 2]}" for i in range(10)), "too,many,fields,here", ",,a", "x,gone.png,b"]
+    (tmp_path / "t.csv").write_text("\n".join(lines), encoding="utf-8")
+    columns = {"text": "t", "label": "l", "image": "p", "audio": ""}
+    table, run = checks.Table(tmp_path / "t.csv", columns), Run(tmp_path / "run")
+    assert table.counts() == {"rows": 11, "lines": 13, "whole": 2, "parts": 2}
+    table.save(run)
+    assert run.read("rows.parquet").equals(table.rows)
+    facts = {"table": str(tmp_path / "t.csv"), "sha256": runs.fingerprint(tmp_path / "t.csv")}
+    assert run.read("table.json") == facts | {"columns": columns, "rows": 12}
+    kept = pd.read_csv(run.path("rejected.csv"), keep_default_na=False)
+    assert kept["reason"].tolist() == ["FIELD_COUNT", "TEXT_EMPTY", "FILE_MISSING", "NO_CONTENT"]

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from fusebook.data.features import Features, part_of, parts_there
+from fusebook.data.features import Features, part_of
 
 KINDS = {"vectors": {"text": slice(0, 2)}, "ngrams": {"text_ngrams": slice(None), "text_weights": slice(None)}}
 
@@ -44,14 +44,6 @@ def check_equal(features, blocks, present, bag=None):
 )
 def test_a_block_belongs_to_a_part(block, part):
     assert part_of(block) == part
-
-
-@pytest.mark.parametrize("parts", [["text", "audio"], ["audio", "text"], ["audio"], []])
-def test_which_rows_have_which_part(parts):
-    found = parts_there(pd.DataFrame({"text": ["a", "", "b"], "audio": ["", "", "c"]}), parts)
-    expected = {"audio": [False, False, True], "text": [True, False, True]}
-    assert {part: bools.tolist() for part, bools in found.items()} == {part: expected[part] for part in sorted(parts)}
-    assert list(found) == sorted(parts)
 
 
 def test_what_it_holds():

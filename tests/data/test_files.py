@@ -89,10 +89,10 @@ def test_each_picture_is_decoded_once_for_check_and_facts_and_once_for_training(
     real = Image.open
     monkeypatch.setattr(Image, "open", lambda path: opened.append(str(path)) or real(path))
     paths = [str(path) for path in paths]
-    first = [(files.check_image(path), files.image_facts(path)) for path in paths]
+    first = [(files.check("image", path), files.facts("image", path)) for path in paths]
     checks = len(opened)
-    assert [(files.check_image(path), files.image_facts(path)) for path in paths] == first
-    files.image_table(paths)
+    assert [(files.check("image", path), files.facts("image", path)) for path in paths] == first
+    files.facts_table("image", paths)
     assert len(opened) == checks
     made = files.read_images(paths, 16)
     np.testing.assert_array_equal(files.read_images([*paths, ""], 16)[:3], made)
@@ -109,7 +109,7 @@ def pixels_of(height=30, width=40, channels=3, *, seed=0):
 def test_rgb_comes_back_as_it_is(tmp_path):
     pixels = pixels_of(24, 24)
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    assert files.check_image(tmp_path / "a.png") == ""
+    assert files.check("image", tmp_path / "a.png") == ""
     read = files.read_image(tmp_path / "a.png", 24)
     assert read.dtype == np.uint8
     np.testing.assert_array_equal(read, pixels)
@@ -117,7 +117,7 @@ def test_rgb_comes_back_as_it_is(tmp_path):
 
 def test_cmyk(tmp_path):
     Image.new("CMYK", (20, 20), (0, 255, 255, 0)).save(tmp_path / "a.jpg", quality=95)
-    assert files.check_image(tmp_path / "a.jpg") == ""
+    assert files.check("image", tmp_path / "a.jpg") == ""
     read = files.read_image(tmp_path / "a.jpg", 8)
     assert read.shape == (8, 8, 3)
     np.testing.assert_allclose(read.reshape(-1, 3), [[255, 0, 0]] * 64, atol=4)  # no cyan is full red
@@ -127,14 +127,14 @@ def test_cmyk(tmp_path):
 def test_grey_has_three_equal_channels(tmp_path, mode):
     grey = (pixels_of(16, 16, 1)[..., 0] > 127).astype(np.uint8) * 255
     Image.fromarray(grey).convert(mode).save(tmp_path / "a.png")
-    assert files.check_image(tmp_path / "a.png") == ""
+    assert files.check("image", tmp_path / "a.png") == ""
     np.testing.assert_array_equal(files.read_image(tmp_path / "a.png", 16), np.dstack([grey] * 3))
 
 
 def test_sixteen_bits_are_scaled_not_clipped(tmp_path):
     deep = np.linspace(0, 65535, 256).reshape(16, 16).astype(np.uint16)
     Image.fromarray(deep).save(tmp_path / "a.png")
-    assert files.check_image(tmp_path / "a.png") == ""
+    assert files.check("image", tmp_path / "a.png") == ""
     read = files.read_image(tmp_path / "a.png", 16)
     np.testing.assert_array_equal(read, np.dstack([deep // 256] * 3))
 
@@ -142,7 +142,7 @@ def test_sixteen_bits_are_scaled_not_clipped(tmp_path):
 @pytest.mark.parametrize("dtype", [np.int32, np.float32])
 def test_tiff_of_32_bits_can_be_read(tmp_path, dtype):
     Image.fromarray(np.full((8, 8), 100, dtype)).save(tmp_path / "a.tiff")
-    assert files.check_image(tmp_path / "a.tiff") == ""
+    assert files.check("image", tmp_path / "a.tiff") == ""
     assert (files.read_image(tmp_path / "a.tiff", 8) == 100).all()
 
 
@@ -180,7 +180,7 @@ def test_palette_with_a_clear_colour(tmp_path):
     with Image.open(tmp_path / "a.png") as saved:
         assert saved.mode == "P"
         assert saved.info["transparency"] in (0, b"\x00")
-    assert files.check_image(tmp_path / "a.png") == ""
+    assert files.check("image", tmp_path / "a.png") == ""
     read = files.read_image(tmp_path / "a.png", 8)
     assert (read[:, :4] == 255).all()
     assert (read[:, 4:] == [200, 10, 20]).all()
@@ -204,7 +204,7 @@ def test_exif_orientation(tmp_path, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
-    assert files.check_image(tmp_path / "a.png") == ""
+    assert files.check("image", tmp_path / "a.png") == ""
     np.testing.assert_array_equal(files.read_image(tmp_path / "a.png", 12), TURNS[orientation](pixels))
 
 
@@ -213,14 +213,14 @@ def test_first_frame_of_an_animated_gif(tmp_path):
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=50)
     with Image.open(tmp_path / "a.gif") as saved:
         assert saved.n_frames == 3
-    assert files.check_image(tmp_path / "a.gif") == ""
+    assert files.check("image", tmp_path / "a.gif") == ""
     assert (files.read_image(tmp_path / "a.gif", 10) == [255, 0, 0]).all()
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1)])
 def test_one_pixel_and_one_line(tmp_path, shape):
     Image.new("RGB", shape, (7, 8, 9)).save(tmp_path / "a.png")
-    assert files.check_image(tmp_path / "a.png") == ""
+    assert files.check("image", tmp_path / "a.png") == ""
     read = files.read_image(tmp_path / "a.png", 16)
     assert read.shape == (16, 16, 3)
     assert (read == [7, 8, 9]).all()
@@ -269,14 +269,14 @@ def encoded(kind):
 )
 def test_a_damaged_file_is_told(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
-    assert files.check_image(tmp_path / name) == "IMAGE_BROKEN"
+    assert files.check("image", tmp_path / name) == "IMAGE_BROKEN"
     with pytest.raises((OSError, SyntaxError, ValueError, UnidentifiedImageError)):
         files.read_image(tmp_path / name, 48)
 
 
 def test_a_folder_or_nothing_is_no_picture(tmp_path):
-    assert files.check_image(tmp_path) == "IMAGE_BROKEN"
-    assert files.check_image(tmp_path / "nothing.png") == "IMAGE_BROKEN"
+    assert files.check("image", tmp_path) == "IMAGE_BROKEN"
+    assert files.check("image", tmp_path / "nothing.png") == "IMAGE_BROKEN"
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -288,7 +288,7 @@ def test_any_single_changed_byte_of_a_picture_is_told_or_can_be_read(tmp_path):
             hurt = bytearray(whole)
             hurt[place] ^= 0xFF
             (tmp_path / "a").write_bytes(hurt)
-            reason = files.check_image(tmp_path / "a")
+            reason = files.check("image", tmp_path / "a")
             assert reason in ("", "IMAGE_BROKEN", "IMAGE_TOO_LARGE"), (kind, place)
             if not reason:
                 assert files.read_image(tmp_path / "a", 8).shape == (8, 8, 3)
@@ -319,12 +319,12 @@ def test_a_picture_hurt_anywhere_is_told_or_can_be_read(tmp_path, kind):
     path, told = tmp_path / "a", 0
     for _ in range(150):
         path.write_bytes(hurt_at_random(stream.getvalue(), rng))
-        reason = files.check_image(path)
+        reason = files.check("image", path)
         told += bool(reason)
         assert reason in ("", "IMAGE_BROKEN", "IMAGE_TOO_LARGE")
         if not reason:
             assert files.read_image(path, 8).shape == (8, 8, 3)
-            assert np.isfinite(list(files.image_facts(path).values())).all()
+            assert np.isfinite(list(files.facts("image", path).values())).all()
     assert told > 0 or kind in ("TGA", "PPM", "SGI", "BMP")  # raw pixels: any byte will do
 
 
@@ -339,26 +339,26 @@ def test_broken_exif_costs_no_picture(tmp_path, kind, exif):
     """Every viewer shows such a picture; at worst it is not turned."""
     path, options = tmp_path / "a", {"lossless": True} if kind == "WEBP" else {}
     Image.new("RGB", (16, 16), (200, 30, 90)).save(path, kind, exif=b"Exif\0\0" + exif, **options)
-    assert files.check_image(path) == ""
+    assert files.check("image", path) == ""
     np.testing.assert_allclose(files.read_image(path, 8).reshape(-1, 3), [[200, 30, 90]] * 64, atol=4)
-    assert files.image_facts(path)["width"] == 16
+    assert files.facts("image", path)["width"] == 16
 
 
 def test_too_many_pixels_are_refused_before_decoding(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "MOST_PIXELS", 64 * 64 - 1)
     (tmp_path / "a.png").write_bytes(encoded("PNG"))
-    assert files.check_image(tmp_path / "a.png") == "IMAGE_TOO_LARGE"
+    assert files.check("image", tmp_path / "a.png") == "IMAGE_TOO_LARGE"
     (tmp_path / "a.png").write_bytes(encoded("PNG")[:3000])  # decoding this would say "broken"
-    assert files.check_image(tmp_path / "a.png") == "IMAGE_TOO_LARGE"
+    assert files.check("image", tmp_path / "a.png") == "IMAGE_TOO_LARGE"
     monkeypatch.setattr(files, "MOST_PIXELS", 64 * 64)
-    assert files.check_image(tmp_path / "a.png") == "IMAGE_BROKEN"
+    assert files.check("image", tmp_path / "a.png") == "IMAGE_BROKEN"
 
 
 def test_a_decompression_bomb_is_too_large(tmp_path):
     head = bytearray(encoded("BMP"))
     head[18:26] = (30_000).to_bytes(4, "little") * 2  # width and height: 900 million pixels
     (tmp_path / "a.bmp").write_bytes(head)
-    assert files.check_image(tmp_path / "a.bmp") == "IMAGE_TOO_LARGE"
+    assert files.check("image", tmp_path / "a.bmp") == "IMAGE_TOO_LARGE"
 
 
 # --- Pictures: facts ----------------------------------------------------------------------------------
@@ -367,7 +367,7 @@ def test_a_decompression_bomb_is_too_large(tmp_path):
 def test_facts_against_numpy_and_scipy(tmp_path):
     pixels = pixels_of(30, 40)
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    facts = files.image_facts(tmp_path / "a.png")
+    facts = files.facts("image", tmp_path / "a.png")
     grey = np.round(pixels @ [0.299, 0.587, 0.114])  # ITU-R 601
     assert (facts["width"], facts["height"]) == (40, 30)
     assert facts["brightness"] == pytest.approx(grey.mean() / 255, abs=0.002)
@@ -377,7 +377,7 @@ def test_facts_against_numpy_and_scipy(tmp_path):
 def test_facts_of_flat_and_tiny_pictures(tmp_path):
     for size in [(1, 1), (2, 2), (50, 1), (20, 20)]:
         Image.new("RGB", size, "white").save(tmp_path / "a.png")
-        assert files.image_facts(tmp_path / "a.png") == {
+        assert files.facts("image", tmp_path / "a.png") == {
             "width": size[0], "height": size[1], "brightness": 1.0, "blur": 0.0,
         }  # fmt: skip
 
@@ -386,7 +386,7 @@ def test_a_blurred_picture_has_less_blur_variance(tmp_path):
     sharp = Image.fromarray(pixels_of(40, 40))
     sharp.save(tmp_path / "sharp.png")
     sharp.resize((8, 8), Image.Resampling.BOX).resize((40, 40)).save(tmp_path / "soft.png")
-    soft, hard = (files.image_facts(tmp_path / f"{name}.png")["blur"] for name in ("soft", "sharp"))
+    soft, hard = (files.facts("image", tmp_path / f"{name}.png")["blur"] for name in ("soft", "sharp"))
     assert soft < hard / 20
 
 
@@ -394,17 +394,17 @@ def test_facts_of_16_bits_agree_with_8(tmp_path):
     deep = np.random.default_rng(1).integers(0, 65536, (20, 20)).astype(np.uint16)
     Image.fromarray(deep).save(tmp_path / "deep.png")
     Image.fromarray((deep >> 8).astype(np.uint8)).save(tmp_path / "plain.png")
-    assert files.image_facts(tmp_path / "deep.png") == files.image_facts(tmp_path / "plain.png")
+    assert files.facts("image", tmp_path / "deep.png") == files.facts("image", tmp_path / "plain.png")
 
 
 def test_facts_see_the_picture_that_the_encoder_sees(tmp_path):
     """A clear background is white and a turned picture is upright, as in ``read_image``."""
     Image.new("RGBA", (10, 20), (0, 0, 0, 0)).save(tmp_path / "clear.png")
-    assert files.image_facts(tmp_path / "clear.png")["brightness"] == 1.0
+    assert files.facts("image", tmp_path / "clear.png")["brightness"] == 1.0
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (10, 20)).save(tmp_path / "turned.jpg", exif=exif)
-    facts = files.image_facts(tmp_path / "turned.jpg")
+    facts = files.facts("image", tmp_path / "turned.jpg")
     assert (facts["width"], facts["height"]) == (20, 10)
 
 
@@ -444,7 +444,7 @@ def loudest(samples, rate=16_000):
 def test_formats_of_sounds(tmp_path, name, subtype, within):
     samples = tone(440)
     soundfile.write(tmp_path / name, samples, 16_000, subtype=subtype)
-    assert files.check_audio(tmp_path / name) == ""
+    assert files.check("audio", tmp_path / name) == ""
     read = files.read_audio(tmp_path / name)
     assert read.dtype == np.float32
     assert read.shape == samples.shape
@@ -454,7 +454,7 @@ def test_formats_of_sounds(tmp_path, name, subtype, within):
 def test_mp3(tmp_path):
     """Its encoder may put silence before the sound, so pitch, loudness and length are compared."""
     soundfile.write(tmp_path / "a.mp3", tone(440, seconds=1), 16_000)
-    assert files.check_audio(tmp_path / "a.mp3") == ""
+    assert files.check("audio", tmp_path / "a.mp3") == ""
     read = files.read_audio(tmp_path / "a.mp3")
     assert len(read) == pytest.approx(16_000, abs=2500)
     assert loudest(read) == pytest.approx(440, abs=2)
@@ -464,14 +464,14 @@ def test_mp3(tmp_path):
 def test_channels_are_averaged(tmp_path):
     left, right = tone(440), tone(1000, height=0.3)
     soundfile.write(tmp_path / "a.wav", np.column_stack([left, right]), 16_000, subtype="FLOAT")
-    assert files.check_audio(tmp_path / "a.wav") == ""
+    assert files.check("audio", tmp_path / "a.wav") == ""
     np.testing.assert_allclose(files.read_audio(tmp_path / "a.wav"), (left + right) / 2, atol=1e-6)
 
 
 @pytest.mark.parametrize("rate", [4_000, 8_000, 11_025, 22_050, 44_100, 48_000, 96_000, 192_000])
 def test_resampling_keeps_pitch_loudness_and_length(tmp_path, rate):
     soundfile.write(tmp_path / "a.wav", tone(1200, rate=rate, seconds=1), rate, subtype="FLOAT")
-    assert files.check_audio(tmp_path / "a.wav") == ""
+    assert files.check("audio", tmp_path / "a.wav") == ""
     read = files.read_audio(tmp_path / "a.wav")
     assert abs(len(read) - 16_000) <= 1
     assert loudest(read) == pytest.approx(1200, abs=1)
@@ -493,7 +493,7 @@ def test_what_lies_above_the_new_limit_is_cut_not_folded(tmp_path):
 @pytest.mark.parametrize("channels", [1, 2])
 def test_a_sound_without_samples_is_told(tmp_path, channels):
     soundfile.write(tmp_path / "a.wav", np.empty((0, channels)), 16_000)
-    assert files.check_audio(tmp_path / "a.wav") == "AUDIO_EMPTY"
+    assert files.check("audio", tmp_path / "a.wav") == "AUDIO_EMPTY"
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
@@ -501,7 +501,7 @@ def test_samples_that_are_not_finite_are_told(tmp_path, wrong):
     samples = tone()
     samples[77] = wrong
     soundfile.write(tmp_path / "a.wav", samples, 16_000, subtype="FLOAT")
-    assert files.check_audio(tmp_path / "a.wav") == "AUDIO_NOT_FINITE"
+    assert files.check("audio", tmp_path / "a.wav") == "AUDIO_NOT_FINITE"
 
 
 @pytest.mark.parametrize(
@@ -517,12 +517,12 @@ def test_samples_that_are_not_finite_are_told(tmp_path, wrong):
 )
 def test_garbage_is_no_sound(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
-    assert files.check_audio(tmp_path / name) == "AUDIO_BROKEN"
+    assert files.check("audio", tmp_path / name) == "AUDIO_BROKEN"
 
 
 def test_a_folder_or_nothing_is_no_sound(tmp_path):
-    assert files.check_audio(tmp_path) == "AUDIO_BROKEN"
-    assert files.check_audio(tmp_path / "nothing.wav") == "AUDIO_BROKEN"
+    assert files.check("audio", tmp_path) == "AUDIO_BROKEN"
+    assert files.check("audio", tmp_path / "nothing.wav") == "AUDIO_BROKEN"
 
 
 def test_any_single_changed_byte_of_a_sound_is_told_or_can_be_read(tmp_path):
@@ -535,7 +535,7 @@ def test_any_single_changed_byte_of_a_sound_is_told_or_can_be_read(tmp_path):
             hurt = bytearray(whole)
             hurt[place] ^= 0xFF
             (tmp_path / name).write_bytes(hurt)
-            reason = files.check_audio(tmp_path / name)
+            reason = files.check("audio", tmp_path / name)
             assert reason in codes, (name, place)
             if not reason:
                 assert np.isfinite(read_energy(tmp_path / name)), (name, place)
@@ -554,20 +554,20 @@ def test_a_sound_hurt_anywhere_is_told_or_can_be_read(tmp_path, name):
             place = int(rng.integers(min(len(hurt), rng.choice([64, 256, len(hurt)]))))
             hurt[place : place + int(rng.integers(0, 4))] = rng.bytes(int(rng.integers(0, 4)))
         (tmp_path / name).write_bytes(hurt)
-        reason = files.check_audio(tmp_path / name)
+        reason = files.check("audio", tmp_path / name)
         assert reason in ("", "AUDIO_BROKEN", "AUDIO_TOO_LARGE", "AUDIO_EMPTY", "AUDIO_NOT_FINITE")
         if not reason:
             assert np.isfinite(read_energy(tmp_path / name))
-            assert np.isfinite(list(files.audio_facts(tmp_path / name).values())).all()
+            assert np.isfinite(list(files.facts("audio", tmp_path / name).values())).all()
 
 
 @pytest.mark.parametrize("factor", [1.0, 2.0**15, 2.0**31, 1e11])
 def test_float_samples_of_any_scale_have_features(tmp_path, factor):
     """Programs write whole numbers as floats, too: 32,768 for full scale."""
     soundfile.write(tmp_path / "a.wav", factor * tone(), 16_000, subtype="FLOAT")
-    assert files.check_audio(tmp_path / "a.wav") == ""
+    assert files.check("audio", tmp_path / "a.wav") == ""
     assert np.isfinite(read_energy(tmp_path / "a.wav"))
-    assert np.isfinite(list(files.audio_facts(tmp_path / "a.wav").values())).all()
+    assert np.isfinite(list(files.facts("audio", tmp_path / "a.wav").values())).all()
 
 
 @pytest.mark.parametrize("height", [1e13, 1e20, 3e38])
@@ -575,7 +575,7 @@ def test_samples_that_are_far_too_large_are_told(tmp_path, height):
     samples = tone()
     samples[77] = height
     soundfile.write(tmp_path / "a.wav", samples, 16_000, subtype="FLOAT")
-    assert files.check_audio(tmp_path / "a.wav") == "AUDIO_NOT_FINITE"
+    assert files.check("audio", tmp_path / "a.wav") == "AUDIO_NOT_FINITE"
 
 
 def test_too_many_samples_are_refused_before_decoding(tmp_path, monkeypatch):
@@ -585,14 +585,14 @@ def test_too_many_samples_are_refused_before_decoding(tmp_path, monkeypatch):
     whole[21:26] = bytes([whole[21] & 0xF0 | 0x0F]) + b"\xff\xff\xff\xff"  # how many samples, in STREAMINFO
     path.write_bytes(whole)
     assert soundfile.info(path).frames > 10**10
-    assert files.check_audio(path) == "AUDIO_TOO_LARGE"
+    assert files.check("audio", path) == "AUDIO_TOO_LARGE"
     soundfile.write(tmp_path / "a.wav", np.zeros((100, 2)), 16_000)
     soundfile.write(tmp_path / "slow.wav", np.zeros(100), 1)  # 1.6 million samples at 16 kHz
     for name, most in (("a.wav", 200), ("slow.wav", 1_600_000)):
         monkeypatch.setattr(files, "MOST_SAMPLES", most)
-        assert files.check_audio(tmp_path / name) == ""
+        assert files.check("audio", tmp_path / name) == ""
         monkeypatch.setattr(files, "MOST_SAMPLES", most - 1)
-        assert files.check_audio(tmp_path / name) == "AUDIO_TOO_LARGE"
+        assert files.check("audio", tmp_path / name) == "AUDIO_TOO_LARGE"
 
 
 # --- Sounds: facts ------------------------------------------------------------------------------------
@@ -600,7 +600,7 @@ def test_too_many_samples_are_refused_before_decoding(tmp_path, monkeypatch):
 
 def test_facts_of_a_full_scale_sine(tmp_path):
     soundfile.write(tmp_path / "a.wav", tone(1000, rate=8000, seconds=1.5, height=1), 8000, subtype="FLOAT")
-    facts = files.audio_facts(tmp_path / "a.wav")
+    facts = files.facts("audio", tmp_path / "a.wav")
     assert facts["rate"] == 8000
     assert facts["seconds"] == 1.5
     assert facts["loudness"] == pytest.approx(-3.0103, abs=1e-3)  # 20 log10 of 1/√2
@@ -612,11 +612,11 @@ def test_facts_of_a_square_wave_and_of_silence(tmp_path):
     samples[:50] = 1.0
     samples[50:100] = -1.0
     soundfile.write(tmp_path / "a.wav", samples, 16_000, subtype="FLOAT")
-    facts = files.audio_facts(tmp_path / "a.wav")
+    facts = files.facts("audio", tmp_path / "a.wav")
     assert facts["clipped"] == pytest.approx(0.1)
     assert facts["loudness"] == pytest.approx(10 * np.log10(0.1 * 1 + 0.9 * 0.01), abs=1e-4)
     soundfile.write(tmp_path / "b.wav", np.zeros(800), 16_000)
-    assert files.audio_facts(tmp_path / "b.wav") == {
+    assert files.facts("audio", tmp_path / "b.wav") == {
         "rate": 16_000, "seconds": 0.05, "loudness": pytest.approx(-200), "clipped": 0.0, "silent": 1.0,
     }  # fmt: skip
 
@@ -628,13 +628,13 @@ def test_the_silent_share_by_hand(tmp_path, rate):
     samples[rate // 5 : 2 * rate // 5] *= 10 ** (-70 / 20) / (0.5 / np.sqrt(2))
     samples[2 * rate // 5 :] *= 10 ** (-50 / 20) / (0.5 / np.sqrt(2))
     soundfile.write(tmp_path / "a.wav", samples, rate, subtype="FLOAT")
-    assert files.audio_facts(tmp_path / "a.wav")["silent"] == pytest.approx(0.4, abs=0.021)
+    assert files.facts("audio", tmp_path / "a.wav")["silent"] == pytest.approx(0.4, abs=0.021)
 
 
 def test_facts_of_stereo(tmp_path):
     both = np.column_stack([np.full(100, 0.5), np.zeros(100)])
     soundfile.write(tmp_path / "a.wav", both, 16_000, subtype="FLOAT")
-    facts = files.audio_facts(tmp_path / "a.wav")
+    facts = files.facts("audio", tmp_path / "a.wav")
     assert facts["seconds"] == 100 / 16_000
     assert facts["loudness"] == pytest.approx(10 * np.log10(0.125), abs=1e-4)
 
@@ -755,31 +755,31 @@ def test_every_row_goes_on_with_its_other_parts(checked):
 def test_whatever_passed_can_be_read_and_has_facts(checked):
     pictures, sounds = ([path for path in checked[1][part] if path] for part in ("image", "audio"))
     assert files.read_images(pictures, 16).shape == (len(pictures), 16, 16, 3)
-    assert np.isfinite(files.image_table(pictures)).all(axis=None)
+    assert np.isfinite(files.facts_table("image", pictures)).all(axis=None)
     assert len(splits.duplicate_images(pictures)) == len(pictures)
     assert all(np.isfinite(audio.mel_picture(path)).all() for path in sounds)
-    assert np.isfinite(files.audio_table(sounds)).all(axis=None)
+    assert np.isfinite(files.facts_table("audio", sounds)).all(axis=None)
     features = audio.AudioEncoder().fit(sounds, np.zeros(len(sounds), int)).transform(sounds)
     assert np.isfinite(features).all()
 
 
 def test_facts_of_a_refused_file_are_told_with_the_reason(tmp_path):
     (tmp_path / "a.png").write_bytes(png_head(20_000, 20_000))
-    with pytest.raises(ValueError, match=r"a\.png is refused as IMAGE_TOO_LARGE; expected a picture"):
-        files.image_facts(tmp_path / "a.png")
-    with pytest.raises(ValueError, match=r"nothing\.wav is refused as AUDIO_BROKEN; expected a sound"):
-        files.audio_facts(tmp_path / "nothing.wav")
+    with pytest.raises(ValueError, match=r"a\.png is refused as IMAGE_TOO_LARGE; expected one"):
+        files.facts("image", tmp_path / "a.png")
+    with pytest.raises(ValueError, match=r"nothing\.wav is refused as AUDIO_BROKEN; expected one"):
+        files.facts("audio", tmp_path / "nothing.wav")
 
 
 def test_tables_of_facts_have_a_line_a_path(tmp_path):
     (tmp_path / "a.png").write_bytes(picture("PNG", size=(40, 30)))
     (tmp_path / "a.wav").write_bytes(sound(TONE, 8_000))
-    pictures = files.image_table(["", str(tmp_path / "a.png")])
-    assert pictures.iloc[1].to_dict() == files.image_facts(tmp_path / "a.png")
-    sounds = files.audio_table([str(tmp_path / "a.wav"), ""])
-    assert sounds.iloc[0].to_dict() == files.audio_facts(tmp_path / "a.wav")
+    pictures = files.facts_table("image", ["", str(tmp_path / "a.png")])
+    assert pictures.iloc[1].to_dict() == files.facts("image", tmp_path / "a.png")
+    sounds = files.facts_table("audio", [str(tmp_path / "a.wav"), ""])
+    assert sounds.iloc[0].to_dict() == files.facts("audio", tmp_path / "a.wav")
     assert pictures.iloc[0].isna().all() and sounds.iloc[1].isna().all()
-    assert files.image_table([]).shape == (0, 4) and files.audio_table([]).shape == (0, 5)
+    assert files.facts_table("image", []).shape == (0, 4) and files.facts_table("audio", []).shape == (0, 5)
 
 
 def test_medians_by_label_have_names_with_unit_and_direction(tmp_path):

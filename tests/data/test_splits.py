@@ -285,34 +285,3 @@ def test_hashes_by_hand(copies):
     assert made.dtype == np.uint64
     assert made[:1].tobytes() == int(bits, 2).to_bytes(8, "big")
     assert made[1] == 0
-
-
-# --- For the page -------------------------------------------------------------------------------------
-
-GROUPED = pd.DataFrame({
-    "row": [11, 12, 13, 14, 15, 16], "text": list("abcdef"), "label": ["x", "x", "y", "x", "y", "x"],
-    "group": [0, 1, 0, 2, 1, 1],
-})  # fmt: skip
-
-
-def test_copies_stand_side_by_side():
-    made = splits.copies_table(GROUPED)
-    assert made[["group", "row", "label"]].to_numpy().tolist() == [
-        [0, 11, "x"], [0, 13, "y"], [1, 12, "x"], [1, 15, "y"], [1, 16, "x"],
-    ]  # fmt: skip
-    assert splits.copies_table(GROUPED, most=2)["row"].tolist() == [11, 13]
-    assert splits.copies_table(GROUPED.assign(group=range(6))).empty
-
-
-def test_copies_are_counted():
-    counts = {"rows with a copy": 5, "groups": 2, "groups with two labels": 2}
-    assert splits.copy_counts(GROUPED)["count"].to_dict() == counts
-    assert splits.copy_counts(GROUPED.assign(label="x"))["count"].tolist() == [5, 2, 0]
-    assert splits.copy_counts(GROUPED.assign(group=range(6)))["count"].tolist() == [0, 0, 0]
-
-
-def test_rows_that_a_picture_joins_are_counted():
-    """Row 14 joins the group of three: all four have company that they had not."""
-    joined = splits.copy_counts(GROUPED.assign(group=[0, 1, 0, 1, 1, 1]), before=GROUPED)["count"]
-    assert joined["rows joined by a picture"] == 4 and joined["rows with a copy"] == 6
-    assert splits.copy_counts(GROUPED, before=GROUPED)["count"].iloc[-1] == 0

@@ -9,7 +9,7 @@ import soundfile
 from scipy.fft import dct
 
 from fusebook.data.dataset import Dataset
-from fusebook.data.files import check_audio
+from fusebook.data.files import check
 from fusebook.encoders import audio
 
 
@@ -56,9 +56,8 @@ def log_mel_by_hand(samples, n_mels):
     return np.array(rows)
 
 
-@pytest.mark.parametrize("n_mels", [20, 26, 40])
-def test_mel_filters_against_loops(n_mels):
-    filters = audio.mel_filters(n_mels)
+def test_mel_filters_against_loops():
+    filters, n_mels = audio.mel_filters(), 40
     by_hand, _ = filters_by_hand(n_mels)
     assert filters.shape == (n_mels, 257)
     np.testing.assert_allclose(filters, by_hand, atol=1e-5)
@@ -71,7 +70,7 @@ def test_neighbouring_filters_add_up_to_one():
     _, edges = filters_by_hand(40)
     frequencies = np.arange(257) * 16_000 / 512
     inside = (frequencies >= edges[1]) & (frequencies <= edges[-2])
-    np.testing.assert_allclose(audio.mel_filters(40).sum(axis=0)[inside], 1, atol=1e-5)
+    np.testing.assert_allclose(audio.mel_filters().sum(axis=0)[inside], 1, atol=1e-5)
 
 
 @pytest.mark.parametrize("n_samples", [1, 100, 399, 400, 401, 559, 560, 4000])
@@ -221,7 +220,7 @@ def test_mel_picture_by_hand(tmp_path):
 @pytest.mark.parametrize("rate", [4_000, 16_000, 96_000])
 def test_very_short_sounds_have_features(tmp_path, n_samples, rate):
     soundfile.write(tmp_path / "a.wav", noise(n_samples), rate)
-    assert check_audio(tmp_path / "a.wav") == ""
+    assert check("audio", tmp_path / "a.wav") == ""
     assert np.isfinite(audio.summarise(str(tmp_path / "a.wav"))).all()
 
 

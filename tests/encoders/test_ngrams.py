@@ -5,7 +5,6 @@ import subprocess
 import sys
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy.sparse import csr_array, hstack
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -14,7 +13,6 @@ from sklearn.preprocessing import normalize
 
 from fusebook.encoders import ngrams
 from fusebook.encoders.ngrams import NgramBag
-from fusebook.encoders.text import TextEncoder
 from fusebook.encoders.tokens import tokenise
 
 WORDS = [
@@ -347,39 +345,3 @@ print(bag.names(range(bag.n_ngrams_)))
         for seed in "12"
     }
     assert len(made) == 1 and len(made.pop()) > 1000
-
-
-# --- For the pages ------------------------------------------------------------------------------------
-
-
-def encoder_of(texts, labels, **options):
-    return TextEncoder("ngrams", **options).fit(texts, labels)
-
-
-def test_a_word_and_a_character_that_look_alike_are_told_apart():
-    texts, labels = ["三 元 goal", "七 元 goal", "三 bank", "七 bank"], [0, 0, 1, 1]
-    made = ngrams.telling_ngrams(encoder_of(texts, labels), most=100)
-    alike = made[made["n-gram"] == "元"]
-    assert sorted(alike["kind"]) == ["characters", "word"]
-    assert made.loc[made["n-gram"].isin(["goal", "bank"]), "kind"].tolist() == ["word", "word"]
-    assert made["chi-squared"].is_monotonic_decreasing and made["chi-squared"].iloc[0] > 0
-    assert ngrams.telling_ngrams(None).shape == (0, 3)
-
-
-def test_what_is_kept_by_hand():
-    """The bag knows a, b, c as words and as characters: six n-grams and the pairs; of a strange text it knows none."""
-    texts = ["a b c", "a b", "a", "zz"]
-    encoder = encoder_of(texts[:3], [0, 1, 0], width=4)
-    bag = encoder.transform_ngrams(texts)
-    made = ngrams.ngrams_kept(encoder, bag, pd.Series(["train", "train", "test", "test"]))
-    known, kept = np.diff(bag.indptr), encoder.bag_.kept_weight(bag)
-    assert known[3] == 0 and known[0] > 4 and known[2] == 2
-    assert made["texts"].to_dict() == {"train": 2, "test": 2}
-    assert made.loc["test"].tolist() == [2, 1, 0, 1]  # (2 + 0) / 2 known, none longer, all of it read
-    assert made.loc["train", "longer"] == (known[:2] > 4).mean() > 0
-    assert made.loc["train", "weight kept"] == pytest.approx(kept[:2].mean()) and kept[0] < 1
-    verdict = [("long texts", "note", {"share": "0", "width": 4})]
-    assert ngrams.ngrams_verdicts(made, encoder) == verdict
-    none = ngrams.ngrams_kept(None, None, pd.Series(dtype=str))
-    assert none.empty and list(none) == list(made) and ngrams.ngrams_verdicts(none, None) == []
-    assert ngrams.ngrams_verdicts(made, TextEncoder("length").fit(texts, [0, 1, 0, 1])) == []

@@ -120,6 +120,38 @@ def test_they_come_back_as_they_were(data, encoders, tmp_path):
     assert [path.name for path in (tmp_path / "encoders").iterdir()] == ["audio.npz"]
 
 
+def text_alone(texts, labels, parts="ngrams", **options):
+    return Encoders(text=TextEncoder(parts, **options).fit(texts, labels))
+
+
+def test_a_word_and_a_character_that_look_alike_are_told_apart():
+    texts, labels = ["三 元 goal", "七 元 goal", "三 bank", "七 bank"], [0, 0, 1, 1]
+    made = text_alone(texts, labels).telling_ngrams(most=100)
+    alike = made[made["n-gram"] == "元"]
+    assert sorted(alike["kind"]) == ["characters", "word"]
+    assert made.loc[made["n-gram"].isin(["goal", "bank"]), "kind"].tolist() == ["word", "word"]
+    assert made["chi-squared"].is_monotonic_decreasing and made["chi-squared"].iloc[0] > 0
+    assert Encoders().telling_ngrams().shape == (0, 3)
+
+
+def test_what_is_kept_by_hand():
+    """The bag knows a, b, c as words and as characters: six n-grams and the pairs; of a strange text it knows none."""
+    texts = ["a b c", "a b", "a", "zz"]
+    encoders = text_alone(texts[:3], [0, 1, 0], width=4)
+    bag = encoders.ngrams(pd.DataFrame({"text": texts}))
+    made = encoders.ngrams_kept(bag, pd.Series(["train", "train", "test", "test"]))
+    known, kept = np.diff(bag.indptr), encoders["text"].bag_.kept_weight(bag)
+    assert known[3] == 0 and known[0] > 4 and known[2] == 2
+    assert made["texts"].to_dict() == {"train": 2, "test": 2}
+    assert made.loc["test"].tolist() == [2, 1, 0, 1]  # (2 + 0) / 2 known, none longer, all of it read
+    assert made.loc["train", "longer"] == (known[:2] > 4).mean() > 0
+    assert made.loc["train", "weight kept"] == pytest.approx(kept[:2].mean()) and kept[0] < 1
+    assert encoders.verdicts(made) == [("long texts", "note", {"share": "0", "width": 4})]
+    none = Encoders().ngrams_kept(None, pd.Series(dtype=str))
+    assert none.empty and list(none) == list(made) and Encoders().verdicts(none) == []
+    assert text_alone(texts, [0, 1, 0, 1], "length").verdicts(made) == []
+
+
 def test_keras_and_gensim_wait_until_they_are_needed():
     """What notebook 01 needs of this room costs neither."""
     import subprocess
@@ -127,7 +159,7 @@ def test_keras_and_gensim_wait_until_they_are_needed():
 
     code = (
         "import sys; from fusebook import data, encoders; import pandas as pd; encoders.Encoders, encoders.TextEncoder\n"
-        "encoders.length_table(pd.Series(['goal'])); data.check_rows, data.duplicate_images, data.media_facts\n"
+        "encoders.length_table(pd.DataFrame({'text': ['goal'], 'label': ['a']})); data.Table, data.split_rows\n"
         "encoders.AudioEncoder().fit, encoders.ImageEncoder().fit\n"
         "assert not {'keras', 'jax', 'gensim', 'textblob'} & set(sys.modules)"
     )

@@ -16,6 +16,7 @@ import rjieba
 from conftest import PROJECT
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
+from fusebook.data.dataset import Dataset
 from fusebook.encoders.tokens import (
     CONTENT_TAGS,
     TAGS,
@@ -348,37 +349,42 @@ def test_scripts_by_hand(text, name):
 
 # --- For the pages ------------------------------------------------------------------------------------
 
-TEXTS = pd.Series(["the house!", "", "houses 房子", "team team won"], index=[4, 2, 9, 7])
-LABELS = pd.Series(list("aabb"), index=TEXTS.index)
+TEXTS = ["the house!", "", "houses 房子", "team team won"]
+ROWS = pd.DataFrame({"text": TEXTS, "label": list("aabb")}, index=[4, 2, 9, 7])
 
 
 def test_lengths_by_hand():
-    made = length_table(TEXTS)
-    assert made.to_dict("list") == {"characters": [10, 0, 9, 13], "tokens": [2, 0, 2, 3]}
-    assert made.index.equals(TEXTS.index) and length_table(TEXTS.head(0)).empty
+    made = length_table(ROWS)
+    assert made.to_dict("list") == {"label": list("aabb"), "characters": [10, 0, 9, 13], "tokens": [2, 0, 2, 3]}
+    assert made.index.equals(ROWS.index) and length_table(ROWS.head(0)).empty
 
 
 def test_the_example_is_the_first_text_with_something_in_it():
-    made = tagged_example(["", "the house!", "other"])
+    def data(texts):
+        return Dataset.of_rows(pd.DataFrame({"text": ["the test", *texts], "label": "a"}).assign(split=splits(texts)))
+
+    def splits(texts):
+        return ["test", *["train"] * len(texts)]
+
+    made = tagged_example(data(["", "the house!", "other"]))
     assert made.loc["token"].tolist() == ["the", "house", "!"] and made.loc["tag"].tolist() == ["DET", "NOUN", "PUNCT"]
-    assert tagged_example(["word " * 99]).shape == (2, 14)
-    assert tagged_example([]).shape == (2, 0)
+    assert tagged_example(data(["word " * 99])).shape == (2, 14)
+    assert tagged_example(data([])).shape == (2, 0)
 
 
 def test_the_mix_of_tags_is_the_mean_over_a_labels_texts():
-    mix = tag_mix(TEXTS, LABELS)
-    by_hand = pd.DataFrame(tag_shares(TEXTS), columns=TAGS, index=TEXTS.index)
+    mix = tag_mix(ROWS)
+    by_hand = pd.DataFrame(tag_shares(TEXTS), columns=TAGS, index=ROWS.index)
     np.testing.assert_allclose(mix.loc["a"], by_hand.loc[4, mix.columns])  # the empty text is no text
     np.testing.assert_allclose(mix.loc["b"], by_hand.loc[[9, 7], mix.columns].mean(), rtol=1e-6)
-    assert mix.shape == (2, 9) and mix.columns[0] == "NOUN"
-    none = tag_mix(pd.Series(["", ""]), pd.Series(["u", "v"]))
+    none = tag_mix(pd.DataFrame({"text": ["", ""], "label": ["u", "v"]}))
     assert (none == 0).all(axis=None) and len(none) == 2
 
 
 def test_telling_words_by_hand():
     """Shares of a: sold 1/3, house 2/3; of b: team 2/4, won and houses 1/4 each."""
-    texts = pd.Series(["the house sold", "house", "team won", "team houses of", ""])
-    made = telling_words(texts, pd.Series(list("aabbc")), most=2)
+    texts = ["the house sold", "house", "team won", "team houses of", ""]
+    made = telling_words(pd.DataFrame({"text": texts, "label": list("aabbc")}), most=2)
     assert made.loc["a"].tolist() == ["house", "sold"] and made.loc["b", 1] == "team"
     assert list(made) == [1, 2] and "c" not in made.index
-    assert telling_words(pd.Series(["of the", ""]), pd.Series(["a", "b"])).empty
+    assert telling_words(pd.DataFrame({"text": ["of the", ""], "label": ["a", "b"]})).empty

@@ -15,14 +15,11 @@ from fusebook.encoders.vectors import (
     METHODS,
     WEIGHTINGS,
     VectorEncoder,
+    WordVectors,
     _schedule,
     coverage,
-    nearest_words,
     read_vectors,
     train_vectors,
-    vector_coverage,
-    vector_verdicts,
-    word_vectors,
 )
 
 TOPICS = [
@@ -437,39 +434,39 @@ def dataset(texts, splits):
 def test_vectors_are_learnt_from_training_texts_alone():
     texts = [" ".join(text) for text in made(40)]
     data = dataset([*texts, "", "secret secret"], ["train"] * 41 + ["test"])
-    encoder, broken = word_vectors(data, parts="ngrams+vectors", dimensions=8, weighting="idf")
-    expected = train_vectors([text.split() for text in texts], dimensions=8)
-    assert (encoder.vectors.index_to_key, encoder.weighting, broken) == (expected.index_to_key, "idf", 0)
+    vectors = WordVectors(data, parts="ngrams+vectors", dimensions=8, weighting="idf")
+    expected, encoder = train_vectors([text.split() for text in texts], dimensions=8), vectors.encoder
+    assert (encoder.vectors.index_to_key, encoder.weighting, vectors.broken) == (expected.index_to_key, "idf", 0)
     np.testing.assert_array_equal(encoder.vectors.vectors, expected.vectors)
-    assert word_vectors(data, parts="ngrams+length") == (None, 0)
-    assert word_vectors(dataset(["", "goal"], ["train", "test"]), parts="vectors") == (None, 0)
 
 
 def test_vectors_are_read_for_the_words_of_all_rows(tmp_path):
-    path = text_file(tmp_path, ["goal 1 2 3", "team 4 5 6", "bank 7 8 9", "team 1 x 3"])
-    data = dataset(["the Goal", "team"], ["train", "test"])
-    encoder, broken = word_vectors(data, parts="vectors", file=str(path))
-    assert (set(encoder.vectors.index_to_key), broken) == ({"goal", "team"}, 1)
+    """Also for those that a person has dropped, which are encoded like the others."""
+    path = text_file(tmp_path, ["goal 1 2 3", "team 4 5 6", "bank 7 8 9", "team 1 x 3", "cup 1 1 2"])
+    vectors = WordVectors(
+        dataset(["the Goal", "team", "cup"], ["train", "test", "dropped"]), parts="vectors", file=str(path)
+    )
+    assert (set(vectors.encoder.vectors.index_to_key), vectors.broken) == ({"goal", "team", "cup"}, 1)
 
 
-def test_near_words_and_coverage_by_hand():
-    data = dataset(["goal goal unheard", "team", "unheard", ""], ["train", "train", "test", "validation"])
-    encoder = VectorEncoder(random_vectors(["goal", "team", "x", "77", "球队"]))
-    near = nearest_words(encoder, most=2)
-    assert near.index.tolist() == ["goal", "team"] and near.name == "nearest words"
-    expected = encoder.vectors.most_similar("team", topn=5)
-    assert near["team"] == ", ".join(word for word, _ in expected)
-    known = vector_coverage(encoder, data)
-    assert known["train"].to_dict() == {"types": 2 / 3, "tokens": 3 / 4}
-    assert known["test"].tolist() == known["validation"].tolist() == [0, 0]
-    found = vector_verdicts(known, encoder, 2, "glove.txt")
-    assert found == [
+def test_near_words_and_coverage_by_hand(tmp_path):
+    words = ["goal", "team", "x", "77", "球队"]
+    path = text_file(tmp_path, [f"{word} {i} {i * i} 1" for i, word in enumerate(words)] + ["team x", "goal 1 x 3"])
+    texts = ["goal goal unheard", "team x 77 球队", "unheard", ""]
+    vectors = WordVectors(dataset(texts, ["train", "train", "test", "validation"]), parts="vectors", file=str(path))
+    near = vectors.nearest(most=2)["nearest words"]
+    assert near.index.tolist() == ["goal", "team"]
+    assert near["team"] == ", ".join(word for word, _ in vectors.encoder.vectors.most_similar("team", topn=5))
+    assert vectors.coverage["train"].to_dict() == {"types": 5 / 6, "tokens": 6 / 7}
+    assert vectors.coverage["test"].tolist() == vectors.coverage["validation"].tolist() == [0, 0]
+    assert vectors.verdicts() == [
         ("known words", "note", {"share": "0", "words": 5}),
-        ("broken vectors", "look", {"count": 2, "file": "glove.txt"}),
+        ("broken vectors", "look", {"count": 2, "file": str(path)}),
     ]
 
 
-def test_without_vectors_there_is_nothing_to_show():
-    data = dataset(["goal", "team"], ["train", "test"])
-    assert nearest_words(None).empty and vector_coverage(None, data).empty
-    assert vector_verdicts(vector_coverage(None, data), None, 0, "") == []
+@pytest.mark.parametrize(("texts", "parts"), [(["goal", "team"], "ngrams+length"), (["", "goal"], "vectors")])
+def test_without_vectors_there_is_nothing_to_show(texts, parts):
+    vectors = WordVectors(dataset(texts, ["train", "test"]), parts=parts)
+    assert vectors.encoder is None and vectors.nearest().empty and vectors.coverage.round(3).empty
+    assert vectors.verdicts() == []

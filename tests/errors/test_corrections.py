@@ -166,12 +166,15 @@ def test_edits_outlive_a_new_list(tmp_path, listed):
 def test_rows_as_a_list_says_and_what_it_could_not_say(tmp_path, monkeypatch, listed, path):
     monkeypatch.chdir(tmp_path)
     listed.assign(action=["change", "drop"]).to_csv("list.csv", index=False)
-    corrected, refused = corrections.corrected_rows(ROWS, path)
+    made = corrections.Corrections(ROWS, path)
+    corrected, refused = made.rows, made.refused
     assert corrected["label_before"].tolist() == ROWS["label"].tolist()
     assert corrected["label"].iloc[0] == ("技术" if path else "sport")
     assert list(refused) == ["row", "part", "reason", "detail", "meaning"]
     assert refused["meaning"].tolist() == ([corrections.REASONS["ROW_NOT_TRAINING"]] if path else [])
     assert corrected[list(ROWS)].dtypes.equals(ROWS.dtypes)
+    facts = {"changed": 1, "dropped": 0, "refused": 1}
+    assert made.verdicts() == ([("corrections", "look", facts)] if path else [])
 
 
 # --- What they brought --------------------------------------------------------------------------------
@@ -202,7 +205,7 @@ def test_the_gain_is_that_of_two_models_on_the_same_test_rows(three_classes):
     ]
     assert made == comparison.compare(*right)
     assert made["difference"] > 0 and made["low"] <= made["difference"] <= made["high"]
-    ((key, _, facts),) = corrections.correction_verdicts(data_of(corrected, values))
+    ((key, _, facts),) = corrections.gain_verdicts(data_of(corrected, values))
     assert key in {"better", "no difference"} and facts["difference"] == f"{100 * made['difference']:+.1f}"
     assert (facts["a"], facts["b"].lower()) == ("before", "after corrections")
 
@@ -213,7 +216,7 @@ def test_nothing_corrected_is_no_gain(three_classes):
     data = data_of(corrections.apply_corrections(rows, lines())[0], values, np.arange(90) // 2)
     made = corrections.correction_gain(data)
     assert (made["difference"], made["low"], made["high"], made["p"]) == (0, 0, 0, 1)
-    assert corrections.correction_verdicts(data) == []
+    assert corrections.gain_verdicts(data) == []
 
 
 @pytest.mark.parametrize("earlier", ["", "\ufeffrow,split,label,suggested,label_probability,action,text\n"])

@@ -135,16 +135,17 @@ REJECTED = pd.DataFrame({"row": [2], "reason": ["TEXT_EMPTY"]})
 def test_checks_are_scored_against_the_list(tmp_path):
     path = tmp_path / "planted.csv"
     known_faults(("b", "empty_text", ""), ("a", "mojibake", ""), ("c", "mojibake", "")).to_csv(path, index=False)
-    scores = faults.check_scores(ROWS, REJECTED, CONTENT, path)
-    assert scores.loc["mojibake", ["planted", "found", "hit"]].tolist() == [2, 1, 1]
+    made = faults.PlantedFaults(ROWS, REJECTED, CONTENT, path)
+    assert made.table.loc["mojibake", ["planted", "found", "hit"]].tolist() == [2, 1, 1]
     facts = {
         "planted": 3,
         "missed": "1 mojibake",
         "recall": "66.7 % [20.8, 93.9]",
         "precision": "100.0 % [34.2, 100.0]",
     }
-    assert faults.check_verdict(scores) == [("planted faults", "look", facts)]
-    (_, grade, facts), *_ = faults.check_verdict(scores[scores.index != "mojibake"])
+    assert made.verdicts() == [("planted faults", "look", facts)]
+    known_faults(("b", "empty_text", "")).to_csv(path, index=False)
+    ((_, grade, facts),) = faults.PlantedFaults(ROWS, REJECTED, CONTENT, path).verdicts()
     assert (grade, facts["missed"]) == ("note", "none")
 
 
@@ -153,9 +154,9 @@ def test_without_a_list_of_this_table_there_are_no_scores(tmp_path, line):
     path = tmp_path / "planted.csv"
     if line:
         known_faults(line).to_csv(path, index=False)
-    scores = faults.check_scores(ROWS, REJECTED, CONTENT, path)
-    assert scores.empty and list(scores) == ["planted", "found", "hit", "precision", "recall"]
-    assert faults.check_verdict(scores) == []
+    made = faults.PlantedFaults(ROWS, REJECTED, CONTENT, path)
+    assert made.table.empty and list(made.table) == ["planted", "found", "hit", "precision", "recall"]
+    assert made.verdicts() == []
 
 
 def test_planted_labels_stand_beside_the_table(tmp_path):

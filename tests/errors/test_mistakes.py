@@ -9,34 +9,25 @@ from fusebook.data.dataset import Dataset
 from fusebook.data.features import Features
 from fusebook.data.predictions import Predictions
 from fusebook.errors.mistakes import (
-    calibration_verdicts,
-    class_verdicts,
-    confident_mistakes,
-    confused_pairs,
-    confusion_matrix,
+    Mistakes,
     confusion_order,
     nearest_rows,
     nearest_training_rows,
-    pair_verdicts,
     row_table,
     short_names,
 )
+from fusebook.evaluation.scores import class_table
 
 NAMES = ["财经", "b", "c"]
 
 
 def judged(label, predicted, confidence=None):
-    """A row table of labels and predictions, with the columns that notebook 04 gives it."""
-    label, predicted = np.array(list(label), dtype=object), np.array(list(predicted), dtype=object)
-    return pd.DataFrame(
-        {
-            "row": np.arange(10, 10 + len(label)),
-            "label": label,
-            "predicted": predicted,
-            "confidence": 0.5 if confidence is None else confidence,
-            "right": label == predicted,
-        }
-    )
+    """The mistakes of a model that gives these answers to rows from 10 on; labels are a, b and c."""
+    labels, answers = (np.array(["abc".index(name) for name in names], int) for names in (label, predicted))
+    sure = np.full(len(labels), 0.6) if confidence is None else np.array(confidence)
+    values = np.where(np.eye(3)[answers] > 0, sure[:, None], (1 - sure[:, None]) / 2)
+    rows = np.arange(10, 10 + len(labels))
+    return Mistakes(Predictions.of({"m": values}, labels, label_names=list("abc"), row=rows), "m")
 
 
 # --- Row table, pairs, mistakes -----------------------------------------------------------------------
@@ -61,8 +52,8 @@ def test_row_table_without_labels():
 
 def test_confused_pairs_by_hand():
     #        rows: 10 to 21
-    table = judged("aaaaaabbbccc", "abbbcabaaacb")
-    pairs = confused_pairs(table)
+    mistakes = judged("aaaaaabbbccc", "abbbcabaaacb")
+    pairs = mistakes.pairs()
     assert pairs.to_dict("list") == {
         "label": ["a", "b", "c", "c", "a"],
         "predicted": ["b", "a", "a", "b", "c"],
@@ -70,60 +61,57 @@ def test_confused_pairs_by_hand():
         "share": [3 / 6, 2 / 3, 1 / 3, 1 / 3, 1 / 6],  # then ties: the larger share first, then by name
         "rows": [[11, 12, 13], [17, 18], [19], [21], [14]],
     }
-    pd.testing.assert_frame_equal(confused_pairs(table, most=2), pairs.head(2))
+    pd.testing.assert_frame_equal(mistakes.pairs(2), pairs.head(2))
 
 
 def test_three_examples_at_most():
-    pairs = confused_pairs(judged("aaaaab", "bbbbbb"))
+    pairs = judged("aaaaab", "bbbbbb").pairs()
     assert pairs["count"].tolist() == [5] and pairs["rows"].tolist() == [[10, 11, 12]]
 
 
 def test_the_most_confused_pair_is_told():
-    classes = pd.DataFrame({"rows": [6, 3, 3]}, index=list("abc"))
     facts = {"label": "a", "predicted": "b", "count": 3, "share": "50.0 % [18.8, 81.2]"}
-    assert pair_verdicts(confused_pairs(judged("aaaaaabbbccc", "abbbcabaaacb")), classes) == [
-        ("confused", "look", facts)
-    ]
-    assert pair_verdicts(confused_pairs(judged("abc", "abc")), classes) == [("no mistake", "note", {})]
+    assert judged("aaaaaabbbccc", "abbbcabaaacb").pair_verdicts() == [("confused", "look", facts)]
+    assert judged("abc", "abc").pair_verdicts() == [("no mistake", "note", {})]
 
 
 @pytest.mark.parametrize(("f1", "grade"), [(0.95, "note"), (0.8, "look"), (0.5, "serious")])
 def test_the_weakest_class_is_one_that_has_rows(f1, grade):
     columns = {"f1": [0.0, f1, 0.99], "f1_low": [np.nan, 0.25, 0.9], "f1_high": [np.nan, 0.99, 1.0], "rows": [0, 4, 9]}
-    classes = pd.DataFrame(columns, index=["none", "x" * 50, "good"])
+    names = ["none", "x" * 50, "good"]
+    mistakes = Mistakes(Predictions.of({"m": np.eye(3)}, range(3), label_names=names), "m")
+    mistakes.by_class = pd.DataFrame(columns, index=names)
     facts = {"label": "x" * 39 + "…", "rows": 4, "share": f"{100 * f1:.1f} % [25.0, 99.0]"}
-    assert class_verdicts(classes) == [("weakest", grade, facts)]
-
-
-@pytest.mark.parametrize(("ece", "grade"), [(0.049, "note"), (0.05, "look"), (0.1, "serious")])
-def test_the_calibration_error_is_graded(ece, grade):
-    scores = pd.DataFrame({"ece": [0.3, ece], "ece_low": 0.0, "ece_high": 0.2}, index=["other", "m"])
-    assert calibration_verdicts(scores, "m") == [("calibration", grade, {"error": f"{ece:.3f} [0.000, 0.200]"})]
+    assert mistakes.class_verdicts() == [("weakest", grade, facts)]
 
 
 def test_confident_mistakes_by_hand():
-    table = judged("aabbab", "abaabb", [0.9, 0.8, 0.99, 0.7, 0.8, 0.95])
-    assert confident_mistakes(table)["row"].tolist() == [12, 11, 14, 13]
-    assert confident_mistakes(table, most=1)["row"].tolist() == [12]
+    mistakes = judged("aabbab", "abaabb", [0.9, 0.8, 0.99, 0.7, 0.8, 0.95])
+    assert mistakes.most_confident()["row"].tolist() == [12, 11, 14, 13]
+    assert mistakes.most_confident(1)["row"].tolist() == [12]
 
 
 @pytest.mark.parametrize("label", ["abc", "aaa", ""], ids=["three classes", "one class", "no rows"])
 def test_without_mistakes_the_tables_are_empty(label):
-    table = judged(label, label)
-    pairs, mistakes = confused_pairs(table), confident_mistakes(table)
+    mistakes = judged(label, label)
+    pairs, surest = mistakes.pairs(), mistakes.most_confident()
     assert pairs.empty and list(pairs) == ["label", "predicted", "count", "share", "rows"]
-    assert mistakes.empty and list(mistakes) == list(table)
+    assert surest.empty and list(surest) == list(mistakes.table)
 
 
 def test_the_confusion_matrix_is_pandass():
     random = np.random.default_rng(0)
     labels, predicted = random.integers(0, 5, 80), random.integers(0, 4, 80)  # class 4 is never predicted
     names = ["a", "b", "c", "x" * 60, "e"]
-    made = confusion_matrix(Predictions.of({"m": np.eye(5)[predicted]}, labels, label_names=names), "m")
+    answers = Predictions.of({"m": np.eye(5)[predicted]}, labels, label_names=names)
+    mistakes = Mistakes(answers, "m")
+    made = mistakes.confusion()
     expected = pd.crosstab(labels, predicted).reindex(columns=range(5), fill_value=0)
     order = confusion_order(expected.to_numpy())
     assert made.index.tolist() == made.columns.tolist() == [short_names(names)[i] for i in order]
     assert (made.to_numpy() == expected.iloc[order, order]).all(axis=None)
+    expected = class_table(answers, "m").set_axis(pd.Index(short_names(names), name="label")).round(3)
+    pd.testing.assert_frame_equal(mistakes.classes(), expected)
 
 
 @pytest.mark.parametrize("n_pairs", [3, 25])

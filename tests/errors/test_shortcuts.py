@@ -29,10 +29,14 @@ def texts_with(begin=lambda label, random: "", end=lambda label, random: "", *, 
     return made
 
 
-def probe(texts, labels=LABELS, split=SPLIT, *, groups=None, **options):
+def judged(texts, labels=LABELS, split=SPLIT, *, groups=None):
     rows = pd.DataFrame({"text": texts, "label": labels, "split": split})
     rows["group"] = range(len(texts)) if groups is None else groups
-    return shortcuts.probe(Dataset.of_rows(rows), **options)
+    return shortcuts.Shortcuts(Dataset.of_rows(rows))
+
+
+def probe(*given, **options):
+    return judged(*given, **options).table
 
 
 def named(table):
@@ -40,11 +44,11 @@ def named(table):
 
 
 def test_texts_without_a_shortcut_have_none():
-    table = probe(texts_with())
-    assert named(table) == []
-    ((key, grade, facts),) = shortcuts.shortcut_verdicts(table, 300)
+    made = judged(texts_with())
+    assert named(made.table) == []
+    ((key, grade, facts),) = made.verdicts()
     assert (key, grade, facts["rows"], facts["base"]) == ("no shortcut", "note", 300, "33.3")
-    assert "header lines" not in table.index
+    assert "header lines" not in made.table.index
 
 
 def header(label, random):
@@ -72,22 +76,22 @@ def ending(label, random):
     ids=["headers", "first", "signs", "length"],
 )  # fmt: skip
 def test_a_planted_shortcut_is_named(name, texts):
-    table = probe(texts)
+    made = judged(texts)
+    table, (key, grade, facts) = made.table, made.verdicts()[0]
     assert named(table) == [name]
-    key, grade, facts = shortcuts.shortcut_verdicts(table, 300)[0]
     if name == "length":
         assert (key, grade, facts["part"]) == ("shortcut of length", "look", "the length")
     else:
         assert (key, grade, facts["part"]) == ("shortcut", "serious", findings.word(name))
-        assert shortcuts.shortcut_verdicts(table, 300, "zh")[0][2]["part"] == findings.word(name, "zh")
+        assert made.verdicts("zh")[0][2]["part"] == findings.word(name, "zh")
         assert float(facts["high"]) < 0 and float(facts["low"]) <= float(facts["drop"]) <= float(facts["high"])
         assert table.loc[name, "drop"] > 0.1 and table.loc[name, "drop_p"] < 0.001
 
 
 def test_a_shortcut_that_the_rest_can_do_without_is_worth_a_look():
-    table = probe(texts_with(opening, clear=0.3))
-    assert named(table) == ["first tokens"]
-    key, grade, facts = shortcuts.shortcut_verdicts(table, 300)[0]
+    made = judged(texts_with(opening, clear=0.3))
+    assert named(made.table) == ["first tokens"]
+    key, grade, facts = made.verdicts()[0]
     assert (key, grade) == ("shortcut unneeded", "look") and "-0.0" not in facts.values()
 
 
@@ -101,7 +105,7 @@ def test_the_first_words_of_short_texts_are_no_shortcut():
 def test_the_numbers_are_those_of_scikit_learn():
     """Whole text and first tokens by TfidfVectorizer and LinearSVC over the same training rows."""
     texts = texts_with(opening, clear=0.04)
-    table, tokens = probe(texts, most_rows=600), [tokenise(text, keep_punctuation=True) for text in texts]
+    table, tokens = probe(texts), [tokenise(text, keep_punctuation=True) for text in texts]
     for name, kept in {"whole text": tokens, "first tokens": [words[:5] for words in tokens]}.items():
         vectoriser = TfidfVectorizer(analyzer=list, sublinear_tf=True)
         bag = vectoriser.fit_transform([kept[i] for i in TRAIN])
@@ -164,9 +168,8 @@ def test_texts_that_say_nothing_make_a_table(texts):
 
 
 def test_without_a_text_there_is_no_line_and_nothing_is_said():
-    table = probe([""] * 900)
-    assert table.empty and list(table) == shortcuts.COLUMNS
-    assert shortcuts.shortcut_verdicts(table, 300) == []
+    made = judged([""] * 900)
+    assert made.table.empty and list(made.table) == shortcuts.COLUMNS and made.verdicts() == []
 
 
 def test_one_class_and_one_row_make_a_table():

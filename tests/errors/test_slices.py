@@ -121,30 +121,39 @@ def test_a_sure_slice_that_is_hardly_worse_is_not_told():
         assert len(SliceFinder().fit(facts).find(facts, wrong)[0]) == told
 
 
-@pytest.mark.parametrize("predicted", [True, False], ids=["validation rows predicted", "test rows alone"])
-def test_validation_rows_say_where_to_cut_and_test_rows_are_looked_at(predicted):
-    facts, random = draw(900, 3)
-    split = np.where(np.arange(900) % 3 == 0, "validation", "test")
-    wrong = random.random(900) < np.where(facts["source"] == "e", 0.8, 0.1)
-    rows = pd.DataFrame({"row": np.arange(900) + 7, "split": split, "label": "a", "group": np.arange(900)})
+def slices_of(facts, wrong, *, predicted=True):
+    """The slices of rows numbered from 7 on, every third of which is a validation row; and their splits."""
+    numbers = np.arange(len(facts))
+    split = np.where(numbers % 3 == 0, "validation", "test")
+    rows = pd.DataFrame({"row": numbers + 7, "split": split, "label": "a", "group": numbers})
     asked = np.flatnonzero(predicted | (split == "test"))
     judged = Predictions.of({"m": np.eye(2)[wrong[asked].astype(int)]}, np.zeros(len(asked), int),
                             groups=asked, row=rows["row"][asked].to_numpy(), split=split[asked])  # fmt: skip
-    made, looked_at = slices.find_slices(facts.set_index(rows["row"]), judged, "m", Dataset.of_rows(rows))
+    return slices.Slices(facts.set_index(rows["row"]), judged, "m", Dataset.of_rows(rows)), split
+
+
+@pytest.mark.parametrize("predicted", [True, False], ids=["validation rows predicted", "test rows alone"])
+def test_validation_rows_say_where_to_cut_and_test_rows_are_looked_at(predicted):
+    facts, random = draw(900, 3)
+    wrong = random.random(900) < np.where(facts["source"] == "e", 0.8, 0.1)
+    made, split = slices_of(facts, wrong, predicted=predicted)
     known, tested = split == "validation", split == "test"
     finder = SliceFinder().fit(facts[known], wrong[known] if predicted else None)
     expected, number = finder.find(facts[tested], wrong[tested])
-    pd.testing.assert_frame_equal(made, expected)
-    assert looked_at == number and "source is “e”" in made["slice"].tolist()
+    pd.testing.assert_frame_equal(made.found, expected)
+    assert made.looked_at == number and "source is “e”" in made.table.index
     assert (finder.tree_ is not None) == predicted
+    assert [key for key, _, _ in made.verdicts()] == ["slice"] * len(expected)
+    in_slice = made.members().query("slice == 'source is “e”'")["row"].tolist()
+    assert in_slice == (np.flatnonzero(tested & (facts["source"] == "e")) + 7).tolist()
 
 
 @pytest.mark.parametrize("wrong", [np.zeros(300, bool), np.ones(300, bool)], ids=["all right", "all wrong"])
 def test_nothing_to_find_is_said(wrong):
-    facts, _ = draw(300, 9)
-    table, looked_at = SliceFinder().fit(facts, wrong).find(facts, wrong)
-    assert len(table) == 0 and looked_at > 10
-    assert slices.slice_verdicts(table, looked_at) == [("no slice", "note", {"looked_at": looked_at})]
+    made, _ = slices_of(draw(300, 9)[0], wrong)
+    assert len(made.found) == len(made.table) == 0 and made.looked_at > 10
+    assert made.verdicts() == [("no slice", "note", {"looked_at": made.looked_at})]
+    assert made.members().empty and list(made.members()) == ["row", "slice"]
 
 
 @pytest.mark.parametrize(
@@ -189,19 +198,10 @@ def test_a_slice_is_told_in_both_languages():
 def test_a_slice_with_twice_the_error_for_sure_is_serious(low, severity):
     line = {"path": ((Condition("digits", "above", low=3), True),), "rows": 1200, "error": 0.3, "low": low,
             "high": 0.4, "lift": 3.0, "p_holm": 1e-9}  # fmt: skip
-    ((key, grade, facts),) = slices.slice_verdicts(pd.DataFrame([line]), 3596)
+    key, grade, facts = slices._verdict(line, 3596, "en")
     assert (key, grade) == ("slice", severity)
     assert findings.say(key, **facts).startswith(
         f"Wrong more often than the rest: digits above 3: 30.0 % [{100 * low:.1f}, 40.0] of 1,200 rows, 3.0 times"
     )
     assert facts["p"] == "p < 0.0001" and facts["looked_at"] == 3596
-    assert slices.slice_verdicts(pd.DataFrame([line]), 3596, "zh")[0][2]["slice"] == "数字个数大于 3"
-
-
-def test_the_rows_of_each_slice_are_listed():
-    found = pd.DataFrame(
-        {"slice": ["dark", "short"], "members": [np.array([1, 0, 1], bool), np.array([0, 0, 1], bool)]}
-    )
-    made = slices.members_table(found, pd.Series([7, 8, 9]))
-    assert made.values.tolist() == [[7, "dark"], [9, "dark"], [9, "short"]]
-    assert list(slices.members_table(found.head(0), pd.Series([7, 8, 9]))) == ["row", "slice"]
+    assert slices._verdict(line, 3596, "zh")[2]["slice"] == "数字个数大于 3"

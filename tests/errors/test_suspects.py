@@ -185,8 +185,13 @@ def test_the_list_is_ranked_over_all_splits():
 # --- What was found, and what was planted ------------------------------------------------------------
 
 
-def suspects_of(*rows):
-    return pd.DataFrame({"row": rows, "label": "sport"})
+def found_among(judged, rows, planted=None):
+    """The suspects that notebook 04 has, had they been ``rows``; ``planted`` are the labels known to be wrong."""
+    draw = np.random.default_rng(0)
+    made = suspects.Suspects(data_of(draw.normal(size=(6, 3)), np.arange(6) % 2), judged)
+    made.list, made.wrong_labels = pd.DataFrame({"row": rows, "label": "sport"}), planted or {}
+    made.scores = suspects.suspect_scores(made.list, judged, made.wrong_labels)
+    return made
 
 
 @pytest.mark.parametrize(
@@ -198,26 +203,46 @@ def suspects_of(*rows):
     ],
 )
 def test_only_labels_of_the_rows_judged_are_counted(rows, share, grade):
-    judged = answers(np.full((200, 3), 1 / 3), np.zeros(200, int))
-    made = suspects.suspect_verdicts(suspects_of(*rows, 500, 501), judged)
-    assert made == [("suspects", grade, {"count": len(rows), "rows": 200, "share": share})]
+    judged = answers(np.full((200, 3), 1 / 3), np.zeros(200, int), split="test", text="")
+    made = found_among(judged, [*rows, 500, 501])
+    assert made.verdicts() == [("suspects", grade, {"count": len(rows), "rows": 200, "share": share})]
 
 
 def test_planted_labels_are_scored_among_the_rows_judged():
-    judged = answers(np.full((4, 3), 1 / 3), np.zeros(4, int), row=[1, 2, 3, 4])
-    wrong_labels = {2: "money", 3: "money", 9: "技术"}  # row 9 was a training row
-    scores = suspects.suspect_scores(suspects_of(2, 4, 9), judged, wrong_labels)
-    assert scores.to_dict("records") == [{"planted": 2, "found": 2, "hit": 1, "precision": 0.5, "recall": 0.5}]
-    table = pd.DataFrame({"row": [1, 2, 4], "label": "sport", "predicted": ["sport", "money", "money"]})
-    made = suspects.planted_verdicts(scores, table, wrong_labels, "text")
-    assert made == [
+    """Row 9 was a training row, row 3 one of the validation rows, on which no score is told."""
+    split, predicted = ["test", "test", "validation", "test"], [1, 0, 0, 0]
+    judged = answers(np.eye(3)[predicted], np.ones(4, int), row=[1, 2, 3, 4], split=split, text="")
+    made = found_among(judged, [2, 4, 9], {2: "money", 3: "money", 9: "技术"})
+    assert made.scores.to_dict("records") == [{"planted": 2, "found": 2, "hit": 1, "precision": 0.5, "recall": 0.5}]
+    assert made.planted_verdicts() == [
         ("planted", "note", {"planted": 2, "recall": "50.0 % [9.5, 90.5]", "precision": "50.0 % [9.5, 90.5]"}),
-        ("corrected", "note", {"model": "text", "share": "66.7 % [20.8, 93.9]"}),
+        ("corrected", "note", {"model": "judge", "share": "66.7 % [20.8, 93.9]"}),
     ]
 
 
 @pytest.mark.parametrize("wrong_labels", [{}, {9: "money"}], ids=["no list", "none in the rows judged"])
 def test_without_planted_labels_nothing_is_said(wrong_labels):
-    scores = suspects.suspect_scores(suspects_of(1), answers(np.eye(3)[[0]], [0], row=[1]), wrong_labels)
-    assert len(scores) == len(wrong_labels) and list(scores) == ["planted", "found", "hit", "precision", "recall"]
-    assert suspects.planted_verdicts(scores, pd.DataFrame(), wrong_labels, "text") == []
+    made = found_among(answers(np.eye(3)[[0]], [0], row=[1], split="test", text=""), [1], wrong_labels)
+    assert len(made.scores) == len(wrong_labels) and made.planted_verdicts() == []
+    assert list(made.scores) == ["planted", "found", "hit", "precision", "recall"]
+
+
+def test_suspects_of_all_rows_with_what_was_planted_and_edited(three_classes, tmp_path):
+    """The list is that of both judges, the planted labels are read from the list beside the table, edits stand first."""
+    values, labels, _ = three_classes()
+    data, (probabilities, given, true, flipped) = data_of(values, labels), easy_set(100, 8)
+    judged = answers(probabilities, given, row=np.arange(100), split="test", text="")
+    content = pd.DataFrame({"id": [f"n{i}" for i in range(100)], "text": "x"})
+    content.to_csv(tmp_path / "table.csv", index=False)
+    number = int(faults.tables.read_table(tmp_path / "table.csv")[0].index[0])
+    wrong = [{"id": f"n{i - number}", "kind": "wrong_label", "detail": NAMES[true[i]]} for i in flipped if i >= number]
+    pd.DataFrame(wrong).to_csv(tmp_path / "planted.csv", index=False)
+    made = suspects.Suspects(data, judged, tmp_path / "table.csv", "planted.csv")
+    learnt = suspects.out_of_fold(data)
+    pd.testing.assert_frame_equal(made.list, suspects.suspect_list(learnt, judged))
+    pd.testing.assert_frame_equal(made.pairs(), suspects.overlapping_pairs(learnt).round(3))
+    assert made.wrong_labels == {i: NAMES[true[i]] for i in flipped if i >= number}
+    assert made.scores.loc["label suspects", "planted"] == len(wrong)
+    edited = made.list.assign(action=["keep"] * (len(made.list) - 1) + ["drop"])
+    edited.to_csv(tmp_path / "edited.csv", index=False)
+    assert made.with_edits(tmp_path / "edited.csv")["action"].tolist() == ["drop"] + ["keep"] * (len(edited) - 1)

@@ -10,7 +10,7 @@ from statsmodels.stats.multitest import multipletests
 
 from fusebook.data.predictions import Predictions
 from fusebook.evaluation import comparison
-from fusebook.findings import Findings
+from fusebook.findings import Findings, say
 
 
 def pair(both, only_a, only_b, neither):
@@ -127,20 +127,28 @@ def test_without_a_pair_the_table_is_empty(pairs):
     table = comparison.compare_pairs(four_models().only(["m0"]), pairs)
     assert len(table) == 0 and list(table) == list(comparison.compare_pairs(four_models()))
     assert comparison.verdicts(table) == []
+    assert len(comparison.PairedTests(four_models().only(["m0"])).table) == 0
 
 
 def test_each_family_is_corrected_by_itself():
     answers = four_models()
     families = [[("m0", "m1"), ("m0", "m2")], [], [("m1", "m3")]]
-    table = comparison.compare_families(answers, families)
+    table = comparison.PairedTests(answers, *families).table
     parts = [comparison.compare_pairs(answers, pairs) for pairs in families if pairs]
     pd.testing.assert_frame_equal(table, pd.concat(parts, ignore_index=True))
     assert table["p_holm"].iloc[2] == table["p"].iloc[2]
-    empty = comparison.compare_families(answers, [[], []])
+    empty = comparison.PairedTests(answers, [], []).table
     assert len(empty) == 0 and list(empty) == list(table)
+    pd.testing.assert_frame_equal(comparison.PairedTests(answers).table, comparison.compare_pairs(answers))
 
 
 # --- In words -----------------------------------------------------------------------------------------
+
+
+def text_of(line, language="en"):
+    """The sentence about one line of ``compare``, of a and text."""
+    ((key, _, facts),) = comparison.verdicts(pd.DataFrame([{"a": "a", "b": "text", **line}]), language)
+    return say(key, language, **facts)
 
 
 @pytest.mark.parametrize(
@@ -153,14 +161,12 @@ def test_each_family_is_corrected_by_itself():
     ],
 )
 def test_a_comparison_in_words(line, said):
-    line = {"low": 0.01, "high": 0.09, "detectable": 0.03, **line}
-    assert said in comparison.comparison_text("a", "text", line)
-    assert said in comparison.comparison_text("a", "text", pd.Series(line))
+    assert said in text_of({"low": 0.01, "high": 0.09, "detectable": 0.03, **line})
 
 
 def test_a_comparison_in_chinese():
     line = {"difference": 0.05, "low": 0.01, "high": 0.09, "detectable": 0.03, "p": 0.01}
-    assert comparison.comparison_text("a", "text", line, "zh") == "text优于a：+5.0 个百分点 [+1.0, +9.0]，p = 0.01。"
+    assert text_of(line, "zh") == "text优于a：+5.0 个百分点 [+1.0, +9.0]，p = 0.01。"
 
 
 @pytest.mark.parametrize(
@@ -182,8 +188,20 @@ def test_verdicts_become_the_findings_of_their_lines(language):
     found.add_all(comparison.verdicts(table, language, graded="m1"), topic="fusion")
     lines = {line["b"]: line for _, line in table.iterrows()}
     order = ["m1", *(name for name in lines if name != "m1")]
-    texts = [comparison.comparison_text("m3", name, lines[name], language) for name in order]
+    texts = [text_of({**lines[name], "b": name}, language) for name in order]
     assert [one.text.lower() for one in found] == [text.lower() for text in texts]
     assert [one.severity for one in found] == [comparison.severity(lines["m1"]), "note", "note"]
     grades = [grade for _, grade, _ in comparison.verdicts(table, language)]
     assert grades == [comparison.severity(line) for line in lines.values()] and "serious" in grades
+
+
+def test_the_verdicts_of_some_lines_may_stand_in_another_sentence():
+    tests = comparison.PairedTests(four_models(), [("m0", "m1"), ("m2", "m1")], [("m0", "m3")])
+    whole = comparison.verdicts(tests.table)
+    assert tests.verdicts() == whole and len(whole) == 3
+    assert [facts["b"].lower() for _, _, facts in tests.verdicts(a="m0")] == ["m1", "m3"]
+    assert tests.verdicts(a="m3") == []
+    ((key, grade, facts),) = tests.verdicts(a="m0", b="m3")
+    assert tests.verdicts(a="m0", b="m3", within="against linear") == [
+        ("against linear", grade, {"comparison": say(key, **facts)})
+    ]

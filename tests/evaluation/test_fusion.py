@@ -46,7 +46,7 @@ def by_seed(n_seeds=3, n_rows=300, copies=1, grouped=False):
 @pytest.fixture(scope="module")
 def table():
     made = by_seed()
-    return fusion.fusion_table(made, best="text", fusions=FUSIONS), made, made[0].labels
+    return fusion.fusion_numbers(made, best="text", fusions=FUSIONS), made, made[0].labels
 
 
 def test_scores_are_scikit_learns_and_spread_over_the_seeds(table):
@@ -87,15 +87,16 @@ def test_gains_are_paired_and_tested_as_scipy_does(table):
 
 
 def test_without_fusions_there_are_scores_alone():
-    found = fusion.fusion_table(by_seed(1), best="text", fusions=[])
+    options = {"by_seed": by_seed(1), "best": "text", "fusions": []}
+    found = fusion.fusion_numbers(**options)
     assert "gain" not in found and len(found) == 5
     shown = ["accuracy, %", "accuracy by seed", "macro-F1, %", "macro-F1 by seed"]
-    assert list(fusion.readable_fusions(found)) == shown
+    assert list(fusion.fusion_table(**options)) == shown
 
 
 def test_groups_widen_the_intervals_of_gains():
     tables = [
-        fusion.fusion_table(by_seed(1, 60, 6, grouped), best="text", fusions=FUSIONS) for grouped in (False, True)
+        fusion.fusion_numbers(by_seed(1, 60, 6, grouped), best="text", fusions=FUSIONS) for grouped in (False, True)
     ]
     for name in ("accuracy", "gain"):
         width = [table[f"{name}_high"] - table[f"{name}_low"] for table in tables]
@@ -110,8 +111,8 @@ def test_a_seed_that_lacks_a_model_is_named():
 
 
 def test_the_table_as_people_read_it(table):
-    found, _, _ = table
-    shown, ends = fusion.readable_fusions(found), ["", "_low", "_high", "_lowest", "_highest"]
+    (found, made, _), ends = table, ["", "_low", "_high", "_lowest", "_highest"]
+    shown = fusion.fusion_table(made, best="text", fusions=FUSIONS)
     assert list(shown.index) == list(found.index)
     gains = ["gain, points", "gain by seed", "p (Holm)", "least gain found"]
     assert list(shown)[2:] == [*gains, "macro-F1, %", "macro-F1 by seed"]
@@ -227,12 +228,12 @@ def one_part(data):
 def test_the_three_fusions_that_are_looked_into(trained):
     joint = models_of(**trained, **{FEATURE_LEVEL: identity("text")})
     joint.fusions_, without = trained.fusions_, models_of(**{FEATURE_LEVEL: identity("audio")})
-    found = fusion.audited(joint, without)
+    found = fusion.FusionAudit(joint, without, case(30)).audited
     names = {"modality dropout": FEATURE_LEVEL, "none": FEATURE_LEVEL, "product": FUSED}
     assert [name for _, name in found.values()] == list(names.values())
     assert [models for models, _ in found.values()] == [joint, without, joint]
     assert all(shown.endswith(name) for shown, name in zip(found, names, strict=True))
-    assert fusion.audited(models_of(text=trained["text"]), models_of()) == {}
+    assert fusion.FusionAudit(models_of(text=trained["text"]), models_of(), case(30)).audited == {}
 
 
 @pytest.mark.parametrize("audit", ["subset_table", "shuffle_audit"])
@@ -245,10 +246,9 @@ def test_a_model_that_is_not_there_is_named(trained, audit):
 def test_where_nothing_is_joined_the_tables_are_empty_with_their_columns(trained, audit):
     full, empty = (getattr(fusion, audit)(asked, case(30)) for asked in ({"both": (trained, FUSED)}, {}))
     assert len(empty) == 0 < len(full) and list(empty) == list(full)
-    if audit == "subset_table":
-        assert fusion.readable_subsets(empty).empty
-    else:
-        assert fusion.shuffle_verdicts("parts used", empty) == []
+    alone = fusion.FusionAudit(models_of(text=trained["text"]), models_of(), one_part(case(30)))
+    assert alone.sets_text().empty and len(alone.sets) == len(alone.shuffled) == 0
+    assert alone.verdicts("parts used") == []
 
 
 # --- Sets of parts ------------------------------------------------------------------------------------
@@ -278,8 +278,9 @@ def test_subsets_are_what_numpy_answers_from_these_parts(trained):
 
 
 def test_subsets_as_people_read_them(trained):
-    table = fusion.subset_table({"both": (trained, FUSED)}, case())
-    shown, line = fusion.readable_subsets(table), table.iloc[0]
+    audit = fusion.FusionAudit(trained, models_of(), case())
+    audit.audited = {"both": (trained, FUSED)}
+    shown, line = audit.sets_text(), audit.sets.iloc[0]
     assert list(shown) == ["n_rows", "both", "own network"] and list(shown.index) == ["audio", "text", "audio + text"]
     ends = (100 * line[f"accuracy{end}"] for end in ("", "_low", "_high"))
     assert shown.loc["audio", line["model"]] == "{:.1f} % [{:.1f}, {:.1f}]".format(*ends)
@@ -382,7 +383,8 @@ def test_within_a_part_only_the_given_columns_are_shuffled(trained):
     data = case()
     data = dataset(data.features.blocks, data.features.present, data.labels, kinds=kinds)
     before = {name: values.copy() for name, values in data.features.blocks.items()}
-    table = fusion.shuffle_kinds(trained, data).set_index("part")
+    kinds_lost = fusion.FusionAudit(trained, models_of(), data).kinds
+    table = kinds_lost.set_index("part")
     assert list(table.index) == list(kinds) and (table["model"] == "text").all()
     values, truth = before["text"][data.features.present["text"]], data.labels[data.features.present["text"]]
     random = np.random.default_rng(42)
@@ -394,8 +396,9 @@ def test_within_a_part_only_the_given_columns_are_shuffled(trained):
     assert table.loc["all", "shuffled"] == whole.loc["text", "shuffled"]
     for name, values in data.features.blocks.items():
         np.testing.assert_array_equal(values, before[name])
-    silent = fusion.shuffle_kinds(models_of(audio=trained["audio"]), data.with_features(data.features.of("audio")))
-    assert len(silent) == 0 and list(silent) == list(fusion.shuffle_kinds(trained, data))
+    sound = data.with_features(data.features.of("audio"))
+    silent = fusion.FusionAudit(models_of(audio=trained["audio"]), models_of(), sound)
+    assert len(silent.kinds) == 0 and list(silent.kinds) == list(kinds_lost) and silent.verdicts("kinds used") == []
 
 
 def test_a_part_that_no_row_has_is_not_shuffled(trained):
@@ -405,8 +408,10 @@ def test_a_part_that_no_row_has_is_not_shuffled(trained):
 
 
 def test_what_is_lost_becomes_a_finding(trained):
-    table = pd.DataFrame({"model": ["a", "b", "a"], "part": ["audio", "audio", "text"], "drop": [0.014, 0.5, -0.002]})
-    (found,) = Findings("03_train").add_all(fusion.shuffle_verdicts("parts used", table))
+    audit = fusion.FusionAudit(trained, models_of(), case(30))
+    lines = {"model": ["a", "b", "a"], "part": ["audio", "audio", "text"], "drop": [0.014, 0.5, -0.002]}
+    audit.shuffled = pd.DataFrame(lines)
+    (found,) = Findings("03_train").add_all(audit.verdicts("parts used"))
     assert found.severity == "note" and found.place == "Does the model use each part?"
     assert found.text.endswith(" loses with one part shuffled: audio 1.4, text -0.2."), "of the first model alone"
 
@@ -483,7 +488,7 @@ def by_hand():
 
 
 def test_the_ledger_by_hand(by_hand):
-    table = fusion.ledger(by_hand, FUSED).set_index("row")
+    table = fusion.Ledger(by_hand, FUSED).rows.set_index("row")
     for row, (audio, text, fused, outcome) in CHOSEN.items():
         line = table.loc[row]
         assert line["outcome"] == outcome, row
@@ -498,17 +503,17 @@ def test_the_ledger_by_hand(by_hand):
 def test_a_missing_part_is_never_a_wrong_vote(by_hand):
     """r7 and r9: the answers for rows without sound are wrong, but nothing was there to be rescued from."""
     assert not by_hand.right("audio")[6] and not by_hand.right("text")[8]
-    table = fusion.ledger(by_hand, FUSED).set_index("row")
+    table = fusion.Ledger(by_hand, FUSED).rows.set_index("row")
     assert table.loc[["r7", "r9"], "outcome"].tolist() == ["right throughout", "no part"]
     assert (table["outcome"] == "rescued").sum() == 3
     # Where nobody knows what is missing, the same answers are votes.
     known = Predictions(by_hand, by_hand.rows.drop(columns=["audio", "text"]), LABELS)
-    assert (fusion.ledger(known, FUSED)["outcome"] == "rescued").sum() == 5
+    assert (fusion.Ledger(known, FUSED).rows["outcome"] == "rescued").sum() == 5
 
 
 def test_the_counts_by_hand(by_hand):
-    table = fusion.ledger(by_hand, FUSED)
-    counts = fusion.ledger_counts(table)
+    ledger = fusion.Ledger(by_hand, FUSED)
+    counts = ledger.counts()
     expected = {  # audio, text: rows, fusion right, fusion wrong, rescued, harmed
         ("right", "wrong"): (3, 2, 1, 2, 1),
         ("right", "right"): (2, 1, 1, 0, 1),
@@ -520,25 +525,24 @@ def test_the_counts_by_hand(by_hand):
     assert list(counts) == ["rows", "fusion_right", "fusion_wrong", "rescued", "harmed"]
     assert {key: tuple(line) for key, line in zip(counts.index, counts.to_numpy(), strict=True)} == expected
     assert counts["rows"].is_monotonic_decreasing and counts.index.names == ["audio", "text"]
-    (found,) = Findings("03_train").add_all(fusion.ledger_verdicts(table, FUSED))
+    (found,) = Findings("03_train").add_all(ledger.verdicts("balance"))
     assert found == ("note", "Decision-level product rescued 3 of 10 test rows and harmed 2.", "Rescued and harmed")
-    (found,) = Findings("04_error_analysis").add_all(fusion.ledger_verdicts(table, FUSED, "ledger"))
+    (found,) = Findings("04_error_analysis").add_all(ledger.verdicts("ledger"))
     assert "3 test rows (30.0 % [10.8, 60.3]) were wrong in some modality" in found.text
-    worse = table.assign(outcome=table["outcome"].replace("rescued", "right throughout"))
-    assert fusion.ledger_verdicts(worse, FUSED)[0][1] == "look", "more harmed than rescued"
+    ledger.rows["outcome"] = ledger.rows["outcome"].replace("rescued", "right throughout")
+    assert ledger.verdicts("balance")[0][1] == "look", "more harmed than rescued"
 
 
 def test_the_surest_changes(by_hand):
     by_hand[FUSED] = by_hand[FUSED].copy()
     by_hand[FUSED][2] = [0.98, 0.01, 0.01]  # r3 is surer now than r2 and r10
-    made = fusion.surest_changes(fusion.ledger(by_hand, FUSED), most=2)
+    made = fusion.Ledger(by_hand, FUSED).surest(2)
     assert made.index.tolist() == ["harmed", "harmed", "rescued", "rescued"] and made.index.name == "outcome"
     assert made.loc["rescued", "row"].iloc[0] == "r3" and made.loc["rescued", "confidence"].iloc[0] == 0.98
     assert list(made) == ["row", "label", "says_audio", "says_text", "fusion", "confidence", "begins"]
 
 
 def test_one_part_has_no_ledger(by_hand):
-    table = fusion.ledger(by_hand.only(["text"]), "")
-    assert len(table) == 0 and {"row", "text", "says_text", "outcome"} <= set(table)
-    assert len(fusion.ledger_counts(table)) == len(fusion.surest_changes(table)) == 0
-    assert fusion.ledger_verdicts(table, "") == []
+    ledger = fusion.Ledger(by_hand.only(["text"]), "")
+    assert len(ledger.rows) == 0 and {"row", "text", "says_text", "outcome"} <= set(ledger.rows)
+    assert len(ledger.counts()) == len(ledger.surest()) == 0 and ledger.verdicts("balance") == []

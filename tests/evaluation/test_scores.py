@@ -162,32 +162,36 @@ def test_the_same_seed_gives_the_same_interval():
 
 def test_scores_for_people():
     probabilities, labels = guesses(40)
-    table = scores.score_table(Predictions.of({"text": probabilities, "audio": np.eye(4)[labels]}, labels))
-    made = scores.readable(table)
+    found = scores.Scores(Predictions.of({"text": probabilities, "audio": np.eye(4)[labels]}, labels))
+    table, made = found.table, scores.readable(found.table)
     assert list(made.index) == ["text", "audio"] and list(made) == ["accuracy", "macro_f1", "log_loss"]
     # Wilson's low end of 40 right rows of 40 is 40 / (40 + 1.96^2).
     assert made.loc["audio"].tolist() == ["100.0 % [91.2, 100.0]", "100.0 % [91.2, 100.0]", 0.0]
     line = table.loc["text"]
     expected = f"{100 * line['macro_f1']:.1f} % [{100 * line['macro_f1_low']:.1f}, {100 * line['macro_f1_high']:.1f}]"
-    assert made.loc["text", "macro_f1"] == scores.share_text(table, "text", "macro_f1") == expected
-    assert scores.share_text(table, "audio") == "100.0 % [91.2, 100.0]"
+    assert made.loc["text", "macro_f1"] == found.text("text", "macro_f1") == expected
+    assert found.text("audio") == "100.0 % [91.2, 100.0]"
+    whole = found.readable()
+    assert list(whole.index) == list(made.index) and list(whole) == MEASURES
+    pd.testing.assert_frame_equal(found.readable(["audio"], ["ece", "mcc"]), whole.loc[["audio"], ["ece", "mcc"]])
     assert made.loc["text", "log_loss"] == pytest.approx(log_loss(labels, probabilities, labels=range(4)), abs=5e-4)
 
 
 def test_the_best_of_some_models():
-    table = pd.DataFrame({"log_loss": [0.5, 0.3, 0.4], "ece": [0.1, 0.3, 0.2]}, index=["text", "mean", "audio"])
-    assert scores.best_of(table, ["audio", "text"]) == "audio" and scores.best_of(table, table.index) == "mean"
-    assert scores.best_of(table, ["audio", "text"], "ece") == "text"
-    assert scores.best_of(table, ["audio", "image"]) == "audio" and scores.best_of(table, []) == ""
+    sure = {"text": 0.5, "mean": 0.7, "audio": 0.6}  # of the right answer: log loss falls as it rises
+    made = scores.Scores(Predictions.of({name: np.tile([p, 1 - p], (9, 1)) for name, p in sure.items()}, [0] * 9))
+    assert made.best(["audio", "text"]) == "audio" and made.best(sure) == "mean"
+    assert made.best(["audio", "image"]) == "audio" and made.best([]) == ""
 
 
 def test_costs_stand_beside_scores_and_a_dash_where_they_are_unknown():
     answer = np.tile([0.8, 0.2], (10, 1))
-    table = scores.score_table(Predictions.of(dict.fromkeys(["majority", "svm", "fusion"], answer), np.zeros(10, int)))
+    names = ["majority", "svm", "fusion"]
+    found = scores.Scores(Predictions.of(dict.fromkeys(names, answer), np.zeros(10, int)))
     costs = {
         "svm": baselines.Cost(1.234, 123_456.7, 13_662_310), "majority": baselines.Cost(0.0, float("nan"), 280)
     }  # fmt: skip
-    made = scores.cost_table(table, costs)
+    made = found.costs(costs)
     assert list(made.columns[:3]) == ["accuracy", "macro_f1", "log_loss"]
     assert list(made.index) == ["majority", "svm", "fusion"]
     shown = made[["seconds to fit", "rows a second", "kB on disk"]]
@@ -201,6 +205,17 @@ def test_the_share_of_the_most_frequent_answer():
     answers = one(np.tile([0.5, 0.5], (4, 1)), labels)
     assert scores.majority_share(answers) == 0.75
     assert scores.majority_share(answers | {"majority": np.tile([0.4, 0.6], (4, 1))}) == 0.25
+
+
+@pytest.mark.parametrize(("n_right", "grade"), [(100, "note"), (70, "serious")])
+def test_a_model_must_be_better_than_the_most_frequent_answer(n_right, grade):
+    """65 of 100 rows have the most frequent label; the interval of 70 right rows begins at 60.4 %."""
+    labels = np.repeat([0, 1], [65, 35])
+    predicted = np.where(np.arange(100) < n_right, labels, 1 - labels)
+    made = scores.Scores(one(np.eye(2)[predicted], labels))
+    low, high = (100 * end for end in proportion_confint(n_right, 100, method="wilson"))
+    facts = {"model": "m", "share": f"{n_right:.1f} % [{low:.1f}, {high:.1f}]", "rows": 100, "base": "65.0"}
+    assert made.majority == 0.65 and made.verdict("m") == ("accuracy", grade, facts)
 
 
 @pytest.mark.parametrize("never", [None, 2])
@@ -240,15 +255,16 @@ def long_and_short(ngrams=True):
 def test_accuracy_by_length_by_hand():
     """Quartiles of the counts are 1, 1.75, 3.5 and 5.25, cut to whole n-grams: groups from 1, 3 and 5 on."""
     answers, data = long_and_short()
-    made = scores.accuracy_by_length(answers, "m", data)
+    made = scores.Scores(answers).by_length("m", data)
     assert made.index.tolist() == [1, 3, 5] and made.index.name == "n-grams, at least"
     assert made["test rows"].tolist() == [3, 2, 3]
     assert made["accuracy"].tolist() == [scores.count_text(*pair) for pair in ((0, 3), (2, 2), (3, 3))]
-    pd.testing.assert_frame_equal(made, scores.accuracy_by_length(answers, "m", data[np.arange(1, 9)]))
+    pd.testing.assert_frame_equal(made, scores.Scores(answers).by_length("m", data[np.arange(1, 9)]))
 
 
 def test_rows_without_ngrams_have_no_length():
-    made = scores.accuracy_by_length(*long_and_short(False)[:1], "m", long_and_short(False)[1])
+    answers, data = long_and_short(False)
+    made = scores.Scores(answers).by_length("m", data)
     assert len(made) == 0 and list(made) == ["test rows", "accuracy"]
 
 
@@ -290,14 +306,14 @@ def test_the_error_before_and_after_scaling():
     probabilities, labels = true_answers(3000, 1)
     raw = softmax(3 * np.log(probabilities), axis=1)
     answers = Predictions.of({"text": probabilities, "mean": raw}, labels)
-    table = scores.scaling_table(answers, {"text": 3.0, "audio": 1.0})
+    table = scores.Confidence(answers, "text").scaling({"text": 3.0, "audio": 1.0})
     assert list(table.index) == ["text"] and table.loc["text", "temperature"] == 3
     assert table.loc["text", "error before"] == pytest.approx(measures_of(raw, labels)["ece"], abs=1e-6)
     assert table.loc["text", "error after"] < 0.03 < 0.1 < table.loc["text", "error before"]
 
 
 def test_without_temperatures_the_table_is_empty():
-    table = scores.scaling_table(one(np.eye(2), [0, 1]), {})
+    table = scores.Confidence(one(np.eye(2), [0, 1]), "m").scaling({})
     assert table.empty and list(table) == ["temperature", "error before", "error after"]
 
 
@@ -319,14 +335,27 @@ def test_coverage_ends_at_the_accuracy():
 def test_the_surest_rows(share, rows):
     confidence = np.linspace(0.55, 0.99, 20)
     answers = one(np.column_stack([confidence, 1 - confidence]), np.repeat([1, 0], [4, 16]))  # the least sure are wrong
-    line, right = scores.answered(scores.coverage_table(answers, "m"), share), min(rows, 16)
+    confidence = scores.Confidence(answers, "m")
+    line, right = confidence.answered(share), min(rows, 16)
     assert line["coverage"] == rows / 20 and line["accuracy"] == pytest.approx(right / rows)
     expected = proportion_confint(right, rows, method="wilson")
     np.testing.assert_allclose(line[["low", "high"]].astype(float), expected, atol=1e-9)
+    ends = [100 * right / rows, *(100 * end for end in expected)]
+    facts = {"coverage": f"{5 * rows}", "share": "{:.1f} % [{:.1f}, {:.1f}]".format(*ends)}
+    assert confidence.coverage_verdict(share) == ("coverage", "note", facts)
 
 
 @pytest.mark.parametrize("share", [0, -0.1, 1.1])
 def test_a_share_that_is_none(share):
-    coverage = scores.coverage_table(one(np.eye(2), [0, 1]), "m")
     with pytest.raises(ValueError, match="expected a share of rows above 0"):
-        scores.answered(coverage, share)
+        scores.Confidence(one(np.eye(2), [0, 1]), "m").answered(share)
+
+
+@pytest.mark.parametrize(("sure", "grade"), [(0.8, "note"), (0.88, "look"), (0.95, "serious")])
+def test_the_calibration_error_is_graded(sure, grade):
+    """Eight of ten rows are right, at one confidence: the error is what lies between."""
+    answers = of_confidence([sure] * 10, [1] * 8 + [0] * 2) | {"other": np.tile([0.3, 0.7], (10, 1))}
+    key, given, facts = scores.Confidence(answers, "m").verdict()
+    line = scores.score_table(answers).loc["m", ["ece", "ece_low", "ece_high"]]
+    assert line["ece"] == pytest.approx(sure - 0.8)
+    assert (key, given, facts) == ("calibration", grade, {"error": scores.number_text(*line)})

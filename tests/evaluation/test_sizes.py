@@ -47,7 +47,7 @@ def two_classes(n_rows=1200):
 
 @pytest.fixture(scope="module")
 def curve():
-    return sizes.size_curve(two_classes())
+    return sizes.SizeCurve(two_classes()).table
 
 
 def test_a_curve_of_few_features_rises(curve):
@@ -90,9 +90,9 @@ def test_few_training_rows_have_no_curve():
     few = data[
         np.append(np.flatnonzero(data.rows["split"] != "train"), np.flatnonzero(data.rows["split"] == "train")[:3])
     ]
-    made = sizes.size_curve(few)
-    assert len(made) == 0 and list(made) == ["model", "rows", "accuracy", "low", "high", "right"]
-    assert sizes.verdict(made, "MLP") == ("too few rows", "note", {})
+    made = sizes.SizeCurve(few)
+    assert len(made.table) == 0 and list(made.table) == ["model", "rows", "accuracy", "low", "high", "right"]
+    assert made.verdict("MLP") == ("too few rows", "note", {})
 
 
 def test_one_class_alone_is_answered():
@@ -104,7 +104,9 @@ def test_one_class_alone_is_answered():
 
 def curve_of(before, after):
     lines = [{"model": "MLP", "rows": rows, "right": right} for rows, right in ((400, before), (800, after))]
-    return pd.DataFrame(lines)
+    made = sizes.SizeCurve.__new__(sizes.SizeCurve)
+    made.table = pd.DataFrame(lines)
+    return made
 
 
 @pytest.mark.parametrize(
@@ -119,6 +121,6 @@ def curve_of(before, after):
 def test_the_verdict_follows_the_last_doubling(gained, lost, n_rows, said):
     before = np.repeat([False, True, True], [gained, lost, n_rows - gained - lost])
     after = np.repeat([True, False, True], [gained, lost, n_rows - gained - lost])
-    (found,) = Findings("04_error_analysis").add_all([sizes.verdict(curve_of(before, after), "MLP")])
+    (found,) = Findings("04_error_analysis").add_all([curve_of(before, after).verdict("MLP")])
     assert said in found.text and "from 400 to 800" in found.text and found.place == "Would more rows help?"
     assert found.severity == ("look" if "would help:" in said else "note")

@@ -22,7 +22,6 @@ from fusebook.data.dataset import Dataset
 from fusebook.data.features import Features
 from fusebook.data.predictions import Predictions
 from fusebook.errors import mistakes
-from fusebook.evaluation import scores
 from fusebook.inspection import cards, occlusion, row_widgets
 from fusebook.inspection.question import Question
 from fusebook.models.bundle import Bundle
@@ -147,31 +146,7 @@ def test_cards_of_a_table():
     assert [tag for tag, _ in read.tags].count("article") == 3
     assert read.parts["fb-text"] == "one<two>three"
     assert read.parts["fb-head"] == "row 5 · sportrow 6 · sportrow 7 · money"
-    table["why"] = ["a", "<b>", "c"]
-    read = Reader(cards.row_cards(table, heading="why").data.removeprefix(cards.STYLE))
-    assert read.parts["fb-head"] == "a<b>c"
     assert "article" not in Reader(cards.row_cards(table[:0]).data.removeprefix(cards.STYLE)).names()
-
-
-@pytest.mark.parametrize(
-    ("values", "headings"),
-    [
-        ([0.5, 0.25], ["0.5", "0.25"]),
-        ([0, 7], ["0", "7"]),
-        ([True, False], ["True", "False"]),
-        ([0.5, np.nan], ["0.5", "row 6 · sport"]),
-        (["x", None], ["x", "row 6 · sport"]),
-        (pd.Categorical(["x", "<y>"]), ["x", "<y>"]),
-        (pd.array([1, None], dtype="Int64"), ["1", "row 6 · sport"]),
-    ],
-)
-def test_a_heading_may_be_a_column_of_any_type(values, headings):
-    """Where the value is missing the heading is that of a card without one."""
-    table = pd.DataFrame([row(), row(row=6)]).assign(why=values)
-    read = Reader(cards.row_cards(table, heading="why").data.removeprefix(cards.STYLE))
-    assert read.parts["fb-head"] == "".join(headings)
-    read = Reader(cards.row_cards(table, heading="nowhere").data.removeprefix(cards.STYLE))
-    assert read.parts["fb-head"] == "row 5 · sportrow 6 · sport"
 
 
 # --- Marks --------------------------------------------------------------------------------------------
@@ -286,7 +261,6 @@ def test_bars_are_the_likely_labels_in_order():
 
 def test_bars_of_numbers_and_of_few():
     assert Reader(cards.probability_bars({3: 1.0, 4: 0.0})).text == "3 100.0 %4 0.0 %"
-    assert Reader(cards.probability_bars({"a": 0.5, "b": 0.5}, most=1)).text == "a 50.0 %"
     assert Reader(cards.probability_bars({})).text == ""
 
 
@@ -306,21 +280,21 @@ def marked(card):
 @pytest.mark.parametrize("model", ["", "text", "decision-level stacked"])
 @pytest.mark.parametrize("number", [12, 14])  # Chinese; without a sound
 def test_words_are_coloured_by_what_leaving_them_out_does(bundle, rows, number, model):
-    asked = Question.of(bundle, rows, number)
+    asked = tiny_bundle.ask(bundle, rows, number)
     words, made = asked.words(model), marked(asked.card(model))
     assert [word for word, _ in made] == words["word"].tolist()
     np.testing.assert_allclose([effect for _, effect in made], words["effect"], atol=6e-4)
 
 
 def test_a_long_text_is_told_to_be_left_out_in_spans(bundle, rows):
-    asked = Question.of(bundle, rows, 17).edited(("goal bank 软件 coach " * 6000)[:100_000])
+    asked = tiny_bundle.ask(bundle, rows, 17).edited(("goal bank 软件 coach " * 6000)[:100_000])
     text = soup(asked.card()).text
     assert asked.card_words()[1] in text and "and 98,500 characters more" in text
 
 
 def test_the_length_is_told_beside_the_words(bundle, rows):
     """Where it does nothing, nothing is told."""
-    asked = Question.of(bundle, rows, 17)
+    asked = tiny_bundle.ask(bundle, rows, 17)
     points = f"{100 * asked.length_effect('text'):+.1f} points."
     filled = len(asked.text)  # ASCII, a column each
     expected = f"The length of the text ({filled} columns), beside the mean length: {points}"
@@ -330,55 +304,58 @@ def test_the_length_is_told_beside_the_words(bundle, rows):
 
 
 def test_the_card_says_what_the_model_says(bundle, rows):
-    card = Question.of(bundle, rows, 14).card("text").data
+    card = tiny_bundle.ask(bundle, rows, 14).card("text").data
     probabilities = tiny_bundle.predict(bundle, rows[rows["row"] == 14], "text")[0]
     best = bundle.label_names[probabilities.argmax()]
     assert f"row 14 · given sport · text: {best}" in card
     for i in probabilities.argsort()[::-1]:
         assert re.search(rf"<td>{bundle.label_names[i]}</td><td>.*?{100 * probabilities[i]:.1f} %", card)
     assert "<audio" not in card, "row 14 has no sound"
-    assert '<audio controls preload="metadata" src="data:audio/wav;base64,' in Question.of(bundle, rows, 17).card().data
+    assert (
+        '<audio controls preload="metadata" src="data:audio/wav;base64,'
+        in tiny_bundle.ask(bundle, rows, 17).card().data
+    )
 
 
 def test_a_model_that_can_read_nothing_of_a_row_has_neither_answer_nor_bars(bundle, rows):
-    made = soup(Question.of(bundle, rows, 14).card("audio"))
+    made = soup(tiny_bundle.ask(bundle, rows, 14).card("audio"))
     assert made.find(class_="fb-head").text == "row 14 · given sport · audio: no audio" and not made.find("table")
-    whole = Question.of(bundle, rows, 14).without("text")
+    whole = tiny_bundle.ask(bundle, rows, 14).without("text")
     assert (
         soup(whole.card()).find(class_="fb-head").text.endswith("decision-level mean: no part to read · without text")
     )
 
 
 def test_an_edited_row_is_shown_as_it_is_predicted(bundle, rows):
-    edited = Question.of(bundle, rows, 17).edited("bank 芯片").without("audio")
+    edited = tiny_bundle.ask(bundle, rows, 17).edited("bank 芯片").without("audio")
     card = edited.card("text")
     head = f"row 17 · given sport · text: {edited.predicted('text')} · text edited · without audio"
     assert soup(card).find(class_="fb-head").text == head
     assert [word for word, _ in marked(card)] == ["bank", "芯片"] and "<audio" not in card.data
-    assert "without text" in Question.of(bundle, rows, 17).without("text").card().data
+    assert "without text" in tiny_bundle.ask(bundle, rows, 17).without("text").card().data
 
 
 def test_a_row_without_text_has_a_card_without_marks(bundle, rows):
-    card = Question.of(bundle, rows, 15).card()
+    card = tiny_bundle.ask(bundle, rows, 15).card()
     assert not marked(card) and "row 15" in card.data
 
 
 @pytest.mark.parametrize("text", [HOSTILE[0], "\u202egnitset\u202c 🎈👩‍👩‍👧", "a\x00b\n\n<b>"])
 def test_what_people_wrote_is_escaped_and_stays_whole(bundle, rows, text):
     rows.loc[rows["row"] == 17, ["text", "label"]] = text
-    card = Question.of(bundle, rows, 17).card()
+    card = tiny_bundle.ask(bundle, rows, 17).card()
     assert soup(card).find(class_="fb-text").text.strip() == text.strip() or "\x00" in text
     assert f"given {escape(text)}" in card.data and not soup(card).find_all(["script", "b", "img"])
 
 
 def test_a_row_without_a_label_has_a_card(bundle, rows):
-    assert "row 17 · text: " in Question.of(bundle, rows.drop(columns="label"), 17).card("text").data
+    assert "row 17 · text: " in tiny_bundle.ask(bundle, rows.drop(columns="label"), 17).card("text").data
 
 
 def test_a_bundle_without_text_has_a_card_without_marks(tmp_path):
     rows, labels = tiny_bundle.make_rows(tmp_path)
     bundle = Bundle(tiny_bundle.save(tmp_path, *tiny_bundle.make_models(rows, labels, ["audio"])))
-    card = Question.of(bundle, rows.assign(text=""), 17).card()
+    card = tiny_bundle.ask(bundle, rows.assign(text=""), 17).card()
     assert not marked(card) and "row 17 · given sport · audio: " in card.data
 
 
@@ -455,7 +432,7 @@ def tables(html):
 
 
 def test_old_and_new_bars_stand_side_by_side(bundle, rows):
-    asked = Question.of(bundle, rows, 17)
+    asked = tiny_bundle.ask(bundle, rows, 17)
     edited = asked.edited("bank 芯片")
     before, after = (one.votes().assign(**{row_widgets.FUSION: one.joined("mean")}) for one in (asked, edited))
     made = tables(cards.votes_html(before, after))
@@ -467,17 +444,17 @@ def test_old_and_new_bars_stand_side_by_side(bundle, rows):
 
 
 def test_where_nothing_has_changed_one_bar_is_enough(bundle, rows):
-    votes = Question.of(bundle, rows, 17).votes()
-    for html in (cards.votes_html(votes), cards.votes_html(votes, votes)):
-        assert all(len(shares) == 1 for lines in tables(html).values() for shares in lines.values())
+    votes = tiny_bundle.ask(bundle, rows, 17).votes()
+    shown = tables(cards.votes_html(votes, votes))
+    assert all(len(shares) == 1 for lines in shown.values() for shares in lines.values())
 
 
 def test_a_part_that_is_missing_is_said_to_be_and_has_no_bar(bundle, rows):
-    asked = Question.of(bundle, rows, 17)
+    asked = tiny_bundle.ask(bundle, rows, 17)
     made = tables(cards.votes_html(asked.votes(), asked.without("audio").votes()))
     assert all(shares[1] == "no audio" and shares[0] != "no audio" for shares in made["audio"].values())
     assert len(made["audio"]) == 3 and "no" not in str(made["text"])
-    alone = soup(cards.votes_html(Question.of(bundle, rows, 14).votes()))
+    alone = soup(cards.votes_html(*[tiny_bundle.ask(bundle, rows, 14).votes()] * 2))
     table = alone.find("caption", string="audio").parent
     assert table.tbody.text == "no audio" and not table.find(class_="fb-bar")
 
@@ -523,9 +500,10 @@ def test_a_hostile_line_is_escaped():
 # --- Mistakes -----------------------------------------------------------------------------------------
 
 ODD = ["7", "<script>alert(1)</script>", "None", "nan", "x" * 300]
+NEAR = {12: [(3, ODD[1], "<i>near</i>", 0.914)]}
 
 
-def card(text="<b>bold</b>"):
+def card(text="<b>bold</b>", near=NEAR):
     """The card of one mistake among two rows; the row has no sound, and a text's vote of its own."""
     votes = {
         "mean": np.array([[1, 0, 0, 0, 0], [0.02, 0.08, 0.0, 0.025, 0.875]]),
@@ -533,10 +511,9 @@ def card(text="<b>bold</b>"):
         "audio": np.array([[1, 0, 0, 0, 0], [1, 0, 0, 0, 0]]),
     }
     rows = {"row": [11, 12], "text": ["first", text], "image": "", "audio": ["a.wav", ""]}
-    predictions = Predictions.of(votes, [0, 1], label_names=ODD, **rows)
-    mistake = pd.DataFrame([{"row": 12, "confidence": 0.875, "label": ODD[1], "predicted": ODD[4]}])
-    near = {12: [(3, ODD[1], "<i>near</i>", 0.914)]}
-    return soup(cards.mistake_cards(mistake, predictions, "mean", near))
+    made = mistakes.Mistakes(Predictions.of(votes, [0, 1], label_names=ODD, **rows), "mean")
+    made.nearest = lambda data, most: near
+    return soup(cards.mistake_cards(made, None, 5))
 
 
 def test_a_card_says_everything():
@@ -547,6 +524,7 @@ def test_a_card_says_everything():
     assert "alone: no audio; text: nan (100 %)" in said, "a missing part has no vote, right or wrong"
     assert "row 3, <script>alert(1)</script>, cosine 0.91: <i>near</i>" in said
     assert "<b>bold</b>" in said and not made.find(["script", "b", "i"])
+    assert "nearest" not in card(near={12: []}).get_text()
 
 
 def test_a_long_text_is_there_whole():
@@ -554,12 +532,14 @@ def test_a_long_text_is_there_whole():
     assert text in card(text).find("details").get_text()
 
 
+def pairs_of(votes, labels, **columns):
+    return soup(cards.pair_table(mistakes.Mistakes(Predictions.of({"m": votes}, labels, **columns), "m")))
+
+
 def test_pairs_with_interval_and_examples():
-    predictions = Predictions.of({"m": np.eye(5)[[0, 1, 1, 1, 1, 3]]}, [0, 0, 0, 0, 1, 1], label_names=ODD)
-    table = mistakes.row_table(predictions, "m").assign(row=range(10, 16))
-    rows = pd.DataFrame({"row": range(10, 16), "text": ["a", "<u>b</u>", "", "long " * 40, "e", "f"]})
-    classes = scores.class_table(predictions, "m")
-    made = soup(cards.pair_table(mistakes.confused_pairs(table), rows, classes))
+    texts = ["a", "<u>b</u>", "", "long " * 40, "e", "f"]
+    options = {"row": range(10, 16), "text": texts, "label_names": ODD}
+    made = pairs_of(np.eye(5)[[0, 1, 1, 1, 1, 3]], [0, 0, 0, 0, 1, 1], **options)
     lines = [[cell.get_text("|") for cell in line.find_all("td")] for line in made.tbody.find_all("tr")]
     first, examples, second, _ = lines
     assert first == ["7", "<script>alert(1)</script>", "3", "75.0 % [30.1, 95.4]"]
@@ -569,6 +549,4 @@ def test_pairs_with_interval_and_examples():
 
 
 def test_no_mistakes_make_an_empty_table():
-    empty = mistakes.confused_pairs(pd.DataFrame({"row": [], "label": [], "predicted": []}))
-    made = cards.pair_table(empty, pd.DataFrame({"row": [], "text": []}), pd.DataFrame({"rows": []}))
-    assert not soup(made).find("td")
+    assert not pairs_of(np.eye(2), [0, 1], text=["a", "b"]).find("td")

@@ -10,6 +10,7 @@ from fusebook.data.predictions import Predictions
 from fusebook.errors import corrections
 from fusebook.evaluation import scores
 from fusebook.inspection import listing
+from fusebook.inspection.listing import Listing
 from fusebook.runs import Run
 
 LABELS = ["a", "b", "c"]
@@ -121,6 +122,12 @@ def test_a_run_without_validation_rows_has_its_test_rows():
     pd.testing.assert_frame_equal(made, listing.inspection_table(rows, predictions[1:], "fused"))
 
 
+def test_of_a_model_that_answered_test_rows_alone_the_test_rows_are_there():
+    rows, (validation, test), *_ = draw()
+    made = listing.inspection_table(rows, [validation, test | {"late": test["text"]}], "late")
+    pd.testing.assert_frame_equal(made, listing.inspection_table(rows, [test], "text"))
+
+
 # --- Filters ------------------------------------------------------------------------------------------
 
 ASKED = [
@@ -177,22 +184,42 @@ def test_an_unknown_order_is_named(table):
 
 
 @pytest.mark.parametrize(("n_rows", "size"), [(0, 20), (1, 20), (40, 20), (41, 20), (7, 3)])
-def test_pages_hold_every_row_once(table, n_rows, size):
+def test_pages_hold_every_row_once(table, n_rows, size, monkeypatch):
+    monkeypatch.setattr(listing, "PAGE_SIZE", size)
     lines = table.head(n_rows)
-    pages = [listing.page_of(lines, i, size) for i in range(1, listing.page_count(n_rows, size) + 1)]
+    pages = [listing.page_of(lines, i) for i in range(1, listing.page_count(n_rows) + 1)]
     pd.testing.assert_frame_equal(pd.concat(pages), lines)
     assert all(len(page) == size for page in pages[:-1]) and (n_rows == 0 or len(pages[-1]))
     for number, page in ((-3, pages[0]), (99, pages[-1])):
-        pd.testing.assert_frame_equal(listing.page_of(lines, number, size), page)
+        pd.testing.assert_frame_equal(listing.page_of(lines, number), page)
+
+
+def test_a_listing_is_the_table_of_its_model_and_of_others(table, tmp_path):
+    rows, predictions, suspects, slices = draw()
+    path = tmp_path / "label_suspects.csv"
+    suspects.assign(label="a", suggested="b", action=["keep", "drop", "keep"], text="").to_csv(path, index=False)
+    listed = Listing(rows, predictions, "fused", suspects=path, slices=slices)
+    pd.testing.assert_frame_equal(listed.table, table)
+    assert not listed.about("text")["confidence"].equals(table["confidence"])
+    assert listed.decided()["rows"].to_dict() == {"keep": 2, "drop": 1}
+    none = Listing(rows, predictions, "fused")
+    pd.testing.assert_frame_equal(none.table, listing.inspection_table(rows, predictions, "fused"))
+    assert none.decided().empty and list(none.decided()) == ["rows"]
+
+
+def listing_of(table):
+    made = Listing(*draw()[:2], "fused")
+    made.table = table
+    return made
 
 
 def test_the_worst_rows_are_the_wrong_test_rows_of_largest_loss(table):
     expected = table.query("split == 'test' and right == False").sort_values("loss", ascending=False).head(4)
-    made = listing.worst_rows(table, 4)
+    made = listing_of(table).worst(4)
     assert made.index.tolist() == expected["row"].tolist()
     assert list(made) == ["text", "label", "predicted", "confidence", "loss", "suspicion", "slices"]
-    assert listing.worst_rows(table.assign(slices=[("a", "b")] * len(table)))["slices"].iloc[0] == "a; b"
-    assert listing.worst_rows(table[table["right"].fillna(True).astype(bool)]).empty
+    assert listing_of(table.assign(slices=[("a", "b")] * len(table))).worst()["slices"].iloc[0] == "a; b"
+    assert listing_of(table[table["right"].fillna(True).astype(bool)]).worst().empty
 
 
 def test_the_first_look_is_at_the_most_confident_mistake():
@@ -213,7 +240,7 @@ def test_coverage_is_that_of_the_coverage_table(table):
         made = listing.coverage_and_accuracy(found, line.threshold)
         values = [made[name] for name in ("coverage", "accuracy", "low", "high")]
         np.testing.assert_allclose(values, [line.coverage, line.accuracy, line.low, line.high])
-    for threshold, line in listing.threshold_table(table).iterrows():
+    for threshold, line in listing_of(table).thresholds().iterrows():
         expected = listing.coverage_and_accuracy(found, threshold)
         np.testing.assert_allclose(line, [round(expected[name], 3) for name in line.index])
 

@@ -18,6 +18,7 @@ from fusebook.data.features import Features
 from fusebook.data.files import read_audio
 from fusebook.inspection import cards, occlusion, question
 from fusebook.inspection.question import Question
+from fusebook.runs import Run
 
 MADE = {"text": np.array([[0.7, 0.2, 0.1]] * 4), "audio": np.array([[0.1, 0.3, 0.6]] * 4)}
 THERE = {"text": np.array([1, 1, 0, 0], bool), "audio": np.array([1, 0, 1, 0], bool)}
@@ -47,7 +48,7 @@ def encoded(bundle, monkeypatch):
 def test_a_row_is_encoded_once_and_of_variants_only_what_changed(bundle, rows, encoded):
     """Whatever is asked; the variants of a text leave the sound alone, and the other way round."""
     one = rows[rows["row"] == 17].iloc[0]
-    asked = Question.of(bundle, rows, 17)
+    asked = tiny_bundle.ask(bundle, rows, 17)
     edited = asked.edited("bank 芯片")
     for each in (asked, edited, asked.without("audio"), edited.without("audio")):
         each.votes(), each.card(), each.words(), each.bands(), each.moments(), each.length_table()
@@ -60,7 +61,7 @@ def test_a_row_is_encoded_once_and_of_variants_only_what_changed(bundle, rows, e
 
 def test_a_value_that_comes_twice_is_encoded_once(bundle, rows, encoded):
     rows.loc[rows["row"] == 17, "text"] = "goal goal goal"
-    words = Question.of(bundle, rows, 17).words()
+    words = tiny_bundle.ask(bundle, rows, 17).words()
     assert len(words) == 3 and encoded["text", "goal goal goal"] == 1
     assert all(count == 1 for (part, _), count in encoded.items() if part == "text")
 
@@ -72,7 +73,7 @@ def test_the_sound_is_read_once_not_once_a_word(bundle, rows, n_words, monkeypat
     read, count = soundfile.read, []
     monkeypatch.setattr(soundfile, "read", lambda *given, **options: count.append(1) or read(*given, **options))
     rows.loc[row, "text"] = "goal coach " * (n_words // 2)
-    assert len(Question.of(bundle, rows, 17).words()) == n_words
+    assert len(tiny_bundle.ask(bundle, rows, 17).words()) == n_words
     assert len(count) == 1
 
 
@@ -80,7 +81,7 @@ def test_the_sound_is_read_once_not_once_a_word(bundle, rows, n_words, monkeypat
 
 
 def test_votes_are_what_the_models_predict(bundle, rows):
-    asked, one = Question.of(bundle, rows, 17), rows[rows["row"] == 17]
+    asked, one = tiny_bundle.ask(bundle, rows, 17), rows[rows["row"] == 17]
     votes = asked.votes()
     assert list(votes.index) == bundle.label_names and list(votes) == bundle.models.names
     for name in votes:
@@ -92,7 +93,7 @@ def test_votes_are_what_the_models_predict(bundle, rows):
 
 def test_a_model_with_nothing_to_read_has_no_vote(bundle, rows):
     """Its answer to nothing, the class shares, is no vote; models that read another part have theirs."""
-    asked = Question.of(bundle, rows, 17).without("audio")
+    asked = tiny_bundle.ask(bundle, rows, 17).without("audio")
     votes = asked.votes()
     assert votes["audio"].isna().all() and votes.drop(columns="audio").notna().all(axis=None)
     pd.testing.assert_frame_equal(votes, Question(bundle, rows[rows["row"] == 17].assign(audio="")).votes())
@@ -102,7 +103,7 @@ def test_a_model_with_nothing_to_read_has_no_vote(bundle, rows):
 
 def test_models_that_cannot_read_the_row_are_not_counted_among_those_that_disagree(bundle, rows):
     for number in (17, 14, 15):  # both parts; no sound; no text
-        asked = Question.of(bundle, rows, number)
+        asked = tiny_bundle.ask(bundle, rows, number)
         label, votes = rows.set_index("row").loc[number, "label"], asked.votes()
         row, (key, grade, facts) = asked.verdicts()
         readers = [name for name in votes if name not in {14: ["audio"], 15: ["text"]}.get(number, [])]
@@ -115,26 +116,39 @@ def test_models_that_cannot_read_the_row_are_not_counted_among_those_that_disagr
 
 def test_without_each_part_the_answer_is_that_of_a_row_without_it(bundle, rows):
     one = rows[rows["row"] == 17]
-    table = Question.of(bundle, rows, 17).missing_parts("feature-level fusion")
+    asked = tiny_bundle.ask(bundle, rows, 17)
+    table = asked.missing_parts("feature-level fusion")
     expected = [one, one.assign(audio=""), one.assign(text="")]
     for column, row in zip(["all parts", "Without audio", "Without text"], expected, strict=True):
         np.testing.assert_allclose(
             table[column], tiny_bundle.predict(bundle, row, "feature-level fusion")[0], atol=1e-6
         )
-    best = table["all parts"].idxmax()
-    moved = 100 * (table.loc[best] - table.loc[best, "all parts"])
-    assert [facts for *_, facts in question.part_verdicts(table)] == [
+    best = asked.missing_parts()["all parts"].idxmax()
+    moved = 100 * (asked.missing_parts().loc[best] - asked.missing_parts().loc[best, "all parts"])
+    assert [facts for *_, facts in asked.missing_verdicts()] == [
         {"part": part, "label": best, "points": f"{moved[f'Without {part}']:+.0f}"} for part in ("audio", "text")
     ]
 
 
+def test_of_a_run_the_row_is_the_one_named_or_the_most_confident_mistake(bundle, rows, tmp_path, monkeypatch):
+    run = Run(tmp_path)
+    monkeypatch.setattr(Run, "bundle", lambda self: bundle)
+    run.write("rows.parquet", rows)
+    judged = {"row": [12, 17, 20], "confidence": [0.5, 0.9, 0.95], "right": [False, False, True]}
+    run.write("errors.parquet", pd.DataFrame(judged))
+    assert Question.of(run).number == 17 and Question.of(run, 20).number == 20
+    pd.testing.assert_frame_equal(Question.of(run).votes(), tiny_bundle.ask(bundle, rows, 17).votes())
+    with pytest.raises(KeyError, match="Row 99 is not among the 24 rows"):
+        Question.of(run, 99)
+
+
 def test_an_unknown_row_model_or_part_is_named(bundle, rows):
     with pytest.raises(KeyError, match="Row 99 is not among the 24 rows"):
-        Question.of(bundle, rows, 99)
+        tiny_bundle.ask(bundle, rows, 99)
     with pytest.raises(ValueError, match="No model 'texts' in the bundle; it has audio, text"):
-        Question.of(bundle, rows, 17).card("texts")
+        tiny_bundle.ask(bundle, rows, 17).card("texts")
     with pytest.raises(ValueError, match="The bundle reads no image; expected a tuple of parts among audio, text"):
-        Question.of(bundle, rows, 17).without("image")
+        tiny_bundle.ask(bundle, rows, 17).without("image")
 
 
 # --- Edited rows --------------------------------------------------------------------------------------
@@ -144,7 +158,7 @@ def test_an_unknown_row_model_or_part_is_named(bundle, rows):
 @pytest.mark.parametrize("text", [None, "bank share 芯片", "  ", "</script> \u202e🎈", "goal " * 20_000])
 def test_an_edited_row_is_answered_as_the_row_that_was_made(bundle, rows, text, without):
     one = rows[rows["row"] == 17]
-    asked = Question.of(bundle, rows, 17)
+    asked = tiny_bundle.ask(bundle, rows, 17)
     edited = (asked if text is None else asked.edited(text)).without(*without)
     written = one["text"].iloc[0] if text is None else text.strip() and text
     changed = one.assign(text="" if "text" in without else written, audio="" if "audio" in without else one["audio"])
@@ -154,11 +168,13 @@ def test_an_edited_row_is_answered_as_the_row_that_was_made(bundle, rows, text, 
 
 
 def test_the_same_text_is_the_same_question(bundle, rows):
-    asked = Question.of(bundle, rows, 17)
+    asked = tiny_bundle.ask(bundle, rows, 17)
     assert asked.edited(asked.text) is asked
-    assert asked.without_word(asked.words().head(0)) is asked
-    words = pd.DataFrame({"start": [0, 5], "end": [4, 9], "effect": [-0.5, 0.1]})
-    assert asked.edited("goal bank team").without_word(words).text == "goal  team"
+    without = asked.without("text")
+    assert without.without_word() is without
+    other = asked.edited("goal bank team")
+    word = other.words().set_index("word")["effect"].idxmax()
+    assert other.without_word().text == "goal bank team".replace(word, "")
 
 
 # --- What moved the answer ----------------------------------------------------------------------------
@@ -169,7 +185,7 @@ def test_the_same_text_is_the_same_question(bundle, rows):
 def test_words_are_judged_by_what_leaving_them_out_does(bundle, rows, number, model):
     one = rows[rows["row"] == number]
     text, before = one["text"].iloc[0], tiny_bundle.predict(bundle, one, model)[0]
-    asked, expected = Question.of(bundle, rows, number), []
+    asked, expected = tiny_bundle.ask(bundle, rows, number), []
     for word in text.split():  # rjieba leaves these words whole
         after = tiny_bundle.predict_at_own_length(bundle, one, text.replace(word, ""), model)
         expected.append(before.max() - after[before.argmax()])
@@ -183,7 +199,7 @@ def test_the_last_word_left_out_leaves_a_row_without_text(bundle, rows):
     rows.loc[rows["row"] == 17, "text"] = "goal"
     one = rows[rows["row"] == 17]
     before, after = (tiny_bundle.predict(bundle, row, "text")[0] for row in (one, one.assign(text="")))
-    words = Question.of(bundle, rows, 17).words("text")
+    words = tiny_bundle.ask(bundle, rows, 17).words("text")
     assert words["word"].tolist() == ["goal"]
     assert words["effect"][0] == pytest.approx(before.max() - after[before.argmax()], abs=1e-6)
 
@@ -214,7 +230,7 @@ def test_the_longer_the_text_the_fewer_spans(bundle, rows, n_words):
 
 def test_the_effect_of_a_length_is_what_a_text_of_mean_length_lacks(bundle, rows):
     """By hand: the numbers of the mean length are 0, as features are centred. What is no part of a model has no effect."""
-    asked, data = Question.of(bundle, rows, 17), bundle.encode(rows[rows["row"] == 17])
+    asked, data = tiny_bundle.ask(bundle, rows, 17), bundle.encode(rows[rows["row"] == 17])
     mean = data.features.blocks["text"].copy()
     mean[:, 4:] = 0  # 4 numbers of word vectors, then the length
     before = bundle.models.predict(data)
@@ -232,7 +248,7 @@ def test_the_effect_of_a_length_is_what_a_text_of_mean_length_lacks(bundle, rows
 
 def test_a_sound_is_asked_about_by_bands_and_moments(bundle, rows):
     """The network of texts alone takes no notice of it, that of sounds does, as one that is given the muted files."""
-    asked, one = Question.of(bundle, rows, 17), rows[rows["row"] == 17]
+    asked, one = tiny_bundle.ask(bundle, rows, 17), rows[rows["row"] == 17]
 
     def predict(paths):
         return tiny_bundle.predict(bundle, pd.concat([one] * len(paths)).assign(audio=paths), "audio")
@@ -245,13 +261,28 @@ def test_a_sound_is_asked_about_by_bands_and_moments(bundle, rows):
 
 
 def test_a_part_that_is_missing_or_not_read_has_empty_tables(bundle, rows):
-    asked = Question.of(bundle, rows.assign(image="a.png"), 17).without("audio", "text")
+    asked = tiny_bundle.ask(bundle, rows.assign(image="a.png"), 17).without("audio", "text")
     made = [asked.words(), asked.patches(), asked.bands(), asked.moments()]
     assert [list(table) for table in made] == [
         occlusion.WORD_COLUMNS, occlusion.PATCH_COLUMNS, occlusion.BAND_COLUMNS, occlusion.MOMENT_COLUMNS,
     ]  # fmt: skip
     assert all(table.empty for table in made) and asked.picture() is None and asked.sound() is None
     assert asked.card_words()[0].empty and asked.parts == []
+
+
+def test_the_strongest_place_sets_one_scale_and_is_told(bundle, rows):
+    """Each place is worked out once: cards, figures and sentences show the same table."""
+    asked = tiny_bundle.ask(bundle, rows, 17)
+    places = [asked.words(), asked.bands(), asked.moments()]
+    assert asked.strongest() == max(table["effect"].abs().max() for table in places)
+    assert asked.place_verdicts() == occlusion.strongest_verdicts(*places)
+    assert (
+        asked.words() is places[0] and asked.words(bundle.chosen) is places[0] and asked.words("text") is not places[0]
+    )
+    assert asked.edited("goal bank").words()["word"].tolist() == ["goal", "bank"]
+    assert asked.coloured().data.count("<mark") == len(places[0])
+    compared = asked.compared(asked.without_word()).data
+    assert compared == cards.votes_html(asked.votes(), asked.without_word().votes()) and "as edited" in compared
 
 
 # --- Fusion -------------------------------------------------------------------------------------------
@@ -267,7 +298,7 @@ def test_equal_weights_are_the_rules_of_the_bundle_and_learnt_ones_its_weighted_
     votes, rule = made.only(bundle.parts), "mean" if name == "mean" else "product"
     again = question.pool(votes, data.features.present, rule, prior=bundle.models.prior_, weights=weights)
     np.testing.assert_allclose(again, made[f"decision-level {name}"], atol=1e-9)
-    one = Question.of(bundle, rows, 17)
+    one = tiny_bundle.ask(bundle, rows, 17)
     np.testing.assert_allclose(one.joined(rule, weights), one.probabilities(f"decision-level {name}"), atol=1e-9)
 
 
@@ -385,16 +416,16 @@ def test_words_are_weighed_by_a_linear_model_of_the_training_rows(bundle, rows):
     split = np.where(np.arange(len(rows)) < 18, "train", "test")
     features = Features({}, {"text": (rows["text"] != "").to_numpy()}, bag)
     data = Dataset(rows.assign(split=split, class_id=labels), bundle.label_names, features)
-    asked = Question.of(bundle, rows, 17)
+    asked = tiny_bundle.ask(bundle, rows, 17)
     words = asked.words()
     best = asked.probabilities().argmax()
     weights = LinearSVC(C=0.5, random_state=42).fit(bag[:18], labels[:18]).coef_[best]
     read = bundle.encoders["text"].transform_ngrams
-    judged = asked.judged(words, data)
+    judged = asked.judged(data)
     np.testing.assert_allclose(judged["weight"], question.word_weights(asked.text, words["word"], read, weights))
     agreement = question.rank_agreement(judged["effect"], judged["weight"])
     facts = {"correlation": f"{agreement:.2f}", "words": len(words)}
-    assert question.judge_verdicts(judged) == ([] if np.isnan(agreement) else [("judges", "note", facts)])
-    none = asked.judged(words.head(0), data)
-    assert list(none) == [*occlusion.WORD_COLUMNS, "weight"] and question.judge_verdicts(none) == []
-    assert asked.judged(words, data.with_features(Features({}, {}))).empty
+    assert asked.judge_verdicts(judged) == ([] if np.isnan(agreement) else [("judges", "note", facts)])
+    none = asked.without("text").judged(data)
+    assert list(none) == [*occlusion.WORD_COLUMNS, "weight"] and asked.judge_verdicts(none) == []
+    assert asked.judged(data.with_features(Features({}, {}))).empty

@@ -229,6 +229,23 @@ def test_answers_are_the_likeliest_labels_in_thousandths():
         assert [round(1000 * values.iloc[i]) for i in flat[::2]] == flat[1::2]
 
 
+@pytest.mark.parametrize("models", [["fused", "test only", "text"], ["test only", "text", "fused"]], ids=str)
+def test_a_model_that_answered_some_rows_alone_may_stand_anywhere(models):
+    """Its place is empty where it did not answer, so that each answer stays beside its model's name."""
+    table, (validation, test) = made_up()
+    predictions = [validation, test | {"test only": np.roll(test["text"], 1, axis=1)}]
+    made = twin_data.answers(table, predictions, models)
+    for split, some in (("validation", validation), ("test", predictions[1])):
+        places = np.flatnonzero(table["split"] == split)
+        assert len(places) and all(len(made[place]) == len(models) for place in places)
+        for k, model in enumerate(models):
+            first = [made[place][k][:1] for place in places]
+            expected = some.predicted(model)[:, None].tolist() if model in some else [[]] * len(places)
+            assert first == expected
+    html = twin.page_twin(table, predictions, models).data
+    assert data_of(html)["models"] == models
+
+
 def test_case_folds_make_lower_case_agree_with_casefold():
     folds = twin_data.case_folds()
     for text in ["Straße", "ΣΟΦΟΣ", "ﬁt", "ǰ", "µ", "plain", "İ"]:
@@ -425,6 +442,16 @@ def test_marks_count_letters_beyond_the_sixteen_bit_ones(browser, tmp_path):
         opened.choose(text_has="🚀")
         opened.page.get_by_role("button", name="row 1, show its card").click()
         assert opened.page.locator(".fb-open mark").inner_text() == "gold"
+
+
+def test_a_card_names_the_models_that_answered(browser, tmp_path):
+    table, (validation, test) = made_up()
+    html = twin.page_twin(table, [validation, test | {"late": test["text"]}], ["fused", "late", "text"]).data
+    with Reader(browser, export(tmp_path, html)) as opened:
+        for split, names in (("validation", ["fused", "text"]), ("test", ["fused", "late", "text"])):
+            opened.choose(rows_of=split)
+            opened.page.locator(".fb-rows > tbody button").first.click()
+            assert opened.page.locator(".fb-open .fb-say tbody th").all_inner_texts() == names
 
 
 def test_patches_lie_where_they_were_covered(browser, tmp_path, media):

@@ -14,7 +14,6 @@ from fusebook.data.predictions import Predictions
 from fusebook.errors.corrections import REASONS
 from fusebook.findings import capital
 from fusebook.inspection import cards, listing, row_widgets, widgets
-from fusebook.inspection.question import Question
 from fusebook.models.bundle import Bundle
 from fusebook.runs import Run
 
@@ -56,8 +55,11 @@ def suspects(made, tmp_path):
 
 @pytest.fixture
 def box(made, suspects):
-    rows, bundle, predictions = made
-    return widgets.inspector(bundle, rows, predictions, suspects=suspects, slices=SLICES)
+    return inspector_of(*made, suspects=suspects, slices=SLICES)
+
+
+def inspector_of(rows, bundle, predictions, **options):
+    return listing.Listing(rows, predictions, bundle.chosen, **options).inspector(bundle)
 
 
 def table_of(made, suspects, model=""):
@@ -142,10 +144,7 @@ def test_training_rows_are_said_to_have_no_prediction(box):
 
 def test_pages_turn_and_a_row_is_chosen_by_its_button(made, suspects, monkeypatch):
     monkeypatch.setattr(listing, "PAGE_SIZE", 3)
-    monkeypatch.setattr(listing.page_of, "__defaults__", (3,))
-    monkeypatch.setattr(listing.page_count, "__defaults__", (3,))
-    rows, bundle, predictions = made
-    box = widgets.inspector(bundle, rows, predictions, suspects=suspects)
+    box = inspector_of(*made, suspects=suspects)
     expected = listing.sort_rows(listing.filter_rows(table_of(made, suspects), split="test"), "loss")
     assert box.finder.page.max == 3 and shown(box.finder) == [
         line[:2] for line in lines(expected.head(3).assign(slices=[()] * 3))
@@ -172,7 +171,7 @@ def test_another_model_judges_table_and_card(made, suspects, box):
     box.model.value = "text"
     expected = listing.filter_rows(table_of(made, suspects, "text"), split="test")
     assert shown(box.finder) == lines(listing.sort_rows(expected, "loss"))
-    assert box.card.card.value == Question.of(made[1], made[0], box.finder.row).card("text").data
+    assert box.card.card.value == tiny_bundle.ask(made[1], made[0], box.finder.row).card("text").data
 
 
 # --- One row ------------------------------------------------------------------------------------------
@@ -180,7 +179,7 @@ def test_another_model_judges_table_and_card(made, suspects, box):
 
 def changed(made, number, text=None, without=()):
     """The question about a row of the table, and that about what was made of it."""
-    asked = Question.of(made[1], made[0], number)
+    asked = tiny_bundle.ask(made[1], made[0], number)
     return asked, (asked if text is None else asked.edited(text)).without(*without)
 
 
@@ -189,7 +188,7 @@ def votes_of(made, number, text=None, *, without=(), rule="mean", weights=None):
         one.votes().assign(**{row_widgets.FUSION: one.joined(rule, weights)})
         for one in changed(made, number, text, without)
     ]
-    return cards.votes_html(*votes).data
+    return cards.votes_html(*votes)
 
 
 def choose(box, number):
@@ -200,7 +199,7 @@ def choose(box, number):
 def test_the_card_is_that_of_the_row(made, box):
     for number in (17, 14, 15):
         choose(box, number)
-        assert box.card.card.value == Question.of(made[1], made[0], number).card().data
+        assert box.card.card.value == tiny_bundle.ask(made[1], made[0], number).card().data
         assert box.card.votes.value == votes_of(made, number)
         row = made[0].set_index("row").loc[number]
         assert box.card.text.value == row["text"] and box.card.parts["audio"].disabled == (not row["audio"])
@@ -245,7 +244,7 @@ def test_what_goes_wrong_is_said_in_a_sentence(made, tmp_path):
     """The sound of a row has gone since the run, and its name is hostile."""
     rows, bundle, predictions = made
     rows = rows.assign(audio=rows["audio"].mask(rows["row"] == 26, str(tmp_path / HOSTILE.replace("/", "."))))
-    box = widgets.inspector(bundle, rows, predictions)
+    box = inspector_of(rows, bundle, predictions)
     choose(box, 26)
     said = box.card.problem.value
     assert 'role="alert"' in said and escape(HOSTILE.replace("/", ".")) in said and "<img" not in said
@@ -321,7 +320,7 @@ def test_an_action_that_nobody_knows_counts_as_keep_and_hostile_labels_are_escap
 def test_a_bundle_of_one_part_has_neither_fusion_nor_weights(tmp_path, part):
     rows, labels = tiny_bundle.make_rows(tmp_path)
     bundle = saved(tmp_path, rows, labels, (part,))
-    box = widgets.inspector(bundle, rows, predicted(bundle, rows, labels))
+    box = inspector_of(rows, bundle, predicted(bundle, rows, labels))
     choose(box, 27)
     assert [table.caption.text for table in BeautifulSoup(box.card.votes.value, "html.parser").find_all("table")] == [
         part
@@ -342,7 +341,7 @@ def test_a_run_without_a_mistake_has_a_sentence_for_the_wrong_rows(made):
         )
         for some in predictions
     ]
-    box = widgets.inspector(bundle, rows, right)
+    box = inspector_of(rows, bundle, right)
     box.finder.filters["right"].value = "wrong"
     assert "No row is as asked" in box.finder.told.value and not box.finder.problem.value
 
@@ -351,7 +350,7 @@ def test_hostile_texts_and_labels_are_shown_as_they_are(made):
     rows, bundle, predictions = made
     rows = rows.assign(text=HOSTILE + " goal", label=HOSTILE)
     slices = pd.DataFrame({"row": rows["row"], "slice": HOSTILE})
-    box = widgets.inspector(bundle, rows, predictions, slices=slices)
+    box = inspector_of(rows, bundle, predictions, slices=slices)
     box.finder.filters["slice_name"].value = HOSTILE
     assert len(shown(box.finder)) == 8
     pages = [one.value for one in everything(box) if isinstance(one, ipywidgets.HTML)]

@@ -353,19 +353,20 @@ def sounds(folder, classes):
     return [f"{i}.wav" for i in range(len(classes))]
 
 
+def answers_of(probabilities, names, given=None, rejected=(), **options):
+    """The ``Answers`` of a model that says so."""
+    given = pd.DataFrame(index=range(len(probabilities))) if given is None else given
+    return room.Answers(given, probabilities, pd.DataFrame({"row": rejected}), "text", names, **options)
+
+
 def answered_with(probabilities, names):
-    """``answer_table`` of a bundle whose only model answers so."""
+    return answers_of(probabilities, names).table
 
-    class Stub:
-        label_names = names
 
-        def model_name(self, model):
-            return "only"
-
-        def predict(self, rows, models):
-            return {"only": probabilities}
-
-    return room.answer_table(Stub(), pd.DataFrame({"text": [""] * len(probabilities)}))
+def answered(bundle, table, columns=COLUMNS, model=""):
+    """The answers to a table, and what of it was refused."""
+    made = bundle.answer(table, columns=columns, model=model)
+    return made.table, made.rejected
 
 
 def test_columns_by_hand():
@@ -401,7 +402,7 @@ def test_no_rows_have_all_columns():
 def test_new_rows_of_each_class_are_recognised(bundle, tmp_path):
     classes = [2, 0, 1, 1, 2, 0]
     lines = [[tiny_bundle.WORDS[k], name] for k, name in zip(classes, sounds(tmp_path, classes), strict=True)]
-    made, rejected = room.predict_table(bundle, write(tmp_path, lines), columns=COLUMNS)
+    made, rejected = answered(bundle, write(tmp_path, lines))
     assert made.columns.tolist() == ["title", "sound", *OURS]
     assert made["class_id"].tolist() == classes
     assert made["predicted"].tolist() == [LABELS[k] for k in classes]
@@ -428,11 +429,11 @@ def test_probabilities_by_hand(bundle, tmp_path):
     }
     expected["decision-level mean"] = (expected["text"] + expected["audio"]) / 2
     for model, probabilities in (expected | {"": expected["decision-level mean"]}).items():
-        made, _ = room.predict_table(bundle, path, columns=COLUMNS, model=model)
+        made, _ = answered(bundle, path, model=model)
         np.testing.assert_allclose(made[OURS[3:]], probabilities, atol=1e-4)
-    silent, _ = room.predict_table(bundle, path, columns={"text": "title"}, model="audio")
+    silent, _ = answered(bundle, path, columns={"text": "title"}, model="audio")
     np.testing.assert_allclose(silent[OURS[3:]], np.tile(bundle.models.prior_, (4, 1)), atol=1e-9)
-    alone, _ = room.predict_table(bundle, path, columns={"text": "title"})
+    alone, _ = answered(bundle, path, columns={"text": "title"})
     np.testing.assert_allclose(alone[OURS[3:]], expected["text"], atol=1e-4)
 
 
@@ -448,7 +449,7 @@ def test_refused_rows_are_left_out_and_told(bundle, tmp_path):
         ["", "gone.wav"],
         ["goal", ""],
     ]
-    made, rejected = room.predict_table(bundle, write(tmp_path, lines), columns=COLUMNS)
+    made, rejected = answered(bundle, write(tmp_path, lines))
     assert made["title"].tolist() == ["bank tax profit share", "", "goal", "goal"]
     assert made["sound"].tolist() == [names[0], names[1], "bad.wav", ""]
     assert made["class_id"].tolist() == [0, 1, 1, 1]
@@ -464,7 +465,7 @@ def test_refused_rows_are_left_out_and_told(bundle, tmp_path):
 
 
 def test_a_table_of_refused_rows_has_no_predictions(bundle, tmp_path):
-    made, rejected = room.predict_table(bundle, write(tmp_path, [["", "gone.wav"], [" ", ""]]), columns=COLUMNS)
+    made, rejected = answered(bundle, write(tmp_path, [["", "gone.wav"], [" ", ""]]))
     assert made.columns.tolist() == ["title", "sound", *OURS]
     assert len(made) == 0
     assert set(rejected["row"]) == {1, 2}
@@ -485,7 +486,7 @@ OWN = [
 def test_every_own_column_is_kept_in_its_place(bundle, tmp_path, header):
     """With " (table)" behind a name that is also ours, so that no name stands twice and no value is lost."""
     lines = [[f"goal {i} {j}" for j in range(len(header))] for i in range(3)]
-    made, _ = room.predict_table(bundle, write(tmp_path, lines, header), columns={"text": "title"})
+    made, _ = answered(bundle, write(tmp_path, lines, header), columns={"text": "title"})
     assert made.columns[len(header) :].tolist() == OURS
     assert made.iloc[:, : len(header)].to_numpy().tolist() == lines
     names = made.columns[: len(header)].tolist()
@@ -498,21 +499,21 @@ def test_every_own_column_is_kept_in_its_place(bundle, tmp_path, header):
 
 
 def test_predictions_can_be_predicted_again(bundle, tmp_path):
-    """What ``write_predictions`` wrote is a table like any other, and each round keeps the columns of the one before."""
+    """What was saved is a table like any other, and each round keeps the columns of the one before."""
     path = write(tmp_path, [["goal", ""], ["bank", ""]])
     for i in range(3):
-        made, _ = room.predict_table(bundle, path, columns=COLUMNS)
-        assert made.shape == (2, 2 + (i + 1) * len(OURS))
-        assert made.columns.is_unique
+        answers = bundle.answer(path, columns=COLUMNS)
+        assert answers.table.shape == (2, 2 + (i + 1) * len(OURS))
+        assert answers.table.columns.is_unique
         path = tmp_path / f"again{i}.csv"
-        room.write_predictions(path, made)
+        answers.save(path)
 
 
 def test_own_values_are_kept_as_they_are(bundle, tmp_path):
     """Not as they were repaired for the model."""
     values = ["007", "nan", "<b>", "=1+1", " x ", "2020-01-01", "1e5", ""]
     lines = [[" goal\x07 ", value] for value in values]
-    made, _ = room.predict_table(bundle, write(tmp_path, lines, ("title", "id")), columns={"text": "title"})
+    made, _ = answered(bundle, write(tmp_path, lines, ("title", "id")), columns={"text": "title"})
     assert made["id"].tolist() == values
     assert made["title"].tolist() == [" goal\x07 "] * len(values)
 
@@ -529,17 +530,22 @@ def test_own_values_are_kept_as_they_are(bundle, tmp_path):
 def test_what_can_not_be_predicted_is_told(bundle, tmp_path, options, error, message):
     given = {"table": write(tmp_path, [["goal", ""]]), "columns": COLUMNS} | options
     with pytest.raises(error, match=message):
-        room.predict_table(bundle, tmp_path / given.pop("table"), **given)
+        answered(bundle, tmp_path / given.pop("table"), **given)
 
 
-def test_checked_rows_are_answered_as_their_table_is(bundle, tmp_path):
+def test_a_table_is_answered_as_the_bundle_predicts_its_checked_rows(bundle, tmp_path):
     names = sounds(tmp_path, [0, 1, 2])
     path = write(tmp_path, [["bank", names[0]], ["", names[1]], ["芯片", ""]])
     content, _ = tables.read_table(path)
     rows, _ = checks.check_rows(content, columns=COLUMNS, folder=tmp_path)
     for model in ("", "text", FEATURE_LEVEL):
-        expected, _ = room.predict_table(bundle, path, columns=COLUMNS, model=model)
-        pd.testing.assert_frame_equal(room.answer_table(bundle, rows, model), expected[OURS])
+        name = model or bundle.chosen
+        expected = answered_with(bundle.predict(rows, [name])[name], LABELS)
+        made = bundle.answer(path, columns=COLUMNS, model=model)
+        pd.testing.assert_frame_equal(made.table[OURS], expected)
+        assert made.model == name and made.counts().to_dict() == {
+            label: int((made.table["predicted"] == label).sum()) for label in LABELS
+        }
 
 
 # --- The file -----------------------------------------------------------------------------------------
@@ -551,33 +557,38 @@ def test_without_a_new_table_the_test_rows_of_the_run_are_answered(bundle, tmp_p
     run, split = Run(tmp_path), np.where(labels == 1, "test", "train")
     run.write("rows.parquet", rows)
     run.write("splits.parquet", rows[["row", "label"]].assign(split=split)[::-1])  # in another order
-    made, rejected = room.predict_new_rows(run, bundle, columns=COLUMNS, model=model)
-    test = rows[split == "test"].reset_index(drop=True)
-    expected = pd.concat([test[["row", "text"]], room.answer_table(bundle, test, model)], axis=1)
-    pd.testing.assert_frame_equal(made, expected)
-    assert rejected.empty and list(rejected) == ["row", "part", "reason", "detail"]
+    made = bundle.answer(columns=COLUMNS, model=model, run=run)
+    test, name = rows[split == "test"].reset_index(drop=True), model or bundle.chosen
+    expected = answered_with(bundle.predict(test, [name])[name], LABELS)
+    pd.testing.assert_frame_equal(made.table, pd.concat([test[["row", "text"]], expected], axis=1))
+    assert made.rejected.empty and list(made.rejected) == ["row", "part", "reason", "detail"]
+    assert [key for key, *_ in made.verdicts()] == ["predicted again", "unsure"]
     table = write(tmp_path, [[tiny_bundle.WORDS[0], ""], ["", ""]])
-    again = room.predict_new_rows(run, bundle, str(table), columns=COLUMNS, model=model)
-    for frame, other in zip(again, room.predict_table(bundle, table, columns=COLUMNS, model=model), strict=True):
+    again = bundle.answer(table, columns=COLUMNS, model=model, run=run)
+    for frame, other in zip((again.table, again.rejected), answered(bundle, table, model=model), strict=True):
         pd.testing.assert_frame_equal(frame, other)
+    again.save(run)
+    again.save(tmp_path / "named.csv")
+    assert (tmp_path / "named.csv").read_bytes() == run.path("predictions.csv").read_bytes()
 
 
 def test_what_is_said_of_answers_by_hand():
-    made, one = pd.DataFrame({"confidence": [0.9, 0.45, 0.6, 0.49]}), pd.DataFrame({"row": [3]})
-    first, second = room.answer_verdicts(made, one, "text")
+    values = np.array([[0.9, 0.1, 0], [0.45, 0.3, 0.25], [0.6, 0.4, 0], [0.49, 0.3, 0.21]])
+    first, second = answers_of(values, LABELS, rejected=[3]).verdicts()
     assert first == ("predicted", "look", {"rows": 4, "model": "text", "refused": 1})
     assert second == ("unsure", "look", {"confidence": "61", "unsure": 2, "rows": 4})
-    first, second = room.answer_verdicts(made[::2], one[:0], "text", again=True)
+    first, second = answers_of(values[::2], LABELS, again=True).verdicts()
     assert first == ("predicted again", "note", {"rows": 2, "model": "text", "refused": 0}) and second[1] == "note"
-    assert len(room.answer_verdicts(made[:0], one, "text")) == 1, "nothing is said of the confidence of no row"
+    assert len(answers_of(values[:0], LABELS).verdicts()) == 1, "nothing is said of the confidence of no row"
+    assert answers_of(values, LABELS).counts().to_dict() == dict(zip(LABELS, [4, 0, 0], strict=True))
 
 
 def test_written_predictions_read_back_the_same(tmp_path):
     texts = ["标题，一", 'say "x"', "two\nlines", "one\rtwo", "a,b;c\td", "nan", "", "😀", "=1+1"]
     probabilities = np.random.default_rng(0).dirichlet(np.ones(3), len(texts))
-    made = pd.concat([pd.DataFrame({"title": texts}), answered_with(probabilities, LABELS)], axis=1)
-    path = tmp_path / "new" / "predictions.csv"
-    room.write_predictions(path, made)
+    answers = answers_of(probabilities, LABELS, pd.DataFrame({"title": texts}))
+    made, path = answers.table, tmp_path / "new" / "predictions.csv"
+    answers.save(path)
     assert path.read_bytes()[:3] == b"\xef\xbb\xbf"  # by which spreadsheets know UTF-8
     with path.open(encoding="utf-8-sig", newline="") as file:
         header, *lines = csv.reader(file)
@@ -595,6 +606,6 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
     path = tmp_path / "predictions.csv"
     path.write_text("old")
     with pytest.raises(UnicodeEncodeError):
-        room.write_predictions(path, pd.DataFrame({"title": ["half \ud83d"]}, dtype=object))
+        answers_of(np.eye(3)[:1], LABELS, pd.DataFrame({"title": ["half \ud83d"]}, dtype=object)).save(path)
     assert path.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["predictions.csv"]

@@ -105,7 +105,8 @@ def test_a_model_that_answered_about_test_rows_alone_makes_a_page(tmp_path):
     predictions = run.read("predictions.parquet")
     run.write("predictions.parquet", predictions[(predictions["split"] == "test") | (predictions["model"] == "text")])
     space, shown = run_cells("04_error_analysis", until="Would more rows help?", run=str(run.folder), model="majority")
-    assert set(space["rows"]["split"]) == {"test"} and set(space["suspects"]["split"]) <= {"train", "test"}
+    assert set(space["listing"].table["split"]) == {"test"}
+    assert set(space["suspects"].list["split"]) <= {"train", "test"}
     assert "labels judged are suspect" in text_of(shown)
 
 

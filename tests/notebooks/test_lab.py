@@ -16,6 +16,7 @@ from urllib.request import urlopen
 import nbformat
 import pandas as pd
 import pytest
+import tiny_bundle
 from bs4 import BeautifulSoup
 from conftest import PATIENCE, PROJECT
 
@@ -126,13 +127,13 @@ def page(lab, browser):
 @pytest.fixture(scope="module")
 def library(run):
     """What the library has of the run: its bundle, its rows, and the table of rows to inspect."""
-    from fusebook import Bundle, Predictions, inspection
+    from fusebook import inspection
 
-    read, bundle = Run(run), Bundle(Run(run))
-    rows, suspects = read.read("rows.parquet"), inspection.read_suspects(read.need("label_suspects.csv"))
-    predictions = [Predictions.load(read, split) for split in ("validation", "test")]
-    slices = read.read("slices.parquet")
-    return bundle, rows, inspection.inspection_table(rows, predictions, bundle.chosen, suspects=suspects, slices=slices)
+    read = Run(run)
+    bundle, rows, slices = read.bundle(), read.read("rows.parquet"), read.read("slices.parquet")
+    predictions, suspects = [read.predictions("validation"), read.predictions("test")], read.need("label_suspects.csv")
+    listed = inspection.Listing(rows, predictions, bundle.chosen, suspects=suspects, slices=slices)
+    return bundle, rows, listed.table
 
 
 def votes_of(question) -> pd.DataFrame:
@@ -182,7 +183,6 @@ def becomes(page, read, expected, seconds: float = PATIENCE) -> None:
 
 
 def test_a_filter_changes_table_and_card_as_the_library_says(page, library):
-    from fusebook import Question
     from fusebook.inspection import cards, listing
 
     bundle, rows, table = library
@@ -193,15 +193,14 @@ def test_a_filter_changes_table_and_card_as_the_library_says(page, library):
     found = listing.sort_rows(listing.filter_rows(table, split="test", label=name), "loss")
     assert 0 < len(found) < len(tests)
     becomes(page, shown, lines(found))
-    question = Question.of(bundle, rows, int(found["row"].iloc[0]))
+    question = tiny_bundle.ask(bundle, rows, int(found["row"].iloc[0]))
     card = BeautifulSoup(question.card().data, "html.parser")
     heading = page.locator(".jupyter-widgets .fb-card .fb-head")
     becomes(page, lambda _: heading.text_content(), card.find(class_="fb-head").text)
-    becomes(page, voted, answers(cards.votes_html(votes_of(question)).data))
+    becomes(page, voted, answers(cards.votes_html(*[votes_of(question)] * 2)))
 
 
 def test_an_edited_text_is_predicted_again(page, library):
-    from fusebook import Question
     from fusebook.inspection import cards
 
     bundle, rows, _ = library
@@ -209,8 +208,8 @@ def test_an_edited_text_is_predicted_again(page, library):
     text = "芯片 </script><img src=x onerror=alert(1)> bank market 🎈"
     page.get_by_label("text", exact=True).fill(text)
     page.keyboard.press("Tab")
-    question = Question.of(bundle, rows, number)
-    expected = answers(cards.votes_html(votes_of(question), votes_of(question.edited(text))).data)
+    question = tiny_bundle.ask(bundle, rows, number)
+    expected = answers(cards.votes_html(votes_of(question), votes_of(question.edited(text))))
     assert expected != voted(page) or "as edited" in expected[1]
     becomes(page, voted, expected)
     becomes(page, lambda _: page.locator(".jupyter-widgets .fb-card .fb-text").text_content(), text)

@@ -125,7 +125,7 @@ def test_the_notebooks_need_few_names_of_the_library():
 
 def test_ends_with_what_we_found(notebook):
     assert "## What we found" in notebook.cells[-2].source
-    assert re.search(r"\bsave\(run\)$", notebook.cells[-1].source)
+    assert re.search(r"\bsave\(\)$", notebook.cells[-1].source)
 
 
 def test_prose_has_no_results_typed_in(notebook):

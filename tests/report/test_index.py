@@ -17,7 +17,7 @@ from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup
 
 from fusebook import cli
-from fusebook.findings import PLACES, Finding, Findings
+from fusebook.findings import PLACES, Finding
 from fusebook.report import index, steps
 from fusebook.report.index import FUSION, SCORE, command_line, main_findings
 from fusebook.runs import Run
@@ -29,9 +29,9 @@ GAIN = {"difference": 0.2, "low": 0.15, "high": 0.25, "p": 0.01, "p_holm": 0.02}
 
 def keep(folder, notebook, *found):
     """Write findings (severity, text, place) as the notebook does."""
-    made = Findings(notebook)
+    made = Run(folder).findings(notebook)
     made += [Finding(*one) for one in found]
-    made.save(Run(folder))
+    made.save()
 
 
 def write_run(folder, states, *, findings=None, chosen="text", metrics=True, error=""):

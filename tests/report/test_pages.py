@@ -12,7 +12,7 @@ import pytest
 from bs4 import BeautifulSoup
 from fontTools.ttLib import TTFont
 
-from fusebook.findings import Finding, Findings
+from fusebook.findings import Finding
 from fusebook.inspection import twin
 from fusebook.plots.charts import INK, PAPER
 from fusebook.report import pages, parts
@@ -76,13 +76,13 @@ def assert_only_our_script(text):
 
 def test_what_a_notebook_kept_stands_on_its_page_as_text(tmp_path):
     hostile = "</script><img src=x onerror=alert(1)> *is* [not](http://x) `code`"
-    found = Findings("01_explore")
+    found = Run(tmp_path).findings("01_explore")
     found += [
         Finding("look", hostile, "The table"),
         Finding("note", "Elsewhere.", "Nowhere"),
         Finding("", "Plain.", ""),
     ]
-    found.save(Run(tmp_path))
+    found.save()
     cells = [nbformat.v4.new_markdown_cell("# Title"), nbformat.v4.new_markdown_cell("## The table")]
     (tmp_path / "notebooks").mkdir()
     nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "notebooks" / "01_explore.ipynb")

@@ -1,6 +1,7 @@
 """Notebook 00's room: how an MLP learns.
 
-network: the MLP in NumPy. lessons: its tasks, its proofs and its experiments. show: figures, charts and the control.
+network: the MLP in NumPy. proofs: that it is right. cases: two tasks of real size. moons: a task that can be watched.
+show: charts, code and lines.
 """
 
 import lazy_loader
@@ -9,10 +10,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "network": ["Network"],
-        "lessons": [
-            "answers", "by_heart", "curve_case", "error_table", "gradient_sizes", "gradient_table", "keras_table",
-            "model_case", "reference_regressor", "regions_by", "train_beside", "training_losses", "two_moons",
-        ],
-        "show": ["diagram", "playground", "plot_activations", "plot_lines", "plot_regions", "source"],
+        "proofs": ["gradient_table", "keras_table"],
+        "cases": ["CurveCase", "ModelCase"],
+        "moons": ["Moons"],
+        "show": ["diagram", "plot_lines", "source"],
     },
-)  # fmt: skip
+)

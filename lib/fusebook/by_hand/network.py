@@ -104,12 +104,8 @@ class Network:
     def fit(self, rows, targets, *, epochs=10, batch_size=32, shuffle=True) -> np.ndarray:
         """Train on batch after batch, the last of an epoch with the rows that are left; a second call goes on from there.
 
-        Parameters
-        ----------
-        rows : of shape (n_rows, n_inputs)
-        targets : of shape (n_rows, n_outputs); classes as 0 and 1 with one 1 a row
-
-        Returns the mean loss of each epoch, of shape (epochs,), taken while the weights changed.
+        ``rows`` of shape (n_rows, n_inputs); ``targets`` of shape (n_rows, n_outputs), classes as 0 and 1 with one 1 a row.
+        Returns the mean loss of each epoch, shape (epochs,), taken while the weights changed.
         Raises Diverged where it leaves the numbers.
         """
         rows, losses = check_rows(rows, self), np.zeros(epochs)

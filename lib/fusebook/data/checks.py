@@ -1,4 +1,4 @@
-"""Check every row of a table: mend its text, look into its files, tidy its label, and say why a part was refused.
+"""The person's table: every row checked, its text mended, its files looked into, and a reason for all that is refused.
 
 Notebook 01_explore tells the story.
 """
@@ -12,39 +12,128 @@ from pathlib import Path
 import ftfy
 import pandas as pd
 
-from fusebook.data import files
-from fusebook.data.tables import FEWEST_ROWS_PER_LABEL, PARTS, REASONS, REJECTED_COLUMNS
-
-_FILE_CHECKS = {"image": files.check_image, "audio": files.check_audio}
+from fusebook import runs
+from fusebook.data import files, splits
+from fusebook.data.tables import FEWEST_ROWS_PER_LABEL, PARTS, REASONS, REJECTED_COLUMNS, read_table
+from fusebook.runs import Run
 
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 _LINE_END = re.compile(r"\r\n?|[\x0b\x0c]")
 _LOST = re.compile("\ufffd|\u951f\u65a4\u62f7")  # the mark for an unreadable character, also read as GBK
 
 
-def check_rows(
-    table: pd.DataFrame, *, columns: Mapping[str, str], folder: str | Path
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Check each row and say why a part or a row was refused; nothing is dropped without a line in ``rejected``.
-
-    A part (text, picture, sound) that can't be used is refused alone: its row goes on with the others.
+class Table:
+    """The person's table: read, and every row checked and mended.
 
     Parameters
     ----------
-    table : as ``tables.read_table`` returns it
+    path : CSV, TSV, JSONL or Parquet, as seen from the current folder or from the project's
     columns : names of the table's columns by what they hold: text, image, audio, label; "" for none
-    folder : the table's folder; paths to pictures and sounds are relative to it and must stay inside
 
-    Returns
-    -------
-    rows : DataFrame with row, text, image, audio (absolute paths; "" where absent), label (where there is one),
-        label_given, text_repaired
-    rejected : DataFrame with row, part, reason, detail
+    Attributes
+    ----------
+    content : the table as it came, every value as text, indexed by row number from 1
+    rows : what goes on, as ``check_rows`` returns it; ``group_texts`` and ``group_images`` add the column group
+    rejected : what does not: row, part, reason, detail
+    text_groups : the groups of copies among the texts alone, shape (n_rows,), once ``group_texts`` has looked
 
-    Raises
-    ------
-    ValueError
-        Where a named column is not in the table, no column holds content, or there is only one label.
+    Raises as ``read_table`` and ``check_rows`` do.
+    """
+
+    def __init__(self, path: str | Path, columns: Mapping[str, str]):
+        self.path, self.columns = runs.resolve(path), dict(columns)
+        self.content, lines = read_table(self.path)
+        self.rows, parts = check_rows(self.content, columns=columns, folder=self.path.parent)
+        self.rejected = pd.concat([lines, parts], ignore_index=True)
+        self._n_lines = len(self.content) + len(lines)
+
+    def reasons(self) -> pd.DataFrame:
+        """How often each part was refused for which reason, and what that means: part, reason, count, meaning."""
+        counts = self.rejected.groupby(["part", "reason"]).size().rename("count").reset_index()
+        return counts.assign(meaning=counts["reason"].map(REASONS))
+
+    def counts(self) -> dict[str, int]:
+        """The rows that go on, of how many lines, and the whole rows and the parts that were refused."""
+        whole = int(self.rejected["part"].eq("row").sum())
+        return {"rows": len(self.rows), "lines": self._n_lines, "whole": whole, "parts": len(self.rejected) - whole}
+
+    def repairs(self) -> dict[str, int]:
+        """How many rows had their text mended or their label tidied, and how many texts have lost characters."""
+        tidied = (self.rows["label"] != self.rows["label_given"]).sum()
+        lost = sum(map(has_lost_characters, self.rows["text"]))
+        return {"mended": int(self.rows["text_repaired"].sum()), "tidied": int(tidied), "lost": lost}
+
+    def group_texts(self, threshold: float) -> None:
+        """Rows whose texts are copies get one ``group``, as ``splits.duplicate_texts`` finds them."""
+        self.rows["group"] = self.text_groups = splits.duplicate_texts(self.rows["text"].tolist(), threshold=threshold)
+        self._joined = {}
+
+    def group_images(self) -> None:
+        """Rows whose pictures are copies join the group of their texts, as ``splits.duplicate_images`` finds them."""
+        self.rows["group"] = splits.duplicate_images(self.rows["image"].tolist(), self.text_groups)
+        before, now = (self.rows.groupby(by)["row"].transform("size") for by in (self.text_groups, "group"))
+        self._joined = {"rows joined by a picture": int((now > before).sum())}
+
+    def copies(self, most: int = 8) -> pd.DataFrame:
+        """The first ``most`` rows that share their group with another, copies side by side: group, row, label, text."""
+        return self._shared().sort_values(["group", "row"])[["group", "row", "label", "text"]].head(most)
+
+    def copy_counts(self) -> pd.DataFrame:
+        """How many rows share their group with another, in how many groups, and how many of these have two labels.
+
+        After ``group_images`` also how many rows got company by that. One column, "count".
+        """
+        labels = self._shared().groupby("group")["label"].nunique()
+        counts = {"rows with a copy": len(self._shared()), "groups": len(labels)}
+        counts |= {"groups with two labels": int((labels > 1).sum())} | self._joined
+        return pd.Series(counts, name="count").to_frame()
+
+    def _shared(self) -> pd.DataFrame:
+        return self.rows[self.rows["group"].duplicated(keep=False)]
+
+    def part_shares(self) -> pd.DataFrame:
+        """The share of a label's rows that have each part, 0 to 1: labels as rows; text, image, audio as columns."""
+        return (self.rows[list(PARTS)] != "").groupby(self.rows["label"]).mean()
+
+    def media_facts(self) -> pd.DataFrame:
+        """What can be said of pictures and sounds without a model, by label: ``files.media_facts``."""
+        return files.media_facts(self.rows)
+
+    def examples(self) -> pd.DataFrame:
+        """The first row of each label that has all parts which the table has."""
+        has = self.rows[list(PARTS)] != ""
+        return self.rows[has.loc[:, has.any()].all(axis=1)].groupby("label", sort=False).head(1)
+
+    def files(self) -> list[Path]:
+        """The table's own path and those of all pictures and sounds that it names, whether a file is there or not."""
+        named = [self.columns[part] for part in ("image", "audio") if self.columns.get(part)]
+        paths = [path.strip() for name in named for path in self.content[name] if path.strip()]
+        return [self.path, *(self.path.parent / path for path in paths if _full_path(path, self.path.parent))]
+
+    def facts(self) -> dict:
+        """Which table it is: path, checksum, columns, and its number of rows."""
+        facts = {"table": str(self.path), "sha256": runs.fingerprint(self.path), "columns": self.columns}
+        return {**facts, "rows": len(self.content)}
+
+    def save(self, run: Run) -> None:
+        """Write rows.parquet, rejected.csv and table.json to ``run``."""
+        run.write("rows.parquet", self.rows)
+        run.write("rejected.csv", self.rejected)
+        run.write("table.json", self.facts())
+
+
+def check_rows(
+    table: pd.DataFrame, *, columns: Mapping[str, str], folder: str | Path
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Check each row of ``table`` and say why a part or a row was refused: nothing is dropped without a line for it.
+
+    A part (text, picture, sound) that can't be used is refused alone: its row goes on with the others. ``table`` is as
+    ``read_table`` returns it, ``columns`` as in ``Table``; paths to pictures and sounds are relative to ``folder`` and
+    must stay inside.
+
+    Returns two tables: row, text, image, audio (absolute paths; "" where absent), text_repaired and, where there is a
+    label, label and label_given; and what was refused: row, part, reason, detail. Raises ValueError where a named
+    column is not in the table, no column holds content, or there is only one label.
     """
     columns = {part: name for part, name in columns.items() if name}
     _require_columns(table, columns)
@@ -61,6 +150,15 @@ def check_rows(
         keep, refused = _check_labels(rows, keep)
         lines += refused
     return rows[keep].reset_index(drop=True), pd.DataFrame(lines, columns=REJECTED_COLUMNS)
+
+
+def _require_columns(table: pd.DataFrame, columns: Mapping[str, str]) -> None:
+    for part, name in columns.items():
+        if name not in table.columns:
+            names = ", ".join(map(repr, table.columns))
+            raise ValueError(f"The {part} column {name!r} is not in the table. Its columns: {names}.")
+    if not set(PARTS) & set(columns):
+        raise ValueError("No column with content was named. Name at least one of text, image and audio.")
 
 
 def _check_texts(table: pd.DataFrame, columns: Mapping[str, str]) -> tuple[pd.DataFrame, list[tuple]]:
@@ -85,14 +183,41 @@ def _check_files(
     return [full.get(row, "") for row in numbers], [(row, part, reason, path) for row, path, reason in refused]
 
 
-def _require_columns(table: pd.DataFrame, columns: Mapping[str, str]) -> None:
-    for part, name in columns.items():
-        if name not in table.columns:
-            raise ValueError(
-                f"The {part} column {name!r} is not in the table. Its columns: {', '.join(map(repr, table.columns))}."
-            )
-    if not set(PARTS) & set(columns):
-        raise ValueError("No column with content was named. Name at least one of text, image and audio.")
+def _full_path(path: str, folder: Path) -> Path | None:
+    """The absolute path, links followed; None where no file can have it (too long, a NUL byte, links in a circle)."""
+    try:
+        full = (folder / path).resolve()
+        full.exists()
+    except (OSError, RuntimeError, ValueError):
+        return None
+    return full
+
+
+def _check_path(path: str, part: str, folder: Path) -> tuple[str, str]:
+    """The absolute path, or "", and the reason why it was refused, or ""."""
+    full = _full_path(path.strip(), folder)
+    if full and not full.is_relative_to(folder.resolve()):
+        return "", "OUTSIDE_FOLDER"
+    if not full or not full.is_file():
+        return "", "FILE_MISSING"
+    reason = files.check(part, full)
+    return ("", reason) if reason else (str(full), "")
+
+
+def _check_labels(rows: pd.DataFrame, keep: pd.Series) -> tuple[pd.Series, list[tuple]]:
+    empty = keep & (rows["label"] == "")
+    lines = [(row, "row", "LABEL_EMPTY", "") for row in rows.loc[empty, "row"]]
+    keep = keep & ~empty
+    counts = rows.loc[keep, "label"].value_counts()
+    rare = keep & rows["label"].map(counts).lt(FEWEST_ROWS_PER_LABEL)
+    lines += [(line.row, "row", "LABEL_RARE", line.label) for line in rows[rare].itertuples()]
+    keep = keep & ~rare
+    if (kept := rows.loc[keep, "label"].nunique()) < 2:
+        raise ValueError(
+            f"The label column has {kept} label(s) with at least {FEWEST_ROWS_PER_LABEL} rows "
+            f"(all counts: {counts.head(10).to_dict()}). Expected two or more: is it the right column?"
+        )
+    return keep, lines
 
 
 def repair_text(text: str) -> str:
@@ -118,79 +243,3 @@ def _mend_gbk(text: str) -> str:
     # Clean Chinese that passes by chance turns into letters of two bytes, one for one; mojibake into Chinese of three.
     long = sum(character >= "\u0800" for character in mended)
     return mended if 2 * long > sum(character > "\x7f" for character in mended) else text
-
-
-def media_paths(table: pd.DataFrame, *, columns: Mapping[str, str], folder: str | Path) -> list[Path]:
-    """The paths of all pictures and sounds that ``table`` names, whether a file is there or not."""
-    named = [columns[part] for part in ("image", "audio") if columns.get(part)]
-    paths = [path.strip() for name in named for path in table[name] if path.strip()]
-    return [Path(folder) / path for path in paths if _full_path(path, Path(folder))]
-
-
-def _full_path(path: str, folder: Path) -> Path | None:
-    """The absolute path, links followed; None where no file can have it (too long, a NUL byte, links in a circle)."""
-    try:
-        full = (folder / path).resolve()
-        full.exists()
-    except (OSError, RuntimeError, ValueError):
-        return None
-    return full
-
-
-def _check_path(path: str, part: str, folder: Path) -> tuple[str, str]:
-    """The absolute path, or "", and the reason why it was refused, or ""."""
-    full = _full_path(path.strip(), folder)
-    if full and not full.is_relative_to(folder.resolve()):
-        return "", "OUTSIDE_FOLDER"
-    if not full or not full.is_file():
-        return "", "FILE_MISSING"
-    reason = _FILE_CHECKS[part](full)
-    return ("", reason) if reason else (str(full), "")
-
-
-def _check_labels(rows: pd.DataFrame, keep: pd.Series) -> tuple[pd.Series, list[tuple]]:
-    empty = keep & (rows["label"] == "")
-    lines = [(row, "row", "LABEL_EMPTY", "") for row in rows.loc[empty, "row"]]
-    keep = keep & ~empty
-    counts = rows.loc[keep, "label"].value_counts()
-    rare = keep & rows["label"].map(counts).lt(FEWEST_ROWS_PER_LABEL)
-    lines += [
-        (row, "row", "LABEL_RARE", label) for row, label in rows.loc[rare, ["row", "label"]].itertuples(index=False)
-    ]
-    keep = keep & ~rare
-    if (kept := rows.loc[keep, "label"].nunique()) < 2:
-        raise ValueError(
-            f"The label column has {kept} label(s) with at least {FEWEST_ROWS_PER_LABEL} rows "
-            f"(all counts: {counts.head(10).to_dict()}). Expected two or more: is it the right column?"
-        )
-    return keep, lines
-
-
-# --- What the checks say, for the page ----------------------------------------------------------------
-
-
-def count_reasons(rejected: pd.DataFrame) -> pd.DataFrame:
-    """How often each part was refused for which reason, and what that means: part, reason, count, meaning."""
-    counts = rejected.groupby(["part", "reason"]).size().rename("count").reset_index()
-    return counts.assign(meaning=counts["reason"].map(REASONS))
-
-
-def count_repairs(rows: pd.DataFrame) -> pd.DataFrame:
-    """How many rows of ``check_rows`` had their text or label mended, or have lost characters; one column, "rows"."""
-    counts = {
-        "texts mended": rows["text_repaired"].sum(),
-        "texts with lost characters": sum(map(has_lost_characters, rows["text"])),
-        "labels tidied": (rows["label"] != rows["label_given"]).sum(),
-    }
-    return pd.Series(counts, name="rows", dtype=int).to_frame()
-
-
-def part_shares(rows: pd.DataFrame) -> pd.DataFrame:
-    """The share of a label's rows that have each part, 0 to 1: labels as rows; text, image, audio as columns."""
-    return (rows[list(PARTS)] != "").groupby(rows["label"]).mean()
-
-
-def example_rows(rows: pd.DataFrame) -> pd.DataFrame:
-    """The first row of each label that has all parts which the table has."""
-    has = rows[list(PARTS)] != ""
-    return rows[has.loc[:, has.any()].all(axis=1)].groupby("label", sort=False).head(1)

@@ -21,11 +21,6 @@ def part_of(block: str) -> str:
     return block.split("_")[0]
 
 
-def parts_there(rows: pd.DataFrame, parts: Iterable[str]) -> dict[str, np.ndarray]:
-    """Which rows have which of ``parts``: part to bools of shape (n_rows,)."""
-    return {part: (rows[part] != "").to_numpy() for part in sorted(parts)}
-
-
 class Features:
     """Blocks of numbers of the same rows, and which rows have which part; rows are cut without a copy until they are read.
 
@@ -145,7 +140,9 @@ class Features:
                 np.savez(beside / f"{part}.npz", present=self.present[part], **self.of(part).blocks)
             if self.ngrams is not None:
                 sparse.save_npz(beside / "ngrams.npz", self.ngrams)
-            runs.write_json(beside / "kinds.json", _as_json(self.kinds))
+            kinds = self.kinds.items()
+            columns = {kind: {block: [each.start, each.stop] for block, each in some.items()} for kind, some in kinds}
+            runs.write_json(beside / "kinds.json", columns)
 
     @classmethod
     def load(cls, folder: Path) -> "Features":
@@ -157,13 +154,15 @@ class Features:
             present[file.stem] = arrays.pop("present")
             blocks |= arrays
         ngrams = sparse.csr_array(sparse.load_npz(bag)) if bag.exists() else None
-        return cls(blocks, present, ngrams, _from_json(runs.read_json(folder / "kinds.json")))
+        kinds = runs.read_json(folder / "kinds.json").items()
+        columns = {kind: {block: slice(*ends) for block, ends in some.items()} for kind, some in kinds}
+        return cls(blocks, present, ngrams, columns)
 
     @classmethod
     def of_rows(cls, rows: pd.DataFrame, encoders: dict, *, ngrams: sparse.csr_array | None = None) -> "Features":
         """What fitted ``encoders`` (by part) make of ``rows`` (text, image, audio; "" where absent)."""
-        blocks, present = {}, parts_there(rows, encoders)
-        for part in sorted(encoders):
+        blocks, present = {}, {part: (rows[part] != "").to_numpy() for part in sorted(encoders)}
+        for part in present:
             values = encoders[part].transform(rows[part].tolist())
             blocks |= values if isinstance(values, dict) else {part: values}
         kinds = encoders["text"].columns() if "text" in encoders else {}
@@ -177,14 +176,3 @@ def _masked(blocks: dict[str, np.ndarray], present: dict[str, np.ndarray]) -> di
         there = present[part_of(block)]
         made[block] = values if there.all() else np.where(there[:, None], values, np.zeros((), values.dtype))
     return made
-
-
-def _as_json(kinds: Kinds) -> dict:
-    return {
-        kind: {block: [columns.start, columns.stop] for block, columns in blocks.items()}
-        for kind, blocks in kinds.items()
-    }
-
-
-def _from_json(kinds: dict) -> Kinds:
-    return {kind: {block: slice(*ends) for block, ends in blocks.items()} for kind, blocks in kinds.items()}

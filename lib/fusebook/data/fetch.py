@@ -33,25 +33,12 @@ def fetch_dataset(name: str, facts: Mapping, folder: str | Path, *, copy: str | 
     """Write set ``name`` to ``folder/name``: its table ``name.csv``, its pictures or sounds, the files as they came.
 
     Everything is written beside and moved into place when it is whole. A set that is there already is not fetched
-    again, and a folder of the person's own is not touched.
+    again, and a folder of the person's own is not touched. ``facts`` are as ``known_sets.read_facts`` has them; ``copy``
+    is a folder with the set's files or archives, which may be a part of it; without one they are downloaded.
 
-    Parameters
-    ----------
-    name, facts : a set's name and facts, as ``known_sets.read_facts`` has them
-    folder : data/raw, say; made if it is missing
-    copy : a folder with the set's files or archives; without it they are downloaded
-
-    Returns
-    -------
-    dict with table (path), counts (DataFrame of ``known_sets.count_rows``), notes (sentences), fetched (False
-    where the set was there already)
-
-    Raises
-    ------
-    ValueError
-        Where a file is broken, or what is inside is not what is expected. A copy may hold a part of the set.
-    OSError
-        Where there is no network, an address does not answer with the file, or ``folder/name`` holds something else.
+    Returns table (path), counts (as ``known_sets.count_rows`` does), notes (sentences), and fetched, False where the set
+    was there already. Raises ValueError where a file is broken, or what is inside is not what is expected, and OSError
+    where there is no network, an address does not answer with the file, or ``folder/name`` holds something else.
     """
     target, origin = Path(folder) / name, "download" if copy is None else str(Path(copy).absolute())
     if target.exists() or target.is_symlink():

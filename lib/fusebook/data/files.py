@@ -5,7 +5,7 @@ Notebook 01_explore tells the story.
 
 import time
 from collections.abc import Callable, Sequence
-from functools import lru_cache, wraps
+from functools import lru_cache, partial, wraps
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,28 +30,20 @@ LOUDEST = 1e12  # times full scale; beyond this the energy is no finite number a
 SILENT = -60  # decibels below full scale; a stretch below this is silence
 _STRETCH = 0.02  # seconds that are silent or not as a whole
 
-IMAGE_FACTS, AUDIO_FACTS = (
-    ["width", "height", "brightness", "blur"],
-    ["rate", "seconds", "loudness", "clipped", "silent"],
-)
+FACTS = {
+    "image": ["width", "height", "brightness", "blur"], "audio": ["rate", "seconds", "loudness", "clipped", "silent"],
+}  # fmt: skip
+_READING = {"image": "reading pictures", "audio": "reading sounds"}
 # How a person reads the facts: their names with unit and direction, and the decimals that matter.
 _READABLE = {
-    "width": ("width, pixels", 0),
-    "height": ("height, pixels", 0),
-    "brightness": ("brightness, 0 black to 1 white", 2),
-    "blur": ("sharpness (low is blurred)", 0),
-    "rate": ("sampling rate, Hz", 0),
-    "seconds": ("length, s", 2),
-    "loudness": ("loudness, dB (0 is full scale)", 1),
-    "clipped": ("samples at full scale, %", 2),
+    "width": ("width, pixels", 0), "height": ("height, pixels", 0), "brightness": ("brightness, 0 black to 1 white", 2),
+    "blur": ("sharpness (low is blurred)", 0), "rate": ("sampling rate, Hz", 0), "seconds": ("length, s", 2),
+    "loudness": ("loudness, dB (0 is full scale)", 1), "clipped": ("samples at full scale, %", 2),
     "silent": ("silence, % of the time", 0),
-}
+}  # fmt: skip
 
 T = TypeVar("T")
 _kept: dict[tuple, np.ndarray] = {}
-
-
-# --- Many files ---------------------------------------------------------------------------------------
 
 
 def on_all_cores(function: Callable[[str], T], paths: Sequence[str], *, doing: str) -> list[T]:
@@ -106,65 +98,40 @@ def once_a_file(function: Callable[..., T]) -> Callable[..., T]:
 # --- What can be said without a model -----------------------------------------------------------------
 
 
-def check_image(path: str | Path) -> str:
-    """ "" for a picture that can be decoded, else a reason code (the list is ``tables.REASONS``)."""
-    return _examine_image(path)[0]
+def check(part: str, path: str | Path) -> str:
+    """ "" for a picture ("image") or sound ("audio") that can be decoded, else a reason code of ``tables.REASONS``."""
+    return _EXAMINE[part](path)[0]
 
 
-def check_audio(path: str | Path) -> str:
-    """ "" for a sound that can be decoded, else a reason code (the list is ``tables.REASONS``)."""
-    return _examine_audio(path)[0]
+def facts(part: str, path: str | Path) -> dict[str, float]:
+    """What can be said of a picture or a sound without a model. Raises ValueError, with the reason, as ``check`` says.
 
-
-def image_facts(path: str | Path) -> dict[str, float]:
-    """What can be said of a picture without a model: width, height (pixels), brightness (0 to 1), blur.
-
-    Blur is the variance of the Laplacian of the grey picture (Pech-Pacheco and others, 2000): low means blurred.
-    Raises ValueError where the file can't be used, with the reason code.
+    A picture has width, height (pixels), brightness (0 to 1), and blur, the variance of the Laplacian of the grey
+    picture (Pech-Pacheco and others, 2000): low means blurred. A sound has rate (Hz), seconds, loudness (dB below full
+    scale), clipped (share of samples at full scale), silent (share of stretches of 20 ms below -60 dB).
     """
-    return _facts(path, *_examine_image(path), "a picture that check_image")
-
-
-def audio_facts(path: str | Path) -> dict[str, float]:
-    """What can be said of a sound without a model.
-
-    rate (Hz), seconds, loudness (dB below full scale), clipped (share of samples at full scale), silent (share of
-    stretches of 20 ms below -60 dB). Raises ValueError where the file can't be used, with the reason code.
-    """
-    return _facts(path, *_examine_audio(path), "a sound that check_audio")
-
-
-def _facts(path: str | Path, reason: str, facts: dict[str, float], wanted: str) -> dict[str, float]:
+    reason, found = _EXAMINE[part](path)
     if reason:
-        raise ValueError(f"{path} is refused as {reason}; expected {wanted} lets pass.")
-    return dict(facts)
+        raise ValueError(f"{path} is refused as {reason}; expected one that check lets pass.")
+    return dict(found)
 
 
-def image_table(paths: Sequence[str]) -> pd.DataFrame:
-    """``image_facts`` of each of ``paths``, one line each, read on all cores; NaN where a path is ""."""
-    return _facts_table(image_facts, paths, IMAGE_FACTS, doing="reading pictures")
-
-
-def audio_table(paths: Sequence[str]) -> pd.DataFrame:
-    """``audio_facts`` of each of ``paths``, one line each, read on all cores; NaN where a path is ""."""
-    return _facts_table(audio_facts, paths, AUDIO_FACTS, doing="reading sounds")
-
-
-def _facts_table(facts: Callable[[str], dict], paths: Sequence[str], columns: list[str], *, doing: str) -> pd.DataFrame:
-    made = iter(on_all_cores(facts, [path for path in paths if path], doing=doing))
-    return pd.DataFrame([next(made) if path else {} for path in paths], columns=columns, dtype=float)
+def facts_table(part: str, paths: Sequence[str]) -> pd.DataFrame:
+    """``facts`` of each of ``paths``, one line each, read on all cores; NaN where a path is ""."""
+    made = iter(on_all_cores(partial(facts, part), list(filter(None, paths)), doing=_READING[part]))
+    return pd.DataFrame([next(made) if path else {} for path in paths], columns=FACTS[part], dtype=float)
 
 
 def media_facts(rows: pd.DataFrame) -> pd.DataFrame:
-    """Medians of ``image_table`` and ``audio_table`` by label, under names with unit and direction; shares in percent.
+    """Medians of ``facts_table`` by label, under names with unit and direction; shares in percent.
 
     Without columns of pictures or of sounds where no row has one, and empty where there is neither.
     """
-    facts = pd.concat([image_table(rows["image"]), audio_table(rows["audio"])], axis=1).dropna(axis=1, how="all")
-    medians = facts.groupby(rows["label"].to_numpy()).median().rename_axis("label")
+    found = pd.concat([facts_table(part, rows[part]) for part in FACTS], axis=1).dropna(axis=1, how="all")
+    medians = found.groupby(rows["label"].to_numpy()).median().rename_axis("label")
     medians[["clipped", "silent"]] = 100 * medians.reindex(columns=["clipped", "silent"])
     made = {}
-    for fact in facts:
+    for fact in found:
         name, decimals = _READABLE[fact]
         made[name] = medians[fact].round(decimals) if decimals else medians[fact].round().astype("Int64")
     return pd.DataFrame(made)
@@ -223,7 +190,7 @@ def _image_facts(picture: Image.Image) -> dict[str, float]:
     inner = grey[1:-1, 1:-1]
     laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * inner
     blur = float(laplacian.var()) if laplacian.size else 0.0
-    return dict(zip(IMAGE_FACTS, (picture.width, picture.height, float(grey.mean() / 255), blur), strict=True))
+    return dict(zip(FACTS["image"], (picture.width, picture.height, float(grey.mean() / 255), blur), strict=True))
 
 
 def _open_image(path: str | Path, size: int = 0) -> Image.Image:
@@ -278,14 +245,13 @@ def _audio_facts(samples: np.ndarray, rate: int) -> dict[str, float]:
     power = np.square(samples).mean(axis=1)
     starts = np.arange(0, len(power), max(1, round(_STRETCH * rate)))
     stretches = np.add.reduceat(power, starts) / np.diff(starts, append=len(power))
-    return {
-        "rate": rate,
-        "seconds": len(samples) / rate,
-        "loudness": float(_decibels(power.mean())),
-        "clipped": float((np.abs(samples) > 0.999).mean()),
-        "silent": float((_decibels(stretches) < SILENT).mean()),
-    }
+    clipped, silent = np.abs(samples) > 0.999, _decibels(stretches) < SILENT
+    found = (rate, len(samples) / rate, *map(float, (_decibels(power.mean()), clipped.mean(), silent.mean())))
+    return dict(zip(FACTS["audio"], found, strict=True))
 
 
 def _decibels(power):
     return 10 * np.log10(power + 1e-20)
+
+
+_EXAMINE = {"image": _examine_image, "audio": _examine_audio}

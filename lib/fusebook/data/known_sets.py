@@ -31,18 +31,10 @@ def read_facts() -> dict[str, dict]:
 def read_table(name: str, files: Mapping[str, bytes], labels: list[str]) -> pd.DataFrame:
     """The files of set ``name`` as one table of strings, rows in the set's own order.
 
-    Parameters
-    ----------
-    name : one of ``read_facts()``
-    files : contents by path, paths as the facts' checksums name them
-    labels : names of the labels, in the order of the numbers that the files hold
-
-    Returns
-    -------
-    DataFrame with text (image for mnist, audio for fsdd: paths of ``media``), label, split where the set has an
-    official one (train, validation, test), and what else tells a row: file, speaker, index.
-
-    Raises ValueError, naming file and line, where a file is not as the set's files are.
+    ``files`` has contents by path, as the facts' checksums name them; ``labels`` come in the order of the numbers that
+    the files hold. The columns are text (image for mnist, audio for fsdd: paths of ``media``), label, split where the
+    set has an official one (train, validation, test), and what else tells a row: file, speaker, index. Raises
+    ValueError, naming file and line, where a file is not as the set's files are.
     """
     return _READERS[name](files, labels)
 
@@ -60,10 +52,7 @@ def media(name: str, files: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
 
 
 def count_rows(facts: Mapping, table: pd.DataFrame) -> pd.DataFrame:
-    """Rows of ``table`` by split ("all" where the set has none) and label, beside those expected.
-
-    Returns a DataFrame with split, label, rows, expected.
-    """
+    """Rows of ``table`` by split ("all" where the set has none) and label: split, label, rows, expected."""
     expected = {}
     for part in facts["parts"]:
         for split, numbers in part["rows"].items():
@@ -135,11 +124,8 @@ def _read_ag_news(files: Mapping[str, bytes], labels: list[str]) -> pd.DataFrame
 def _read_reviews(files: Mapping[str, bytes], labels: list[str]) -> pd.DataFrame:
     """Number of the class and review below a header."""
     (name,) = files
-    rows = [
-        (fields[1], _label(labels, fields[0], f"row {number} of {name}"))
-        for number, fields in _fields(files, name, 2)
-        if number > 1
-    ]
+    lines = list(_fields(files, name, 2))[1:]
+    rows = [(review, _label(labels, label, f"row {number} of {name}")) for number, (label, review) in lines]
     return _table(rows, "text", "label")
 
 
@@ -189,9 +175,8 @@ def _decode(files: Mapping[str, bytes], name: str) -> str:
     try:
         return files[name].decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{name} is not UTF-8 ({error.reason} at byte {error.start}). Expected the set's own file."
-        ) from None
+        what = f"{name} is not UTF-8 ({error.reason} at byte {error.start}). Expected the set's own file."
+        raise ValueError(what) from None
 
 
 def _fields(files: Mapping[str, bytes], name: str, width: int) -> Iterator[tuple[int, list[str]]]:
@@ -211,11 +196,8 @@ def _label(labels: list[str], number: str, place: str) -> str:
 
 def _idx_stems(files: Mapping[str, bytes]) -> list[tuple[str, str]]:
     """Split and stem of the file names, for the halves of MNIST that are there."""
-    return [
-        (split, stem)
-        for split, stem in (("train", "train"), ("test", "t10k"))
-        if any(path.startswith(stem) for path in files)
-    ]
+    halves = (("train", "train"), ("test", "t10k"))
+    return [(split, stem) for split, stem in halves if any(path.startswith(stem) for path in files)]
 
 
 def _read_idx(files: Mapping[str, bytes], name: str) -> np.ndarray:

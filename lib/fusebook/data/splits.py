@@ -25,9 +25,6 @@ MOST_DIFFERENCE = 12  # of 255 grey levels, root mean square, by which small cop
 _AT_ONCE = 512  # pictures that are compared with all others at a time
 
 
-# --- Copies -------------------------------------------------------------------------------------------
-
-
 def duplicate_texts(texts: Sequence[str], *, threshold: float = 0.8) -> np.ndarray:
     """Group texts that are the same or nearly so (MinHash over 3-character shingles; Broder, 1997).
 
@@ -117,54 +114,25 @@ def duplicate_images(paths: Sequence[str], groups: Sequence | None = None) -> np
     return _joined(pairs, len(paths))
 
 
-def copies_table(rows: pd.DataFrame, most: int = 8) -> pd.DataFrame:
-    """The first ``most`` of the rows that share their ``group`` with another, copies side by side: group, row, label, text."""
-    shared = rows[rows["group"].duplicated(keep=False)]
-    return shared.sort_values(["group", "row"])[["group", "row", "label", "text"]].head(most)
-
-
-def copy_counts(rows: pd.DataFrame, before: pd.DataFrame | None = None) -> pd.DataFrame:
-    """How many rows share their ``group`` with another, in how many groups, and how many of these have two labels.
-
-    With ``before``, the same rows in the groups they had before pictures were compared, also how many rows got company
-    by that. One column, "count".
-    """
-    shared = rows[rows["group"].duplicated(keep=False)]
-    labels = shared.groupby("group")["label"].nunique()
-    counts = {"rows with a copy": len(shared), "groups": len(labels), "groups with two labels": int((labels > 1).sum())}
-    if before is not None:
-        sizes, earlier = (table.groupby("group")["row"].transform("size").to_numpy() for table in (rows, before))
-        counts["rows joined by a picture"] = int((sizes > earlier).sum())
-    return pd.Series(counts, name="count").to_frame()
-
-
 # --- The split ----------------------------------------------------------------------------------------
 
 
 def split_rows(
-    labels: pd.Series,
-    groups: np.ndarray,
-    *,
-    test_share: float = 0.2,
-    validation_share: float = 0.1,
+    labels: pd.Series, groups: np.ndarray, *, test_share: float = 0.2, validation_share: float = 0.1,
     random_state: int = 42,
-) -> np.ndarray:
+) -> np.ndarray:  # fmt: skip
     """Split rows into train, validation and test, stratified by label; a group never stands on two sides.
 
-    Without duplicates the test rows are those of scikit-learn's ``train_test_split(stratify=labels)``.
-
-    A table so small that its share has fewer rows than there are labels gives one row a label.
-
-    Returns an array of str of shape (n_rows,). Raises ValueError where a share leaves a split without rows.
+    Without duplicates the test rows are those of scikit-learn's ``train_test_split(stratify=labels)``. A table so small
+    that its share has fewer rows than there are labels gives one row a label. Returns an array of str of shape
+    (n_rows,). Raises ValueError where a share leaves a split without rows.
     """
     for name, share in (("test_share", test_share), ("validation_share", validation_share)):
         if not 0 < share < 0.9:
             raise ValueError(f"{name} is {share}; expected a share between 0 and 0.9, such as 0.2.")
     if test_share + validation_share > 0.95:
-        raise ValueError(
-            f"test_share and validation_share add up to {test_share + validation_share:.2f}, which leaves too few rows "
-            "to train on; expected at most 0.95, such as 0.2 and 0.1."
-        )
+        both = f"test_share and validation_share add up to {test_share + validation_share:.2f}"
+        raise ValueError(f"{both}, which leaves too few rows to train on; expected at most 0.95, such as 0.2 and 0.1.")
     table = pd.DataFrame({"label": np.asarray(labels), "group": groups})
     heads = table.groupby("group", sort=False)["label"].first()  # one label a group decides where it goes
     rest, test = _stratified(heads, test_share, random_state)

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import charset_normalizer
@@ -39,20 +40,12 @@ _DELIMITED, _JSON_LINES, _PARQUET = {".csv", ".tsv", ".txt"}, {".jsonl", ".ndjso
 
 
 def read_table(path: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read a CSV, TSV, JSONL or Parquet table.
+    """Read a CSV, TSV, JSONL or Parquet table, and the lines that are not as its header or JSON says.
 
     Text files may be in any encoding that charset-normalizer recognises. A TSV is read without quoting, as its
-    media type says; a CSV may use comma, semicolon or tab.
-
-    Returns
-    -------
-    table : DataFrame of strings of shape (n_rows, n_columns), indexed by row number from 1; "" where a value is missing
-    rejected : DataFrame with the columns row, part, reason, detail: lines that are not as the header or JSON says
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        Where there is no file, an unknown ending, nothing in the table, or a column name that stands twice.
+    media type says; a CSV may use comma, semicolon or tab. All values are strings, "" where one is missing, indexed by
+    row number from 1; lines that are refused have the columns row, part, reason, detail. Raises FileNotFoundError, and
+    ValueError for an unknown ending, nothing in the table, or a column name that stands twice.
     """
     path = Path(path)
     if not path.is_file():
@@ -63,11 +56,12 @@ def read_table(path: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     elif ending in _JSON_LINES:
         table, rejected = _read_json_lines(_decode(path))
     elif ending in _PARQUET:
-        table, rejected = _read_parquet(path), _rejected([])
+        _refuse_twins(pq.read_schema(path).names)
+        records = pq.read_table(path).to_pylist()  # through pandas whole numbers beside a missing one become 1.0
+        table, rejected = _as_table(records, range(1, len(records) + 1)), _rejected([])
     else:
-        raise ValueError(
-            f"{path.name} ends in {ending!r}; expected .csv, .tsv, .txt, .jsonl or .parquet. Convert it first."
-        )
+        expected = ".csv, .tsv, .txt, .jsonl or .parquet"
+        raise ValueError(f"{path.name} ends in {ending!r}; expected {expected}. Convert it first.")
     if table.empty:
         refused = f" that can be read ({len(rejected)} are refused)" if len(rejected) else ""
         raise ValueError(f"{path} has no rows{refused}. Expected at least one, in a CSV below a header line.")
@@ -111,9 +105,8 @@ def _read_delimited(content: str, ending: str) -> tuple[pd.DataFrame, pd.DataFra
 def _refuse_twins(header: list[str]) -> None:
     # Those without a name may be several: spreadsheets write empty columns behind the last one.
     if twice := sorted({name for name in header if name.strip() and header.count(name) > 1}):
-        raise ValueError(
-            f"The table has several columns named {', '.join(map(repr, twice))}. Give each a name of its own."
-        )
+        names = ", ".join(map(repr, twice))
+        raise ValueError(f"The table has several columns named {names}. Give each a name of its own.")
 
 
 def _read_json_lines(content: str) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -125,18 +118,11 @@ def _read_json_lines(content: str) -> tuple[pd.DataFrame, pd.DataFrame]:
             bad.append((row, "row", "LINE_BROKEN", str(error)))
     bad += [(row, "row", "LINE_BROKEN", "no object") for row, value in good.items() if not isinstance(value, dict)]
     good = {row: value for row, value in good.items() if isinstance(value, dict)}
-    return _as_table(list(good.values()), list(good)), _rejected(sorted(bad))
+    return _as_table(list(good.values()), good), _rejected(sorted(bad))
 
 
-def _read_parquet(path: Path) -> pd.DataFrame:
-    _refuse_twins(pq.read_schema(path).names)
-    records = pq.read_table(path).to_pylist()  # through pandas whole numbers beside a missing one become 1.0
-    return _as_table(records, list(range(1, len(records) + 1)))
-
-
-def _as_table(records: list[dict], numbers: list[int]) -> pd.DataFrame:
-    table = pd.DataFrame(records, index=numbers, dtype=object)
-    return table.rename(columns=str).map(_as_text)
+def _as_table(records: list[dict], numbers: Iterable[int]) -> pd.DataFrame:
+    return pd.DataFrame(records, index=list(numbers), dtype=object).rename(columns=str).map(_as_text)
 
 
 def _as_text(value: object) -> str:

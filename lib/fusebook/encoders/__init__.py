@@ -13,10 +13,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "audio": ["AudioEncoder", "mel_example"],
         "image": ["ImageEncoder"],
-        "ngrams": ["ngrams_kept", "ngrams_verdicts", "telling_ngrams"],
         "parts": ["Encoders"],
         "text": ["TextEncoder", "length_quartiles"],
         "tokens": ["length_table", "tag_mix", "tagged_example", "telling_words"],
-        "vectors": ["VectorEncoder", "nearest_words", "vector_coverage", "vector_verdicts", "word_vectors"],
+        "vectors": ["WordVectors"],
     },
 )

@@ -11,7 +11,6 @@ from scipy.fft import dct
 from scipy.ndimage import convolve1d
 from scipy.sparse import csr_array
 
-from fusebook import runs
 from fusebook.data import files
 from fusebook.data.dataset import Dataset
 from fusebook.data.files import RATE, read_audio
@@ -25,10 +24,10 @@ FLOOR = 50  # decibels below the loudest; softer bands, which hold the room's no
 _FRAME, _HOP, _FFT = 400, 160, 512  # 25 ms windows every 10 ms at 16 kHz
 
 
-def mel_filters(n_mels: int = N_MELS) -> np.ndarray:
-    """Triangular filters, equally spaced in mel (O'Shaughnessy, 1987), shape (n_mels, n_frequencies), peak 1."""
+def mel_filters() -> np.ndarray:
+    """Triangular filters, equally spaced in mel (O'Shaughnessy, 1987), shape (40, n_frequencies), peak 1."""
     to_mel = 2595 * np.log10(1 + np.array([20.0, RATE / 2]) / 700)
-    edges = 700 * (10 ** (np.linspace(*to_mel, n_mels + 2) / 2595) - 1)
+    edges = 700 * (10 ** (np.linspace(*to_mel, N_MELS + 2) / 2595) - 1)
     frequencies = np.fft.rfftfreq(_FFT, 1 / RATE)
     rising = (frequencies - edges[:-2, None]) / np.diff(edges)[:-1, None]
     falling = (edges[2:, None] - frequencies) / np.diff(edges)[1:, None]
@@ -172,8 +171,7 @@ class AudioEncoder:
         folder.mkdir(parents=True, exist_ok=True)
         if self.network_ is not None:
             self.network_.save(folder / "audio.keras")
-        with runs.replacing(folder / "audio.npz") as beside, beside.open("wb") as file:
-            np.savez(file, mean=self.mean_, scale=self.scale_, features=self.features)
+        np.savez(folder / "audio.npz", mean=self.mean_, scale=self.scale_, features=self.features)
 
     @classmethod
     def load(cls, folder: Path) -> "AudioEncoder":

@@ -48,32 +48,22 @@ def _halve(pictures):
 
 
 def fit_cnn(
-    pictures: np.ndarray,
-    labels: np.ndarray,
-    *,
-    validation: tuple[np.ndarray, np.ndarray],
-    epochs: int = 15,
-    mirror: bool = True,
-    random_state: int = 42,
-) -> tuple[keras.Model, dict[str, list[float]]]:
+    pictures: np.ndarray, labels: np.ndarray, *, validation: tuple[np.ndarray, np.ndarray], epochs: int, mirror: bool,
+    random_state: int,
+) -> tuple[keras.Model, dict[str, list[float]]]:  # fmt: skip
     """Train a CNN on pictures that move a little in each epoch, and go back to its best epoch.
 
-    Parameters
-    ----------
-    pictures : uint8, shape (n_pictures, height, width, channels)
-    labels : class numbers of shape (n_pictures,)
-    validation : pictures and labels to stop on; where there are none, the training loss is watched instead
-    mirror : whether half of the pictures are seen from behind; False where left and right matter
-
-    Returns the network and its history: loss, accuracy, val_loss and val_accuracy by epoch.
+    ``pictures`` are uint8, shape (n_pictures, height, width, channels), ``labels`` class numbers of shape (n_pictures,).
+    ``validation`` has pictures and labels to stop on; where there are none, the training loss is watched instead. With
+    ``mirror`` half of the pictures are seen from behind. Returns the network and its history: loss, accuracy, val_loss
+    and val_accuracy by epoch.
     """
     keras.utils.set_random_seed(random_state)
     watched = validation if len(validation[1]) else None
     n_classes = int(max(np.max(labels), np.max(validation[1], initial=0))) + 1
     network = build_cnn(pictures.shape[1:], n_classes)
-    stopping = keras.callbacks.EarlyStopping(
-        "val_loss" if watched else "loss", patience=PATIENCE, restore_best_weights=True
-    )
+    loss = "val_loss" if watched else "loss"
+    stopping = keras.callbacks.EarlyStopping(loss, patience=PATIENCE, restore_best_weights=True)
     moved = _MovedPictures(pictures, labels, mirror, random_state)
     history = network.fit(moved, epochs=epochs, validation_data=watched, callbacks=[stopping], verbose=0).history
     return network, history
@@ -137,14 +127,8 @@ def load_backbone(name: str, *, size: int, weights: str = "") -> keras.Model:
     """A ``keras.applications`` network without its classes: pictures of ``size`` pixels a side to their mean features.
 
     Nothing is ever fetched: ``weights`` is a file that the person has (a ``_notop.h5`` of Keras, or ``.weights.h5``),
-    "" for the one in Keras's own cache.
-
-    Raises
-    ------
-    ValueError
-        Where Keras knows no such network, it takes no picture that small, or the weights are of another network.
-    FileNotFoundError
-        Where there are no weights; the message says where they were looked for.
+    "" for the one in Keras's own cache. Raises ValueError where Keras knows no such network, it takes no picture that
+    small, or the weights are of another one; FileNotFoundError, saying where they were looked for, without weights.
     """
     build = getattr(keras.applications, name, None)
     if not callable(build):

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from fusebook import runs
 from fusebook.data import files
 
 FEATURES = ("cnn", "backbone")
@@ -92,9 +91,8 @@ class ImageEncoder:
         """Write the network as .keras and the rest as npz."""
         folder.mkdir(parents=True, exist_ok=True)
         self.network_.save(folder / "image.keras")
-        with runs.replacing(folder / "image.npz") as beside, beside.open("wb") as file:
-            facts = {"size": self.size, "features": self.features, "backbone": self.backbone}
-            np.savez(file, mean=self.mean_, scale=self.scale_, **facts)
+        facts = {"size": self.size, "features": self.features, "backbone": self.backbone}
+        np.savez(folder / "image.npz", mean=self.mean_, scale=self.scale_, **facts)
 
     @classmethod
     def load(cls, folder: Path) -> "ImageEncoder":
@@ -105,10 +103,8 @@ class ImageEncoder:
         with np.load(folder / "image.npz") as arrays:
             features, backbone = str(arrays["features"]), str(arrays["backbone"])
             if features not in FEATURES:
-                raise ValueError(
-                    f"{folder} reads pictures by the features {features!r}, gradient and colour histograms that this "
-                    'version no longer has. Run the notebooks again with image_features="cnn".'
-                )
+                what = f"{folder} reads pictures by the features {features!r}, gradient histograms that are no more."
+                raise ValueError(f'{what} Run the notebooks again with image_features="cnn".')
             encoder = cls(int(arrays["size"]), features=features, backbone=backbone)
             encoder.mean_, encoder.scale_ = arrays["mean"], arrays["scale"]
         import keras

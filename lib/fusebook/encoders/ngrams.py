@@ -147,11 +147,10 @@ class NgramBag:
         """Write the bag as JSON and npz to ``folder``."""
         facts = {"max_ngrams": self.max_ngrams, "width": self.width, "width_": self.width_}
         runs.write_json(folder / "ngrams.json", {**facts, "words": list(self.words_)})
-        with runs.replacing(folder / "ngrams.npz") as beside, beside.open("wb") as file:
-            np.savez(
-                file, pairs=self.pairs_.to_numpy(), pieces=self.pieces_.to_numpy(), chosen=self.chosen_,
-                scores=self.scores_, word_idf=self.idf_[0], character_idf=self.idf_[1],
-            )  # fmt: skip
+        np.savez(
+            folder / "ngrams.npz", pairs=self.pairs_.to_numpy(), pieces=self.pieces_.to_numpy(), chosen=self.chosen_,
+            scores=self.scores_, word_idf=self.idf_[0], character_idf=self.idf_[1],
+        )  # fmt: skip
 
     @classmethod
     def load(cls, folder: Path) -> "NgramBag":
@@ -193,9 +192,8 @@ def _learn(chunks: Iterator[Codes], fewest: int) -> tuple[pd.Index, csr_array]:
     texts_with = np.concatenate([np.bincount(part.indices, minlength=len(known)) for known, part in found])
     totals = pd.Series(texts_with).groupby(np.concatenate([known for known, _ in found])).sum()
     vocabulary = pd.Index(totals.index[totals >= fewest].to_numpy(np.int64))
-    return vocabulary, vstack(
-        [_renumber(part, vocabulary.get_indexer(known), len(vocabulary)) for known, part in found], "csr"
-    )
+    parts = [_renumber(part, vocabulary.get_indexer(known), len(vocabulary)) for known, part in found]
+    return vocabulary, vstack(parts, "csr")
 
 
 def _count(chunks: Iterator[Codes], vocabulary: pd.Index) -> csr_array:
@@ -229,57 +227,3 @@ def _idf(counts: csr_array) -> np.ndarray:
     """log((1 + texts) / (1 + texts with it)) + 1, as in scikit-learn."""
     texts_with = np.bincount(counts.indices, minlength=counts.shape[1])
     return (np.log((1 + counts.shape[0]) / (1 + texts_with)) + 1).astype(np.float32)
-
-
-# --- For the pages ------------------------------------------------------------------------------------
-# ``encoder`` is a fitted ``TextEncoder``, or None where no text is read.
-
-
-def telling_ngrams(encoder, most: int = 12) -> pd.DataFrame:
-    """The n-grams that say most about the label by chi-squared: n-gram, kind, chi-squared; the most telling first.
-
-    ``kind`` tells a word from characters: the character 元 may stand in both, once as a word and once as a piece of any.
-    """
-    table = {"n-gram": [], "kind": [], "chi-squared": []}
-    if encoder:
-        bag = encoder.bag_
-        columns = np.argsort(-bag.scores_)[:most]
-        table = {
-            "n-gram": bag.names(columns),
-            "kind": bag.kinds(columns),
-            "chi-squared": bag.scores_[columns].astype(float).round(1),
-        }
-    return pd.DataFrame(table)
-
-
-def ngrams_kept(encoder, ngrams: csr_array | None, splits: pd.Series) -> pd.DataFrame:
-    """What a network reads of the texts' n-grams, by split.
-
-    Parameters
-    ----------
-    ngrams : the bag of all rows, shape (n_rows, n_ngrams)
-    splits : the split of each row
-
-    Returns
-    -------
-    DataFrame with texts; n-grams known, the mean number a text has of those that the bag learnt; longer, the share of
-    texts that have more of them than a network reads; weight kept, the mean share of their weight that is read. An
-    n-gram that no training text taught is unknown and does not count, so a new text has fewer than a training text of
-    the same length, and is seldom "longer". Empty where no text is read.
-    """
-    if not encoder:
-        return pd.DataFrame(columns=["texts", "n-grams known", "longer", "weight kept"])
-    known = np.diff(ngrams.indptr)
-    made = {"split": splits.to_numpy(), "texts": 1, "n-grams known": known, "longer": known > encoder.bag_.width_}
-    table = pd.DataFrame({**made, "weight kept": encoder.bag_.kept_weight(ngrams)}).groupby("split")
-    return table.agg({"texts": "sum", "n-grams known": "mean", "longer": "mean", "weight kept": "mean"}).round(
-        {"n-grams known": 1}
-    )
-
-
-def ngrams_verdicts(kept: pd.DataFrame, encoder) -> list[tuple[str, str, dict]]:
-    """The finding about long texts in ``ngrams_kept``'s table: key, grade, facts; none where no network reads n-grams."""
-    if not encoder or "ngrams" not in encoder.parts.split("+"):
-        return []
-    facts = {"share": f"{100 * kept.loc['test', 'longer']:.0f}", "width": encoder.bag_.width_}
-    return [("long texts", "note", facts)]

@@ -6,6 +6,7 @@ Notebook 02_preprocess tells the story.
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
@@ -27,10 +28,12 @@ class Encoders(dict):
 
         Where no training row has it, nothing is added. ``data`` needs no features yet.
         """
-        train, validation = (_with_part(rows, part) for rows in (data.train, data.validation))
-        if len(train):
-            watched = validation.rows[part].tolist(), validation.labels
-            self[part] = encoder.fit(train.rows[part].tolist(), train.labels, validation=watched)
+        with_part = data[(data.rows[part] != "").to_numpy()]
+        train, validation = (
+            (rows.rows[part].tolist(), rows.labels) for rows in (with_part.train, with_part.validation)
+        )
+        if train[0]:
+            self[part] = encoder.fit(*train, validation=validation)
         return self
 
     def ngrams(self, rows: pd.DataFrame) -> csr_array | None:
@@ -40,6 +43,43 @@ class Encoders(dict):
     def transform(self, rows: pd.DataFrame, *, ngrams: csr_array | None = None) -> Features:
         """``Features`` of ``rows`` (text, image, audio; "" where absent); ``ngrams`` go along where they are wanted."""
         return Features.of_rows(rows, self, ngrams=ngrams)
+
+    def telling_ngrams(self, most: int = 12) -> pd.DataFrame:
+        """The n-grams that say most about the label by chi-squared: n-gram, kind, chi-squared; the most telling first.
+
+        ``kind`` tells a word from characters: the character 元 may stand in both, once as a word and once as a piece of
+        any. Empty where no text is read.
+        """
+        table = {"n-gram": [], "kind": [], "chi-squared": []}
+        if "text" in self:
+            bag = self["text"].bag_
+            columns = np.argsort(-bag.scores_)[:most]
+            scores = bag.scores_[columns].astype(float).round(1)
+            table = {"n-gram": bag.names(columns), "kind": bag.kinds(columns), "chi-squared": scores}
+        return pd.DataFrame(table)
+
+    def ngrams_kept(self, ngrams: csr_array | None, splits: pd.Series) -> pd.DataFrame:
+        """What a network reads of the texts' ``ngrams``, the bag of all rows, by their ``splits``; empty without text.
+
+        The columns are texts; n-grams known, the mean number a text has of those that the bag learnt; longer, the share
+        of texts that have more of them than a network reads; weight kept, the mean share of their weight that is read.
+        An n-gram that no training text taught is unknown and does not count, so a new text has fewer than a training
+        text of the same length, and is seldom "longer".
+        """
+        columns = {"texts": "sum", "n-grams known": "mean", "longer": "mean", "weight kept": "mean"}
+        if "text" not in self:
+            return pd.DataFrame(columns=list(columns))
+        bag, known = self["text"].bag_, np.diff(ngrams.indptr)
+        made = {"split": splits.to_numpy(), "texts": 1, "n-grams known": known, "longer": known > bag.width_}
+        table = pd.DataFrame({**made, "weight kept": bag.kept_weight(ngrams)}).groupby("split")
+        return table.agg(columns).round({"n-grams known": 1})
+
+    def verdicts(self, kept: pd.DataFrame) -> list[tuple[str, str, dict]]:
+        """The finding about long texts in ``ngrams_kept``'s table: key, grade, facts; none where no network reads n-grams."""
+        if "text" not in self or "ngrams" not in self["text"].parts.split("+"):
+            return []
+        facts = {"share": f"{100 * kept.loc['test', 'longer']:.0f}", "width": self["text"].bag_.width_}
+        return [("long texts", "note", facts)]
 
     def histories(self) -> dict[str, pd.DataFrame]:
         """The learning curves of those encoders that trained a network: loss, accuracy, … by epoch from 1."""
@@ -57,7 +97,3 @@ class Encoders(dict):
     def load(cls, folder: Path, parts: Iterable[str]) -> "Encoders":
         """Read the encoders of ``parts`` from ``folder``."""
         return cls({part: _KINDS[part].load(folder) for part in sorted(parts)})
-
-
-def _with_part(data: Dataset, part: str) -> Dataset:
-    return data[(data.rows[part] != "").to_numpy()]

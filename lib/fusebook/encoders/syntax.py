@@ -96,9 +96,8 @@ class SyntaxEncoder:
         """Learn which relations there are, mean and spread from training rows. Raises ValueError where none has a word."""
         measured = [facts for facts in self._measure(texts) if facts[0]]
         if not measured:
-            raise ValueError(
-                "No word stands in the training texts. Check the text column, or leave the syntax pipeline empty."
-            )
+            what = "No word stands in the training texts. Check the text column, or leave the syntax pipeline empty."
+            raise ValueError(what)
         self.relations_ = sorted(set().union(*(counts for counts, _, _ in measured)))
         made = self._rows(measured)
         spread = made.std(axis=0)
@@ -129,10 +128,8 @@ class SyntaxEncoder:
         return measured
 
     def _rows(self, measured) -> np.ndarray:
-        rows = [
-            [*(counts[name] / max(counts.total(), 1) for name in self.relations_), depth, distance]
-            for counts, depth, distance in measured
-        ]
+        shares = [[counts[name] / max(counts.total(), 1) for name in self.relations_] for counts, *_ in measured]
+        rows = [[*row, *lengths] for row, (_, *lengths) in zip(shares, measured, strict=True)]
         return np.array(rows, float).reshape(len(rows), len(self.relations_) + 2)
 
     def save(self, folder: Path) -> None:

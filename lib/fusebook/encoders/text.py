@@ -102,10 +102,8 @@ class TextEncoder:
         max_ngrams: int = 200_000, width: int = 256, syntax_pipeline: str = "",
     ):  # fmt: skip
         if not set(parts.split("+")) <= set(PARTS):
-            raise ValueError(
-                f"text parts are {parts!r}; expected some of {', '.join(PARTS)}, joined by '+', "
-                "such as 'vectors+ngrams+length'."
-            )
+            known = f"{', '.join(PARTS)}, joined by '+', such as 'vectors+ngrams+length'"
+            raise ValueError(f"text parts are {parts!r}; expected some of {known}.")
         if words not in WORDS:
             raise ValueError(f"words is {words!r}; expected one of {', '.join(map(repr, WORDS))}.")
         self.parts, self.vectors, self.words = parts, vectors, words
@@ -204,8 +202,7 @@ class TextEncoder:
         folder.mkdir(parents=True, exist_ok=True)
         names = ("parts", "words", "max_ngrams", "width", "syntax_pipeline")
         runs.write_json(folder / "text.json", {name: getattr(self, name) for name in names})
-        with runs.replacing(folder / "text.npz") as beside, beside.open("wb") as file:
-            np.savez(file, mean=self.mean_, scale=self.scale_)
+        np.savez(folder / "text.npz", mean=self.mean_, scale=self.scale_)
         for encoder in (self.bag_, self.vectors_, self.lengths_, self.syntax_):
             if encoder:
                 encoder.save(folder)

@@ -15,6 +15,8 @@ import pandas as pd
 import rjieba
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
+from fusebook.data.dataset import Dataset
+
 # The ideographic zero and the repeat mark stand inside words; the last range holds the rare characters.
 _HAN_RANGES = r"\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _HAN = rf"[{_HAN_RANGES}]+"
@@ -125,7 +127,8 @@ def tag(text: str) -> list[tuple[str, str]]:
         elif _IS_LATIN.fullmatch(piece):
             tagged.append((piece, _english_tag(piece, opens)))
         else:
-            tagged.append((piece, _sign_tag(piece)))
+            kind = unicodedata.category(piece[0])[0]
+            tagged.append((piece, "NUM" if piece[0].isnumeric() else {"P": "PUNCT", "S": "SYM"}.get(kind, "X")))
         opens = piece in ".!?。！？…" or (opens and not piece[0].isalnum())
     _settle(tagged)
     return tagged
@@ -160,12 +163,6 @@ def _english_tag(word: str, opens: bool) -> str:
         if prefix in _FROM_PENN:
             return _FROM_PENN[prefix]
     return "X"
-
-
-def _sign_tag(piece: str) -> str:
-    if piece[0].isnumeric():
-        return "NUM"
-    return {"P": "PUNCT", "S": "SYM"}.get(unicodedata.category(piece[0])[0], "X")
 
 
 def _settle(tagged: list[tuple[str, str]]) -> None:
@@ -223,31 +220,31 @@ def _script_of(character: str) -> str:
 _MOST_WORDS = 5000  # the most frequent content words, among which those that tell are looked for
 
 
-def length_table(texts: pd.Series) -> pd.DataFrame:
-    """The characters and the tokens of each text, indexed as ``texts``."""
-    return pd.DataFrame({"characters": texts.str.len(), "tokens": [len(tokenise(text)) for text in texts]}, texts.index)
+def length_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """The label, the characters and the tokens of each row's text."""
+    tokens = [len(tokenise(text)) for text in rows["text"]]
+    return rows[["label"]].assign(characters=rows["text"].str.len(), tokens=tokens)
 
 
-def tagged_example(texts: Iterable[str], most: int = 14) -> pd.DataFrame:
-    """The first ``most`` tokens of the first text that is not empty, a column each: token and tag."""
-    first = next(filter(None, texts), "")
+def tagged_example(data: Dataset, most: int = 14) -> pd.DataFrame:
+    """The first ``most`` tokens of the first training text that is not empty, a column each: token and tag."""
+    first = next(filter(None, data.train.rows["text"]), "")
     return pd.DataFrame(tag(first)[:most], columns=["token", "tag"]).T
 
 
-def tag_mix(texts: pd.Series, labels: pd.Series, most: int = 9) -> pd.DataFrame:
-    """The mean share of the ``most`` frequent tags by label, the most frequent label first; 0 for one without texts."""
-    written = texts[texts != ""]
-    shares = pd.DataFrame(tag_shares(written), columns=TAGS, index=written.index)
-    mix = shares.groupby(labels[written.index]).mean().reindex(labels.value_counts().index).fillna(0)
-    return mix[mix.mean().nlargest(most).index]
+def tag_mix(rows: pd.DataFrame) -> pd.DataFrame:
+    """The mean share of each of ``TAGS`` by label, the most frequent label first; 0 for one without texts."""
+    written = rows[rows["text"] != ""]
+    shares = pd.DataFrame(tag_shares(written["text"]), columns=TAGS, index=written.index)
+    return shares.groupby(written["label"]).mean().reindex(rows["label"].value_counts().index).fillna(0)
 
 
-def telling_words(texts: pd.Series, labels: pd.Series, most: int = 8) -> pd.DataFrame:
+def telling_words(rows: pd.DataFrame, most: int = 8) -> pd.DataFrame:
     """The content words whose share of a label's words lies furthest above their mean share over all labels.
 
     Labels as rows, the ``most`` telling words as columns from 1; stop words are left out. Empty without content words.
     """
-    words = pd.DataFrame({"label": labels, "word": texts.map(content_words)}).explode("word")
+    words = pd.DataFrame({"label": rows["label"], "word": rows["text"].map(content_words)}).explode("word")
     words = words[~words["word"].isin(stop_words())]
     words = words[words["word"].isin(words["word"].value_counts().index[:_MOST_WORDS])]
     usage = pd.crosstab(words["word"], words["label"], normalize="columns")

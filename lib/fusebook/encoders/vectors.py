@@ -6,7 +6,7 @@ Notebook 02_preprocess tells the story. gensim takes a second to import, so it i
 import gzip
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from itertools import chain, islice, repeat
+from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,11 +82,8 @@ def _pieces(token_lists: Sequence[list[str]]) -> list[list[str]]:
     """The texts, long ones in pieces: gensim leaves out whatever stands behind the 10,000th token of a text."""
     from gensim.models.word2vec import MAX_WORDS_IN_BATCH
 
-    return [
-        row[start : start + MAX_WORDS_IN_BATCH]
-        for row in token_lists
-        for start in range(0, len(row), MAX_WORDS_IN_BATCH)
-    ]
+    most = MAX_WORDS_IN_BATCH
+    return [row[start : start + most] for row in token_lists for start in range(0, len(row), most)]
 
 
 # --- Files of vectors ---------------------------------------------------------------------------------
@@ -106,10 +103,15 @@ def read_vectors(path: str | Path, *, needed: Collection[str]) -> tuple["KeyedVe
     from gensim.models import KeyedVectors
 
     path, wanted = Path(path), {word.encode("utf-8", "surrogatepass") for word in needed}
+    found, broken = {}, 0
     try:
         with _opened(path) as file:
             length, binary = _look_ahead(path, file)
-            found, broken = (_read_binary if binary else _read_text)(path, file, length, wanted)
+            for word, numbers in (_binary_rows if binary else _text_rows)(path, file, length, wanted):
+                if numbers is None or not _is_utf8(word):
+                    broken += 1
+                elif word in wanted:
+                    found.setdefault(word, numbers)
     except (EOFError, gzip.BadGzipFile) as error:
         raise ValueError(f"{path} ends too early or is damaged ({error}). Fetch it again.") from error
     if not found:
@@ -154,30 +156,27 @@ def _numbers(fields: list[bytes]) -> list[float] | None:
     return numbers if numbers and np.isfinite(numbers).all() else None
 
 
-def _read_text(path, file, length, wanted) -> tuple[dict[bytes, list[float]], int]:
-    found: dict[bytes, list[float]] = {}
-    broken = n_lines = 0
-    others: list[tuple[int, int]] = []  # vectors of another length: which one it is, numbers there
+def _text_rows(path, file, length, wanted) -> Iterator[tuple[bytes, list[float] | None]]:
+    """Words and their numbers, None where these are broken; most of the words that are not wanted are passed over."""
+    others, n_lines = [], 0  # vectors of another length: which one it is, numbers there
     for n_lines, line in enumerate(file, 1):
         line = line.strip().removeprefix(b"\xef\xbb\xbf")
         word = line[: line.find(b" ")]
-        if word not in wanted and line.count(b" ") == length and _is_utf8(word):
+        if not line or (word not in wanted and line.count(b" ") == length and _is_utf8(word)):
             continue  # the short way for nearly all lines
         fields = line.split()
-        word, numbers = (b" ".join(fields[:-length]), _numbers(fields[-length:]))  # a word may have blanks in it
         given = _numbers(fields[1:])
         if given is not None and len(given) != length:
             others.append((n_lines, len(given)))
-        elif fields and (not word or numbers is None or not _is_utf8(word)):
-            broken += 1
-        elif word in wanted:
-            found.setdefault(word, numbers)
+            yield word, None
+        else:
+            word = b" ".join(fields[:-length])  # a word may have blanks in it
+            yield word, _numbers(fields[-length:]) if word else None
     if len(others) > max(1, _OTHER_SHARE * n_lines):
         raise ValueError(
             f"{path} mixes vectors of several lengths: vector {others[0][0]} has {others[0][1]} numbers where {length} are "
             f"expected, and {len(others) - 1} more differ. Take a file with one length."
         )
-    return found, broken + len(others)
 
 
 def _is_utf8(word: bytes) -> bool:
@@ -188,40 +187,22 @@ def _is_utf8(word: bytes) -> bool:
     return True
 
 
-def _read_binary(path, file, length, wanted) -> tuple[dict[bytes, np.ndarray], int]:
+def _binary_rows(path, file, length, wanted) -> Iterator[tuple[bytes, np.ndarray | None]]:
+    """Words and their numbers, None where these are broken; numbers of words that are not wanted are not looked at."""
     file.seek(0)
-    promised = int(file.readline().split()[0])
-    found: dict[bytes, np.ndarray] = {}
-    broken = n_words = 0
-    for word, numbers in islice(_binary_rows(file, 4 * length), promised):
-        n_words += 1
-        if not _is_utf8(word):
-            broken += 1
-        elif word in wanted:
-            vector = np.frombuffer(numbers, "<f4")
-            if np.isfinite(vector).all():
-                found.setdefault(word, vector)
-            else:
-                broken += 1
-    if n_words < promised:
-        raise ValueError(f"{path} ends after {n_words} of {promised} words. Fetch it again.")
-    return found, broken
-
-
-def _binary_rows(file, size: int) -> Iterator[tuple[bytes, bytes]]:
-    """Words and the ``size`` bytes after each; stops where the file does."""
-    held, start = b"", 0
-    while True:
+    promised, held, start, n_words = int(file.readline().split()[0]), b"", 0, 0
+    while n_words < promised:
         blank = held.find(b" ", start)
-        end = blank + 1 + size
+        end = blank + 1 + 4 * length
         if blank < 0 or end > len(held):
             more = file.read(_CHUNK)
             if not more:
-                return
+                raise ValueError(f"{path} ends after {n_words} of {promised} words. Fetch it again.")
             held, start = held[start:] + more, 0
             continue
-        yield held[start:blank].lstrip(b"\n"), held[blank + 1 : end]
-        start = end
+        word, numbers = held[start:blank].lstrip(b"\n"), np.frombuffer(held[blank + 1 : end], "<f4")
+        yield word, numbers if word not in wanted or np.isfinite(numbers).all() else None
+        start, n_words = end, n_words + 1
 
 
 def coverage(vectors: "KeyedVectors", token_lists: Iterable[list[str]]) -> dict[str, float]:
@@ -292,8 +273,7 @@ class VectorEncoder:
             facts["subwords"] = {name: getattr(vectors, name) for name in ("min_n", "max_n", "bucket")}
             arrays["subwords"] = vectors.vectors_ngrams
         runs.write_json(folder / "vectors.json", facts)
-        with runs.replacing(folder / "vectors.npz") as beside, beside.open("wb") as file:
-            np.savez(file, **arrays)
+        np.savez(folder / "vectors.npz", **arrays)
 
     @classmethod
     def load(cls, folder: Path) -> "VectorEncoder":
@@ -303,10 +283,8 @@ class VectorEncoder:
 
         facts = runs.read_json(folder / "vectors.json")
         if facts["weighting"] not in WEIGHTINGS:
-            raise ValueError(
-                f"{folder} joins word vectors by the weighting {facts['weighting']!r}, which this version no longer "
-                'has. Run the notebooks again with vector_weighting="mean" or "idf".'
-            )
+            what = f"{folder} joins word vectors by the weighting {facts['weighting']!r}, which this version no longer has."
+            raise ValueError(f'{what} Run the notebooks again with vector_weighting="mean" or "idf".')
         with np.load(folder / "vectors.npz") as arrays:
             table = arrays["vectors"]
             if "subwords" in facts:
@@ -341,52 +319,59 @@ def _bag(token_lists: Sequence[list[str]], words: dict[str, int]) -> csr_array:
 # --- For the pages ------------------------------------------------------------------------------------
 
 
-def word_vectors(
-    data: Dataset, *, parts: str, words: str = "all", method: str = "word2vec-sg", weighting: str = "mean",
-    dimensions: int = 100, file: str = "", random_state: int = 42,
-) -> tuple[VectorEncoder | None, int]:  # fmt: skip
+class WordVectors:
     """Vectors trained on the training texts of ``data``, or read from ``file`` for the words of all its texts.
 
-    Returns a ``VectorEncoder`` still to be fitted, None where ``parts`` asks for no "vectors" or no training text has a
-    word; and the number of broken lines in ``file``. ``words`` is one of ``tokens.WORDS``. Raises as ``read_vectors``
-    and ``train_vectors`` do.
+    Parameters
+    ----------
+    parts : what is read of a text, as in ``TextEncoder``; without "vectors" among it, or a word in a training text, there
+        is nothing to show
+    words : which words count, one of ``tokens.WORDS``
+    method, dimensions, random_state : as in ``train_vectors``
+    weighting : as in ``VectorEncoder``
+
+    Attributes
+    ----------
+    encoder : a ``VectorEncoder`` still to be fitted, None where there are no vectors
+    broken : the number of broken lines in ``file``
+    coverage : the share of each split's words that have a vector, types and tokens as rows; empty without vectors
+
+    Raises as ``read_vectors`` and ``train_vectors`` do.
     """
-    texts = data.train.rows["text"]
-    token_lists = [WORDS[words](text) for text in texts[texts != ""]]
-    if "vectors" not in parts.split("+") or not any(token_lists):
-        return None, 0
-    if not file:
-        made = train_vectors(token_lists, method=method, dimensions=dimensions, random_state=random_state)
-        return VectorEncoder(made, weighting), 0
-    needed = set(chain.from_iterable(map(WORDS[words], data.rows["text"])))
-    made, broken = read_vectors(runs.resolve(file), needed=needed)
-    return VectorEncoder(made, weighting), broken
 
+    def __init__(
+        self, data: Dataset, *, parts: str, words: str = "all", method: str = "word2vec-sg", weighting: str = "mean",
+        dimensions: int = 100, file: str = "", random_state: int = 42,
+    ):  # fmt: skip
+        self.file, self.encoder, self.broken, self.coverage = file, None, 0, pd.DataFrame()
+        splits = SPLITS if "vectors" in parts.split("+") else ()
+        texts = {name: data.split(name).rows["text"].map(WORDS[words]) for name in splits}
+        if not any(texts.get("train", ())):
+            return
+        if file:
+            needed = set(chain.from_iterable(map(WORDS[words], data.rows["text"])))
+            vectors, self.broken = read_vectors(runs.resolve(file), needed=needed)
+        else:
+            written = texts["train"][data.train.rows["text"] != ""].tolist()
+            vectors = train_vectors(written, method=method, dimensions=dimensions, random_state=random_state)
+        self.encoder = VectorEncoder(vectors, weighting)
+        self.coverage = pd.DataFrame({name: coverage(vectors, lists) for name, lists in texts.items()})
 
-def nearest_words(encoder: VectorEncoder | None, most: int = 6) -> pd.Series:
-    """The five words nearest to each of the ``most`` frequent long words, joined by commas; empty without vectors."""
-    near = {}
-    if encoder:
-        vectors = encoder.vectors
-        frequent = [word for word in vectors.index_to_key if len(word) > 1 and not word.isdigit()][:most]
-        near = {word: ", ".join(other for other, _ in vectors.most_similar(word, topn=5)) for word in frequent}
-    return pd.Series(near, name="nearest words", dtype=object)
+    def nearest(self, most: int = 6) -> pd.DataFrame:
+        """The five words nearest to each of the ``most`` frequent long words, joined by commas; empty without vectors."""
+        near = {}
+        if self.encoder:
+            vectors = self.encoder.vectors
+            frequent = [word for word in vectors.index_to_key if len(word) > 1 and not word.isdigit()][:most]
+            near = {word: ", ".join(other for other, _ in vectors.most_similar(word, topn=5)) for word in frequent}
+        return pd.Series(near, name="nearest words", dtype=object).to_frame()
 
-
-def vector_coverage(encoder: VectorEncoder | None, data: Dataset, words: str = "all") -> pd.DataFrame:
-    """``coverage`` of each split's texts: types and tokens as rows, splits as columns; empty without vectors."""
-    texts = {name: data.split(name).rows["text"].map(WORDS[words]) for name in SPLITS} if encoder else {}
-    return pd.DataFrame({name: coverage(encoder.vectors, lists) for name, lists in texts.items()})
-
-
-def vector_verdicts(
-    known: pd.DataFrame, encoder: VectorEncoder | None, broken: int, file: str
-) -> list[tuple[str, str, dict]]:
-    """Findings about ``vector_coverage``'s table and the ``broken`` lines of ``file``: key, grade, facts."""
-    found = []
-    if encoder:
-        share = f"{100 * known.loc['tokens', 'test']:.0f}"
-        found.append(("known words", "note", {"share": share, "words": len(encoder.vectors)}))
-    if broken:
-        found.append(("broken vectors", "look", {"count": broken, "file": file}))
-    return found
+    def verdicts(self) -> list[tuple[str, str, dict]]:
+        """Findings about ``coverage`` and the broken lines: key, grade, facts."""
+        found = []
+        if self.encoder:
+            share = f"{100 * self.coverage.loc['tokens', 'test']:.0f}"
+            found.append(("known words", "note", {"share": share, "words": len(self.encoder.vectors)}))
+        if self.broken:
+            found.append(("broken vectors", "look", {"count": self.broken, "file": self.file}))
+        return found

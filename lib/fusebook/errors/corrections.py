@@ -65,14 +65,30 @@ def read_corrections(path: str | Path) -> pd.DataFrame:
     return table[_WANTED]
 
 
-def corrected_rows(rows: pd.DataFrame, path: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """``rows`` as the list at ``path`` says, and the lines that were not applied, with the meaning of each reason.
+class Corrections:
+    """``rows`` as the list at ``path`` says; with path "" nothing changes. Raises as ``read_corrections`` does.
 
-    With path "" nothing changes. Either way the rows get label_before. Raises as ``read_corrections`` does.
+    Attributes
+    ----------
+    rows : with the label and the split that a person decided on, and label_before
+    refused : the lines of the list that were not applied, each with its reason and what that means
     """
-    given = read_corrections(runs.resolve(path)) if path else pd.DataFrame(columns=_WANTED, dtype=str)
-    corrected, refused = apply_corrections(rows, given)
-    return corrected, refused.assign(meaning=refused["reason"].map(REASONS))
+
+    def __init__(self, rows: pd.DataFrame, path: str | Path = ""):
+        self.given = bool(path)
+        listed = read_corrections(runs.resolve(path)) if path else pd.DataFrame(columns=_WANTED, dtype=str)
+        self.rows, refused = apply_corrections(rows, listed)
+        self.refused = refused.assign(meaning=refused["reason"].map(REASONS))
+
+    def verdicts(self) -> list[tuple]:
+        """Key, grade and facts of what was changed; nothing where no list was given."""
+        changed = int((self.rows["label"] != self.rows["label_before"]).sum())
+        facts = {
+            "changed": changed,
+            "dropped": int((self.rows["split"] == DROPPED).sum()),
+            "refused": len(self.refused),
+        }
+        return [("corrections", "look" if len(self.refused) else "note", facts)] if self.given else []
 
 
 def apply_corrections(rows: pd.DataFrame, corrections: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -90,9 +106,8 @@ def apply_corrections(rows: pd.DataFrame, corrections: pd.DataFrame) -> tuple[pd
     """
     lines = corrections.assign(action=corrections["action"].map(_tidy), number=_numbers(corrections["row"]))
     lines["suggested"] = [unicodedata.normalize("NFKC", label).strip() for label in lines["suggested"]]
-    lines = lines.merge(
-        rows[["row", "split", "label"]], how="left", left_on="number", right_on="row", suffixes=("", "_now")
-    )
+    now = rows[["row", "split", "label"]]
+    lines = lines.merge(now, how="left", left_on="number", right_on="row", suffixes=("", "_now"))
     lines["reason"] = _reasons(lines, set(rows["label"]))
     corrected = _corrected(rows, lines)
     while emptied := _training_labels(rows) - _training_labels(corrected):
@@ -134,11 +149,8 @@ def _corrected(rows: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
     good = lines[lines["reason"] == ""].set_index("number")
     changed = rows["row"].map(good.loc[good["action"] == "change", "suggested"])
     dropped = rows["row"].isin(good.index[good["action"] == "drop"])
-    return rows.assign(
-        label_before=rows["label"],
-        label=changed.fillna(rows["label"]).astype(rows["label"].dtype),
-        split=rows["split"].where(~dropped, DROPPED),
-    )
+    label, split = changed.fillna(rows["label"]).astype(rows["label"].dtype), rows["split"].where(~dropped, DROPPED)
+    return rows.assign(label_before=rows["label"], label=label, split=split)
 
 
 def _training_labels(rows: pd.DataFrame) -> set[str]:
@@ -162,7 +174,7 @@ def correction_gain(data: Dataset) -> dict:
     return compare(*right, groups=test.groups)
 
 
-def correction_verdicts(data: Dataset, language: str = "en") -> list[tuple]:
+def gain_verdicts(data: Dataset, language: str = "en") -> list[tuple]:
     """Key, grade and facts of ``correction_gain``; nothing where no row was corrected."""
     rows = data.rows
     if (rows["label"] == rows["label_before"]).all() and not (rows["split"] == DROPPED).any():

@@ -39,8 +39,8 @@ def facts_table(data: Dataset, columns: str = "", table: str | Path = "") -> pd.
 
 def _facts(judged: pd.DataFrame, texts: pd.Series) -> pd.DataFrame:
     """The facts of the rows ``judged`` by themselves; words of ``texts`` count as known."""
-    pictures = files.image_table(judged["image"].tolist())
-    sounds = files.audio_table(judged["audio"].tolist())
+    pictures = files.facts_table("image", judged["image"].tolist())
+    sounds = files.facts_table("audio", judged["audio"].tolist())
     known = {word for text in texts for word in tokenise(text)}
     facts = {
         "characters": judged["text"].str.len().to_numpy(),

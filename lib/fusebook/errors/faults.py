@@ -109,23 +109,35 @@ def fault_scores(reported: dict[str, set], planted: dict[str, set]) -> pd.DataFr
     )
 
 
-def check_scores(rows: pd.DataFrame, rejected: pd.DataFrame, content: pd.DataFrame, list_path: Path) -> pd.DataFrame:
-    """``fault_scores`` of the checks of a table against the list of known faults in the file ``list_path``.
+class PlantedFaults:
+    """The checks of a table against a list of known faults.
 
-    ``rows`` and ``rejected`` are what ``reported_faults`` takes, ``content`` is the table itself. Without a line where
-    there is no such file, or where it is another table's. Raises as ``planted_rows`` does.
+    Parameters
+    ----------
+    rows, rejected : what ``reported_faults`` takes
+    content : the table itself, as ``read_table`` returns it
+    list_path : the list, a table with id, kind and detail; where there is no such file nothing is known
+
+    Attributes
+    ----------
+    table : ``fault_scores``; without a line where nothing is known, or where the list is another table's
+
+    Raises as ``planted_rows`` does.
     """
-    known = planted_faults(tables.read_table(list_path)[0], content) if list_path.is_file() else {}
-    return fault_scores(reported_faults(rows, rejected), known)
 
+    def __init__(self, rows: pd.DataFrame, rejected: pd.DataFrame, content: pd.DataFrame, list_path: str | Path):
+        path = Path(list_path)
+        known = planted_faults(tables.read_table(path)[0], content) if path.is_file() else {}
+        self.table = fault_scores(reported_faults(rows, rejected), known)
 
-def check_verdict(scores: pd.DataFrame) -> list[tuple]:
-    """Key, grade and facts of ``check_scores``, all kinds together; nothing where no fault is known."""
-    n_planted, n_found, n_hit = (int(scores[name].sum()) for name in ("planted", "found", "hit"))
-    missing = (scores["planted"] - scores["hit"]).loc[lambda count: count > 0]
-    facts = {"planted": n_planted, "missed": ", ".join(f"{count} {kind}" for kind, count in missing.items()) or "none"}
-    facts |= {"recall": count_text(n_hit, n_planted), "precision": count_text(n_hit, n_found)}
-    return [("planted faults", "look" if len(missing) else "note", facts)] if n_planted else []
+    def verdicts(self) -> list[tuple]:
+        """Key, grade and facts of all kinds of faults together; nothing where no fault is known."""
+        n_planted, n_found, n_hit = (int(self.table[name].sum()) for name in ("planted", "found", "hit"))
+        missing = (self.table["planted"] - self.table["hit"]).loc[lambda count: count > 0]
+        missed = ", ".join(f"{count} {kind}" for kind, count in missing.items()) or "none"
+        facts = {"planted": n_planted, "missed": missed, "recall": count_text(n_hit, n_planted)}
+        facts["precision"] = count_text(n_hit, n_found)
+        return [("planted faults", "look" if len(missing) else "note", facts)] if n_planted else []
 
 
 def planted_labels(table: str | Path, list_name: str) -> dict[int, str]:

@@ -4,6 +4,7 @@ Notebook 04_error_analysis tells the story.
 """
 
 from collections.abc import Iterable
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from sklearn import metrics
 from fusebook.data.dataset import Dataset
 from fusebook.data.features import Features
 from fusebook.data.predictions import Predictions
-from fusebook.evaluation.scores import count_text, interval_text, number_text
+from fusebook.evaluation.scores import class_table, count_text, interval_text
 from fusebook.findings import graded, shortened
 
 
@@ -30,58 +31,79 @@ def row_table(predictions: Predictions, model: str) -> pd.DataFrame:
     return table
 
 
-def confused_pairs(table: pd.DataFrame, most: int = 15) -> pd.DataFrame:
-    """The label → predicted pairs that occur most: label, predicted, count, share of the label's rows, rows (3 of them).
+class Mistakes:
+    """What ``model`` got wrong: pairs of labels that it confuses, its classes, and the mistakes that it was surest of.
 
-    ``table`` has row, label and predicted; ties are ordered by share, then by name.
+    Parameters
+    ----------
+    predictions : of the rows to look at
+    model : one of the models that answered
+
+    Attributes
+    ----------
+    table : ``row_table``
+    short : label name to its name in tables and figures, see ``short_names``
+    by_class : ``scores.class_table``, made when it is first asked for
     """
-    wrong = table[table["label"] != table["predicted"]]
-    sizes = table["label"].value_counts()
-    pairs = [
-        (label, predicted, len(rows), len(rows) / sizes[label], list(rows[:3]))
-        for (label, predicted), rows in wrong.groupby(["label", "predicted"])["row"]
-    ]
-    pairs.sort(key=lambda pair: (-pair[2], -pair[3], pair[0], pair[1]))
-    return pd.DataFrame(pairs[:most], columns=["label", "predicted", "count", "share", "rows"])
 
+    def __init__(self, predictions: Predictions, model: str):
+        self.predictions, self.model, self.table = predictions, model, row_table(predictions, model)
+        self.short = dict(zip(predictions.label_names, short_names(predictions.label_names), strict=True))
 
-def pair_verdicts(pairs: pd.DataFrame, classes: pd.DataFrame) -> list[tuple]:
-    """Key, grade and facts of the most confused pair of ``confused_pairs``, or that no row is wrong.
+    @cached_property
+    def by_class(self) -> pd.DataFrame:
+        """Precision, recall and F1 with its interval, by label name."""
+        return class_table(self.predictions, self.model)
 
-    ``classes`` is ``evaluation.class_table`` of the same rows.
-    """
-    if not len(pairs):
-        return [("no mistake", "note", {})]
-    first, short = pairs.iloc[0], _shown(classes)
-    facts = {"label": short[first["label"]], "predicted": short[first["predicted"]], "count": int(first["count"])}
-    return [("confused", "look", facts | {"share": count_text(first["count"], classes.loc[first["label"], "rows"])})]
+    def classes(self) -> pd.DataFrame:
+        """``by_class`` to be read: short names, three digits."""
+        return self.by_class.rename(index=self.short).round(3)
 
+    def confusion(self) -> pd.DataFrame:
+        """How many rows of each label (lines) got which answer (columns), in ``confusion_order``, under short names."""
+        labels, predicted = self.predictions.labels, self.predictions.predicted(self.model)
+        names = pd.Index(list(self.short.values()), name="label")
+        counts = metrics.confusion_matrix(labels, predicted, labels=np.arange(len(names)))
+        order = confusion_order(counts)
+        return pd.DataFrame(counts[np.ix_(order, order)], names[order], names[order].rename("predicted"))
 
-def class_verdicts(classes: pd.DataFrame) -> list[tuple]:
-    """Key, grade and facts of the class with the lowest F1 in ``evaluation.class_table``, of those that have rows."""
-    tested = classes[classes["rows"] > 0]
-    name, line = tested["f1"].idxmin(), tested.loc[tested["f1"].idxmin()]
-    facts = {"label": _shown(classes)[name], "rows": int(line["rows"])}
-    facts["share"] = interval_text(*line[["f1", "f1_low", "f1_high"]])
-    return [("weakest", graded(1 - line["f1"], 0.1, 0.5), facts)]
+    def pairs(self, most: int = 15) -> pd.DataFrame:
+        """The label → predicted pairs that occur most: label, predicted, count, share of the label's rows, rows (3).
 
+        Ties are ordered by share, then by name.
+        """
+        wrong, sizes = self.table[~self.table["right"]], self.table["label"].value_counts()
+        pairs = [
+            (label, predicted, len(rows), len(rows) / sizes[label], list(rows[:3]))
+            for (label, predicted), rows in wrong.groupby(["label", "predicted"])["row"]
+        ]
+        pairs.sort(key=lambda pair: (-pair[2], -pair[3], pair[0], pair[1]))
+        return pd.DataFrame(pairs[:most], columns=["label", "predicted", "count", "share", "rows"])
 
-def calibration_verdicts(scores: pd.DataFrame, model: str) -> list[tuple]:
-    """Key, grade and facts of the calibration error of ``model`` in ``evaluation.score_table``."""
-    values = scores.loc[model, ["ece", "ece_low", "ece_high"]]
-    return [("calibration", graded(values["ece"], 0.05, 0.1), {"error": number_text(*values)})]
+    def most_confident(self, most: int = 10) -> pd.DataFrame:
+        """The wrong rows of which the model was surest, surest first: lines of ``table``."""
+        return confident_mistakes(self.table, most)
 
+    def nearest(self, data: Dataset, most: int = 10) -> dict[int, list[tuple]]:
+        """``nearest_training_rows`` of the ``most_confident``."""
+        return nearest_training_rows(self.most_confident(most)["row"], data)
 
-def _shown(classes: pd.DataFrame) -> dict[str, str]:
-    return dict(zip(classes.index, short_names(classes.index), strict=True))
+    def pair_verdicts(self) -> list[tuple]:
+        """Key, grade and facts of the pair that is confused most, or that no row is wrong."""
+        if self.table["right"].all():
+            return [("no mistake", "note", {})]
+        label, predicted, count, _, _ = self.pairs(1).iloc[0]
+        share = count_text(count, (self.table["label"] == label).sum())
+        facts = {"label": self.short[label], "predicted": self.short[predicted], "count": int(count), "share": share}
+        return [("confused", "look", facts)]
 
-
-def confusion_matrix(predictions: Predictions, model: str) -> pd.DataFrame:
-    """How many rows of each label (lines) got which answer (columns), in ``confusion_order``, under short names."""
-    names = pd.Index(short_names(predictions.label_names), name="label")
-    counts = metrics.confusion_matrix(predictions.labels, predictions.predicted(model), labels=np.arange(len(names)))
-    order = confusion_order(counts)
-    return pd.DataFrame(counts[np.ix_(order, order)], names[order], names[order].rename("predicted"))
+    def class_verdicts(self) -> list[tuple]:
+        """Key, grade and facts of the class with the lowest F1, of those that have rows."""
+        tested = self.by_class[self.by_class["rows"] > 0]
+        name, line = tested["f1"].idxmin(), tested.loc[tested["f1"].idxmin()]
+        facts = {"label": self.short[name], "rows": int(line["rows"])}
+        facts["share"] = interval_text(*line[["f1", "f1_low", "f1_high"]])
+        return [("weakest", graded(1 - line["f1"], 0.1, 0.5), facts)]
 
 
 def confusion_order(confusion: np.ndarray) -> np.ndarray:

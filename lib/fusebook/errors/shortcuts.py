@@ -74,7 +74,7 @@ class _Tokens:
         counts.sum_duplicates()
         return TfidfTransformer(sublinear_tf=True).fit(counts[train]).transform(counts)
 
-    def anywhere(self, part: np.ndarray, random_state: int) -> np.ndarray:
+    def anywhere(self, part: np.ndarray, random_state: int = 42) -> np.ndarray:
         """As many tokens of each text as ``part`` has, drawn from anywhere in it."""
         wanted = np.bincount(self.text[part], minlength=self.n_texts)
         order = np.lexsort((np.random.default_rng(random_state).random(len(self.text)), self.text))
@@ -89,49 +89,23 @@ COLUMNS = [
 ]  # fmt: skip
 
 
-def probe(data: Dataset, *, most_rows: int = MOST_ROWS, random_state: int = 42) -> pd.DataFrame:
-    """What parts of the texts say of the label alone, and what is lost without them.
-
-    The parts: header lines, the first five tokens, digits and punctuation (tokens without a letter), and length
-    (tokens, characters and lines, each in 20 bins). Each is read by a linear support vector machine over TF-IDF of its tokens,
-    which learns from at most ``most_rows`` training rows and 400 tokens a text. "Without" is the same kind of model,
-    trained again and tested on texts that lack the part; length can't be taken out. "Anywhere" reads as many tokens of
-    each text, drawn from all of it: a part that says more than these is worth more than its size.
-
-    Returns one line a part that any text has, indexed by its name; the first two are "whole text" and "majority", and
-    there is no line where no row has a text. Columns: size (share of the tokens of the test rows), alone, low, high
-    (accuracy on the test rows and its 95 % interval), anywhere, surplus (alone minus anywhere, share of rows) with
-    surplus_p, without, drop (whole text minus without) with its 95 % paired bootstrap interval drop_low and drop_high,
-    and drop_p. Both p are McNemar's exact ones (1947), corrected over the parts (Holm, 1979). NaN where there is none.
-    """
-    texts = data.rows["text"].tolist()
-    if not any(texts):
-        return pd.DataFrame(columns=COLUMNS, index=pd.Index([], name="part"))
-    judge = _Judge(data, _Tokens(texts), most_rows, random_state)
-    whole, length = judge.right(np.ones(len(judge.tokens.text), bool)), judge.right_by_length()
-    lines = {"whole text": {"size": 1.0} | judge.score(whole)}
-    lines["majority"] = {"size": 0.0} | judge.score(judge.majority)
-    parts = judge.tokens.parts.items()
-    lines |= {name: judge.line(part, whole) for name, part in parts if part[judge.tested].any()}
-    lines["length"] = {"size": 0.0} | judge.score(length)
-    return _corrected(pd.DataFrame.from_dict(lines, orient="index").reindex(columns=COLUMNS).rename_axis("part"))
-
-
 class _Judge:
     """Linear models that learn from the same training rows and are judged on the same test rows."""
 
-    def __init__(self, data: Dataset, tokens: _Tokens, most_rows: int, random_state: int):
+    def __init__(self, data: Dataset, tokens: _Tokens):
         train, self.test = (np.flatnonzero(data.rows["split"] == name) for name in ("train", "test"))
-        self.labels, self.groups, self.tokens, self.random_state = (
-            data.labels,
-            data.groups[self.test],
-            tokens,
-            random_state,
-        )
-        self.train = train[nested_order(self.labels[train], random_state)[:most_rows]]
+        self.labels, self.groups, self.tokens = data.labels, data.groups[self.test], tokens
+        self.train = train[nested_order(self.labels[train])[:MOST_ROWS]]
         self.learnt, self.tested = (np.isin(tokens.text, places) for places in (self.train, self.test))
         self.truth = self.labels[self.test]
         self.majority = self.truth == np.bincount(self.labels[self.train]).argmax()
+
+    def lines(self) -> dict[str, dict]:
+        """The lines of ``Shortcuts.table`` by part, p not corrected yet."""
+        whole, parts = self.right(np.ones(len(self.tokens.text), bool)), self.tokens.parts.items()
+        made = {"whole text": {"size": 1.0} | self.score(whole), "majority": {"size": 0.0} | self.score(self.majority)}
+        made |= {name: self.line(part, whole) for name, part in parts if part[self.tested].any()}
+        return made | {"length": {"size": 0.0} | self.score(self.right_by_length())}
 
     def right(self, kept: np.ndarray) -> np.ndarray:
         """Which test rows are right where only the tokens ``kept`` are read? Bools of shape (n_test,)."""
@@ -150,8 +124,8 @@ class _Judge:
         return {"alone": right.mean(), "low": low, "high": high}
 
     def line(self, part: np.ndarray, whole: np.ndarray) -> dict:
-        """All that ``probe`` says of one part; ``whole`` is what the whole text gets right."""
-        anywhere = self.right(self.tokens.anywhere(part, self.random_state))
+        """All that is said of one part; ``whole`` is what the whole text gets right."""
+        anywhere = self.right(self.tokens.anywhere(part))
         alone, without = self.right(part), self.right(~part)
         surplus = compare(anywhere, alone, groups=self.groups)
         drop = compare(without, whole, groups=self.groups)
@@ -180,7 +154,7 @@ def _corrected(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def is_shortcut(table: pd.DataFrame) -> pd.Series:
-    """Which parts of ``probe`` are shortcuts: bools, one a line.
+    """Which parts of ``Shortcuts.table`` are shortcuts: bools, one a line.
 
     A part is one where it alone reaches at least half of what the whole text gains over the majority (as sure as its
     interval), holds at most a third of the tokens, and is right for at least 5 % more of the rows than as many tokens
@@ -193,31 +167,54 @@ def is_shortcut(table: pd.DataFrame) -> pd.Series:
     return much & small & more & ~table.index.isin(["majority", "whole text"])
 
 
-def shortcut_verdicts(table: pd.DataFrame, n_rows: int, language: str = "en") -> list[tuple]:
-    """Key, grade and facts of each shortcut of ``probe``, the one that loses most first; else that there is none.
+class Shortcuts:
+    """What parts of the texts say of the label alone, and what is lost without them.
 
-    It is serious where the score falls without the part (p < 0.05), else worth a look. ``n_rows`` is the number of test
-    rows. Nothing is said where ``probe`` found no text.
+    The parts: header lines, the first five tokens, digits and punctuation (tokens without a letter), and length
+    (tokens, characters and lines, each in 20 bins). Each is read by a linear support vector machine over TF-IDF of its
+    tokens, which learns from at most 4,000 training rows and 400 tokens a text. "Without" is the same kind of model,
+    trained again and tested on texts that lack the part; length can't be taken out. "Anywhere" reads as many tokens of
+    each text, drawn from all of it: a part that says more than these is worth more than its size.
+
+    Attributes
+    ----------
+    table : one line a part that any text has, indexed by its name; the first two are "whole text" and "majority", and
+        there is no line where no row has a text. Columns: size (share of the tokens of the test rows), alone, low, high
+        (accuracy on the test rows and its 95 % interval), anywhere, surplus (alone minus anywhere, share of rows) with
+        surplus_p, without, drop (whole text minus without) with its 95 % paired bootstrap interval drop_low and
+        drop_high, and drop_p. Both p are McNemar's exact ones (1947), corrected over the parts (Holm, 1979). NaN where
+        there is none.
     """
-    if not len(table):
-        return []
-    found = table[is_shortcut(table)].sort_values("drop", ascending=False)
-    base = f"{100 * table.loc['majority', 'alone']:.1f}"
-    if not len(found):
-        whole = interval_text(*table.loc["whole text", ["alone", "low", "high"]])
-        return [("no shortcut", "note", {"whole": whole, "base": base, "rows": n_rows})]
-    made = []
-    for name, line in found.iterrows():
-        facts = {"part": word(name, language), "base": base, "p": p_text(line["drop_p"])}
-        facts["alone"] = interval_text(*line[["alone", "low", "high"]])
-        facts |= {key: f"{100 * line[key]:.1f}" for key in ("size", "anywhere")}
-        facts |= dict(zip(("drop", "low", "high"), _fall(line), strict=True))
-        falls = line["drop"] > 0 and line["drop_p"] < 0.05
-        key = "shortcut of length" if np.isnan(line["drop"]) else "shortcut" if falls else "shortcut unneeded"
-        made.append((key, "serious" if falls else "look", facts))
-    return made
+
+    def __init__(self, data: Dataset):
+        self.n_rows, texts = len(data.test), data.rows["text"].tolist()
+        lines = _Judge(data, _Tokens(texts)).lines() if any(texts) else {}
+        table = pd.DataFrame.from_dict(lines, orient="index", columns=None if lines else COLUMNS)
+        self.table = _corrected(table.reindex(columns=COLUMNS).rename_axis("part"))
+
+    def verdicts(self, language: str = "en") -> list[tuple]:
+        """Key, grade and facts of each shortcut, the one that loses most first; else that there is none.
+
+        It is serious where the score falls without the part (p < 0.05), else worth a look. Nothing is said where no row
+        has a text.
+        """
+        if self.table.empty:
+            return []
+        found = self.table[is_shortcut(self.table)].sort_values("drop", ascending=False)
+        base = f"{100 * self.table.loc['majority', 'alone']:.1f}"
+        if found.empty:
+            whole = interval_text(*self.table.loc["whole text", ["alone", "low", "high"]])
+            return [("no shortcut", "note", {"whole": whole, "base": base, "rows": self.n_rows})]
+        return [_verdict(part, line, base, language) for part, line in found.iterrows()]
 
 
-def _fall(line: pd.Series) -> list[str]:
-    """What is lost without a part, in points with a sign, and the ends of its interval."""
-    return [f"{100 * (0 - line[name]):+.1f}" for name in ("drop", "drop_high", "drop_low")]
+def _verdict(part: str, line: pd.Series, base: str, language: str) -> tuple:
+    falls = line["drop"] > 0 and line["drop_p"] < 0.05
+    key = "shortcut of length" if np.isnan(line["drop"]) else "shortcut" if falls else "shortcut unneeded"
+    facts = {"part": word(part, language), "base": base, "p": p_text(line["drop_p"])}
+    facts["alone"] = interval_text(*line[["alone", "low", "high"]])
+    facts |= {name: f"{100 * line[name]:.1f}" for name in ("size", "anywhere")}
+    # What is lost without the part, in points with a sign: the ends of its interval change places.
+    ends = {"drop": "drop", "low": "drop_high", "high": "drop_low"}
+    facts |= {name: f"{100 * (0 - line[column]):+.1f}" for name, column in ends.items()}
+    return key, "serious" if falls else "look", facts

@@ -17,7 +17,7 @@ from fusebook.evaluation.intervals import wilson_interval
 from fusebook.evaluation.scores import interval_text
 from fusebook.findings import fact_name, p_text, word
 
-FEWEST = 10  # rows of a slice
+FEWEST, MOST_SLICES = 10, 8  # rows of a slice, slices reported
 LEAST_LIFT = 1.2  # of a slice that is reported: less is of no use, however sure
 _QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 _MOST_VALUES = 20  # of a fact that is no number: the most frequent ones
@@ -61,35 +61,8 @@ def path_text(path: Path, language: str = "en") -> str:
     return word("and", language).join(parts)
 
 
-def slice_verdicts(slices: pd.DataFrame, looked_at: int, language: str = "en") -> list[tuple]:
-    """Key, grade and facts of each slice that ``SliceFinder.find`` returns, or one that says there is none.
-
-    It is serious where the error is at least twice that of all rows even at the low end of its interval, else worth a
-    look.
-    """
-    if not len(slices):
-        return [("no slice", "note", {"looked_at": looked_at})]
-    made = []
-    for line in slices.to_dict("records"):
-        grade = "serious" if line["low"] * line["lift"] >= 2 * line["error"] else "look"
-        facts = {"slice": path_text(line["path"], language), "rows": line["rows"], "looked_at": looked_at}
-        facts |= {"lift": f"{line['lift']:.1f}", "p": p_text(line["p_holm"])}
-        facts["error"] = interval_text(line["error"], line["low"], line["high"])
-        made.append(("slice", grade, facts))
-    return made
-
-
-def members_table(slices: pd.DataFrame, rows: pd.Series) -> pd.DataFrame:
-    """Which row is in which slice: row and slice (in words), one line for each row of each of ``slices``.
-
-    ``slices`` is what ``SliceFinder.find`` returns, ``rows`` the numbers of the rows that it was given.
-    """
-    lines = [(row, line.slice) for line in slices.itertuples() for row in rows.to_numpy()[line.members]]
-    return pd.DataFrame(lines, columns=["row", "slice"]).astype({"row": int, "slice": str})
-
-
-def find_slices(facts: pd.DataFrame, judged: Predictions, model: str, data: Dataset) -> tuple[pd.DataFrame, int]:
-    """``SliceFinder`` fitted on the validation rows, asked for slices of the test rows where ``model`` is wrong.
+class Slices:
+    """Slices of the test rows that a model gets wrong more often than the rest: ``SliceFinder`` asked.
 
     Parameters
     ----------
@@ -97,13 +70,47 @@ def find_slices(facts: pd.DataFrame, judged: Predictions, model: str, data: Data
     judged : what ``model`` answered about test rows, and perhaps about validation rows; where it did not, the
         validation rows of ``data`` say where to cut the facts, and there is no tree
 
-    Returns and raises what ``SliceFinder.find`` does.
+    Attributes
+    ----------
+    found, looked_at : what ``SliceFinder.find`` returns
+    rows : the numbers of the test rows
+
+    Raises as ``SliceFinder.find`` does.
     """
-    known, tested = (judged.chosen((judged.rows["split"] == name).to_numpy()) for name in ("validation", "test"))
-    earlier = ~known.right(model) if known.n_rows else None
-    rows = known.rows if known.n_rows else data.validation.rows
-    finder = SliceFinder().fit(facts.loc[rows["row"]], earlier)
-    return finder.find(facts.loc[tested.rows["row"]], ~tested.right(model), tested.groups)
+
+    def __init__(self, facts: pd.DataFrame, judged: Predictions, model: str, data: Dataset):
+        known, tested = (judged.chosen((judged.rows["split"] == name).to_numpy()) for name in ("validation", "test"))
+        earlier = ~known.right(model) if known.n_rows else None
+        finder = SliceFinder().fit(facts.loc[(known.rows if known.n_rows else data.validation.rows)["row"]], earlier)
+        self.rows = tested.rows["row"].to_numpy()
+        self.found, self.looked_at = finder.find(facts.loc[self.rows], ~tested.right(model), tested.groups)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The slices to be read: rows, error with its interval, lift and corrected p, by the slice in words."""
+        return self.found.set_index("slice")[["rows", "error", "low", "high", "lift", "p_holm"]].round(4)
+
+    def members(self) -> pd.DataFrame:
+        """Which row is in which slice: row and slice (in words), one line for each row of each slice."""
+        lines = [(row, line.slice) for line in self.found.itertuples() for row in self.rows[line.members]]
+        return pd.DataFrame(lines, columns=["row", "slice"]).astype({"row": int, "slice": str})
+
+    def verdicts(self, language: str = "en") -> list[tuple]:
+        """Key, grade and facts of each slice, or one that says there is none.
+
+        It is serious where the error is at least twice that of all rows even at the low end of its interval, else worth
+        a look.
+        """
+        if self.found.empty:
+            return [("no slice", "note", {"looked_at": self.looked_at})]
+        return [_verdict(line, self.looked_at, language) for line in self.found.to_dict("records")]
+
+
+def _verdict(line: dict, looked_at: int, language: str) -> tuple:
+    grade = "serious" if line["low"] * line["lift"] >= 2 * line["error"] else "look"
+    facts = {"slice": path_text(line["path"], language), "rows": line["rows"], "looked_at": looked_at}
+    facts |= {"lift": f"{line['lift']:.1f}", "p": p_text(line["p_holm"])}
+    return "slice", grade, facts | {"error": interval_text(line["error"], line["low"], line["high"])}
 
 
 class SliceFinder:
@@ -116,7 +123,6 @@ class SliceFinder:
 
     Parameters
     ----------
-    fewest : rows that a slice has at least
     depth : conditions that a node of the tree has at most; 0 for no tree
 
     Attributes
@@ -125,8 +131,7 @@ class SliceFinder:
     tree_ : DecisionTreeClassifier over the conditions, or None
     """
 
-    def __init__(self, fewest: int = FEWEST, depth: int = 3):
-        self.fewest = fewest
+    def __init__(self, depth: int = 3):
         self.depth = depth
 
     def fit(self, facts: pd.DataFrame, wrong: np.ndarray | None = None) -> "SliceFinder":
@@ -135,14 +140,14 @@ class SliceFinder:
         ``facts`` has one line a row and one column a fact: numbers are cut at quantiles, all else is taken as text.
         ``wrong`` are bools of shape (n_rows,).
         """
-        self.conditions_ = [condition for fact in facts for condition in _conditions(fact, facts[fact], self.fewest)]
+        self.conditions_ = [condition for fact in facts for condition in _conditions(fact, facts[fact])]
         self.tree_ = None
         if wrong is not None and 0 < np.sum(wrong) < len(facts) and self.conditions_ and self.depth:
-            tree = DecisionTreeClassifier(max_depth=self.depth, min_samples_leaf=self.fewest, random_state=0)
+            tree = DecisionTreeClassifier(max_depth=self.depth, min_samples_leaf=FEWEST, random_state=0)
             self.tree_ = tree.fit(self._singles(facts), wrong)
         return self
 
-    def find(self, facts: pd.DataFrame, wrong: np.ndarray, groups=None, *, most: int = 8) -> tuple[pd.DataFrame, int]:
+    def find(self, facts: pd.DataFrame, wrong: np.ndarray, groups=None) -> tuple[pd.DataFrame, int]:
         """Test every slice on these rows, which ``fit`` has not seen.
 
         p is that of Fisher's exact test, one-sided: so many wrong rows or more in the slice, were the wrong rows spread
@@ -153,7 +158,7 @@ class SliceFinder:
 
         Returns
         -------
-        slices : a DataFrame of at most ``most`` lines, the surest first, none where no slice stands out: slice (in
+        slices : a DataFrame of at most ``MOST_SLICES`` lines, the surest first, none where no slice stands out: slice (in
             words), rows, wrong, error (share wrong) with its 95 % interval low and high (Wilson, 1927), lift (error
             over that of all rows), p, p_holm, path, and members (bools of shape (n_rows,)). As a slice is found and measured on the
             same rows, its error is a little too high.
@@ -167,10 +172,10 @@ class SliceFinder:
                 f"{len(facts)} lines of facts for {len(wrong)} answers; expected one line a row, and at least one row."
             )
         counted = np.ones(len(wrong), bool) if groups is None else ~pd.Series(groups).duplicated().to_numpy()
-        candidates = _Candidates(self._singles(facts), self._nodes(facts), self._paths(), counted, self.fewest)
+        candidates = _Candidates(self._singles(facts), self._nodes(facts), self._paths(), counted)
         p = candidates.p_values(counted, wrong)
         p_holm = multipletests(p, method="holm")[1] if len(p) else p
-        chosen = candidates.choose(counted, wrong, p, p_holm, most)
+        chosen = candidates.choose(counted, wrong, p, p_holm)
         lines = [self._line(candidates, place, wrong, p[place], p_holm[place]) for place in chosen]
         return pd.DataFrame(lines, columns=_COLUMNS), len(p)
 
@@ -224,13 +229,13 @@ class _Candidates:
     Left out are those too small or too large, and those that hold the rows of a simpler one.
     """
 
-    def __init__(self, singles, nodes, paths: list[frozenset], counted: np.ndarray, fewest: int):
-        self.singles, self.nodes, self.paths, self.fewest = singles, nodes, paths, fewest
+    def __init__(self, singles, nodes, paths: list[frozenset], counted: np.ndarray):
+        self.singles, self.nodes, self.paths = singles, nodes, paths
         ends = [sorted(i for i, _ in path) for path in paths[: len(paths) - nodes.shape[1]]]
         self.first, self.second = (np.array([end[k] for end in ends], int) for k in (0, -1))
         self.kept = np.arange(len(paths))
         rows = self.count(counted)
-        large = (rows >= fewest) & (rows <= counted.sum() - fewest)
+        large = (rows >= FEWEST) & (rows <= counted.sum() - FEWEST)
         self.kept = np.flatnonzero(large & ~self._repeats(rows))
         self.places = {paths[number]: place for place, number in enumerate(self.kept)}
 
@@ -257,13 +262,13 @@ class _Candidates:
         rows, hits = self.count(among), self.count(among & wrong)
         p = np.ones(len(rows))
         p[wanted] = hypergeom.sf(hits[wanted] - 1, among.sum(), (among & wrong).sum(), rows[wanted])
-        return np.where(rows >= self.fewest, p, 1.0)
+        return np.where(rows >= FEWEST, p, 1.0)
 
-    def choose(self, among, wrong, p: np.ndarray, p_holm: np.ndarray, most: int) -> list[int]:
+    def choose(self, among, wrong, p: np.ndarray, p_holm: np.ndarray) -> list[int]:
         """Positions of the slices to report: the surest, then each that stands out among the rows left."""
         lift = self.count(among & wrong) / np.maximum(self.count(among), 1) / max(wrong[among].mean(), 1e-12)
         chosen, left, sure = [], among.copy(), (p_holm < 0.05) & (lift >= LEAST_LIFT)
-        while sure.any() and len(chosen) < most:
+        while sure.any() and len(chosen) < MOST_SLICES:
             now = p if not chosen else self.p_values(left, wrong, sure)
             now = np.where(sure, now, 1.0)
             best = int(now.argmin())
@@ -301,11 +306,11 @@ def _as_text(column: pd.Series) -> pd.Series:
     return column.astype(object).where(column.notna(), "").map(str)
 
 
-def _conditions(fact: str, column: pd.Series, fewest: int) -> list[Condition]:
+def _conditions(fact: str, column: pd.Series) -> list[Condition]:
     """What may be said of one fact: tails and quarters of a number, else each frequent value."""
     if pd.api.types.is_bool_dtype(column) or not pd.api.types.is_numeric_dtype(column):
         counts = _as_text(column).value_counts()
-        values = counts[counts >= fewest].index[:_MOST_VALUES]
+        values = counts[counts >= FEWEST].index[:_MOST_VALUES]
         return [Condition(fact, "is", value=value) for value in values]
     numbers = column.to_numpy(float)
     known = numbers[np.isfinite(numbers)]

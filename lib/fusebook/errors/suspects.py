@@ -6,6 +6,7 @@ would take k times their training. Notebook 04_error_analysis tells the story, a
 """
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,12 +17,70 @@ from sklearn.model_selection import StratifiedKFold
 
 from fusebook.data.dataset import Dataset
 from fusebook.data.predictions import Predictions
-from fusebook.errors.faults import detector_scores
+from fusebook.errors.corrections import gain_verdicts, with_edits
+from fusebook.errors.faults import detector_scores, planted_labels
+from fusebook.errors.mistakes import row_table
 from fusebook.evaluation.intervals import group_numbers, share_interval
 from fusebook.evaluation.scores import count_text, interval_text
 from fusebook.findings import graded
 
-_COLUMNS = ["row", "split", "label", "suggested", "label_probability", "action", "text"]
+
+class Suspects:
+    """Labels that may be wrong, of all rows; each row is judged by a model that has not seen it.
+
+    Parameters
+    ----------
+    data : all rows; the training rows are judged ``out_of_fold``
+    judged : the answers of one model about validation and test rows
+    table, planted : the person's table, and the name of a list beside it that says which labels were planted; "" for none
+
+    Attributes
+    ----------
+    list : ``suspect_list``
+    learnt : the answers of ``out_of_fold``
+    scores : ``suspect_scores`` of the planted labels among the rows of ``judged``
+
+    Raises ValueError where a column of such a list is missing.
+    """
+
+    def __init__(self, data: Dataset, judged: Predictions, table: str | Path = "", planted: str = ""):
+        self.data, self.judged, self.learnt = data, judged, out_of_fold(data)
+        self.list = suspect_list(self.learnt, judged)
+        self.wrong_labels = planted_labels(table, planted)
+        self.scores = suspect_scores(self.list, judged, self.wrong_labels)
+
+    def pairs(self) -> pd.DataFrame:
+        """``overlapping_pairs`` of the training rows, to be read."""
+        return overlapping_pairs(self.learnt).round(3)
+
+    def with_edits(self, path: str | Path) -> pd.DataFrame:
+        """``list`` with what a person has decided in an earlier one at ``path``, see ``corrections.with_edits``."""
+        return with_edits(self.list, path)
+
+    def verdicts(self) -> list[tuple]:
+        """Key, grade and facts of how many labels of the rows judged are suspect."""
+        count, n_rows = int(self.list["row"].isin(self.judged.rows["row"]).sum()), self.judged.n_rows
+        facts = {"count": count, "rows": n_rows, "share": count_text(count, n_rows)}
+        return [("suspects", graded(count / n_rows, 0.01, 0.1), facts)]
+
+    def planted_verdicts(self) -> list[tuple]:
+        """Key, grade and facts of ``scores``, and of what the model scores against the labels of test rows as they were.
+
+        Nothing is said where no wrong label was planted among the rows judged.
+        """
+        if not self.scores["planted"].sum():
+            return []
+        line, (model,) = self.scores.iloc[0], self.judged
+        facts = {"planted": int(line["planted"]), "recall": count_text(line["hit"], line["planted"])}
+        facts["precision"] = count_text(line["hit"], line["found"])
+        table = row_table(self.judged, model)[(self.judged.rows["split"] == "test").to_numpy()]
+        right = table["predicted"] == table["row"].map(self.wrong_labels).fillna(table["label"])
+        share = interval_text(right.mean(), *share_interval(right))
+        return [("planted", "note", facts), ("corrected", "note", {"model": model, "share": share})]
+
+    def gain_verdicts(self, language: str = "en") -> list[tuple]:
+        """Key, grade and facts of what earlier corrections brought, see ``corrections.correction_gain``; none without."""
+        return gain_verdicts(self.data, language)
 
 
 def out_of_fold(data: Dataset, *, random_state: int = 42) -> Predictions:
@@ -30,15 +89,14 @@ def out_of_fold(data: Dataset, *, random_state: int = 42) -> Predictions:
     Copies of each other are in one fold. A class's only row is left out: no other fold could know its class.
     """
     train = data.train
-    values = fold_probabilities(
-        train.features.linear, train.labels, data.n_classes, groups=train.groups, random_state=random_state
-    )
+    options = {"groups": train.groups, "random_state": random_state}
+    values = fold_probabilities(train.features.linear, train.labels, data.n_classes, **options)
     made = Predictions({"out of fold": values}, train.rows, data.label_names)
     return made.chosen(np.bincount(train.labels, minlength=data.n_classes)[train.labels] > 1)
 
 
 def fold_probabilities(
-    values, labels: np.ndarray, n_classes: int, *, groups=None, n_folds: int = 5, random_state: int = 42
+    values, labels: np.ndarray, n_classes: int, *, groups=None, random_state: int = 42
 ) -> np.ndarray:
     """Probabilities of each row from a logistic regression fitted on the other folds, shape (n_rows, n_classes).
 
@@ -54,7 +112,7 @@ def fold_probabilities(
     units = group_numbers(groups, len(labels))
     if len(np.unique(units)) < 2:
         raise ValueError(f"{len(labels)} training rows in {len(np.unique(units))} groups; expected two at least.")
-    folds = _folds(np.asarray(labels), units, n_folds, random_state)
+    folds = _folds(np.asarray(labels), units, random_state)
     made = np.zeros((len(labels), n_classes))
     for fold in np.unique(folds):
         held = folds == fold
@@ -63,11 +121,11 @@ def fold_probabilities(
     return made
 
 
-def _folds(labels: np.ndarray, units: np.ndarray, n_folds: int, random_state: int) -> np.ndarray:
+def _folds(labels: np.ndarray, units: np.ndarray, random_state: int) -> np.ndarray:
     """The fold of each row: classes in their shares, each group in one fold; its first row's label counts."""
     _, first, unit_of_row = np.unique(units, return_index=True, return_inverse=True)
     heads = labels[first]
-    n_folds = min(n_folds, len(heads), max(2, np.bincount(heads).max()))
+    n_folds = min(5, len(heads), max(2, np.bincount(heads).max()))
     if np.bincount(heads).max() < n_folds:  # no class can be spread
         return (np.arange(len(heads)) % n_folds)[unit_of_row]
     made = np.zeros(len(heads), int)
@@ -102,15 +160,9 @@ def label_suspects(predictions: Predictions, model: str) -> pd.DataFrame:
             warnings.filterwarnings("ignore", "May not flag all label issues")
             # One process: by default cleanlab forks, which can lock up where JAX's threads run.
             found = find_label_issues(labels, values, return_indices_ranked_by="self_confidence", n_jobs=1)
-    names = np.array(predictions.label_names)
-    return pd.DataFrame(
-        {
-            "row": predictions.rows["row"].to_numpy()[found],
-            "label": names[labels[found]],
-            "suggested": names[values[found].argmax(axis=1)],
-            "label_probability": values[found, labels[found]],
-        }
-    )
+    rows, names = predictions.rows["row"].to_numpy(), np.array(predictions.label_names)
+    made = {"row": rows[found], "label": names[labels[found]], "suggested": names[values[found].argmax(axis=1)]}
+    return pd.DataFrame(made | {"label_probability": values[found, labels[found]]})
 
 
 def suspect_list(*judged: Predictions) -> pd.DataFrame:
@@ -123,14 +175,8 @@ def suspect_list(*judged: Predictions) -> pd.DataFrame:
     found = [label_suspects(predictions, model) for predictions in judged for model in predictions]
     rows = pd.concat([predictions.rows[["row", "split", "text"]] for predictions in judged])
     joined = pd.concat(found, ignore_index=True).sort_values("label_probability", kind="stable")
-    return joined.merge(rows, on="row", validate="one_to_one").assign(action="keep")[_COLUMNS]
-
-
-def suspect_verdicts(suspects: pd.DataFrame, judged: Predictions) -> list[tuple]:
-    """Key, grade and facts of how many labels of the rows ``judged`` are suspect."""
-    count, n_rows = int(suspects["row"].isin(judged.rows["row"]).sum()), judged.n_rows
-    facts = {"count": count, "rows": n_rows, "share": count_text(count, n_rows)}
-    return [("suspects", graded(count / n_rows, 0.01, 0.1), facts)]
+    joined = joined.merge(rows, on="row", validate="one_to_one").assign(action="keep")
+    return joined[["row", "split", "label", "suggested", "label_probability", "action", "text"]]
 
 
 def suspect_scores(suspects: pd.DataFrame, judged: Predictions, wrong_labels: dict[int, str]) -> pd.DataFrame:
@@ -140,29 +186,12 @@ def suspect_scores(suspects: pd.DataFrame, judged: Predictions, wrong_labels: di
     """
     rows = set(judged.rows["row"])
     scores = detector_scores(set(suspects["row"]) & rows, set(wrong_labels) & rows)
-    return pd.DataFrame(
-        [scores] if wrong_labels else [], index=["label suspects"] * bool(wrong_labels), columns=list(scores)
-    )
+    lines = [scores] if wrong_labels else []
+    return pd.DataFrame(lines, ["label suspects"] * len(lines), list(scores))
 
 
-def planted_verdicts(
-    scores: pd.DataFrame, table: pd.DataFrame, wrong_labels: dict[int, str], model: str
-) -> list[tuple]:
-    """Key, grade and facts of ``suspect_scores``, and of what ``model`` scores against the labels as they were before.
-
-    ``table`` is ``mistakes.row_table`` of the test rows. Nothing is said where no wrong label was planted.
-    """
-    if not scores["planted"].sum():
-        return []
-    line, right = scores.iloc[0], table["predicted"] == table["row"].map(wrong_labels).fillna(table["label"])
-    facts = {"planted": int(line["planted"]), "recall": count_text(line["hit"], line["planted"])}
-    facts["precision"] = count_text(line["hit"], line["found"])
-    share = interval_text(right.mean(), *share_interval(right))
-    return [("planted", "note", facts), ("corrected", "note", {"model": model, "share": share})]
-
-
-def overlapping_pairs(predictions: Predictions, most: int = 10) -> pd.DataFrame:
-    """Pairs of classes whose rows seem to belong to the other, by cleanlab: label, other, rows, share of all rows.
+def overlapping_pairs(predictions: Predictions) -> pd.DataFrame:
+    """The ten pairs of classes whose rows seem to belong to the other, by cleanlab: label, other, rows, share of all rows.
 
     ``predictions`` has the answers of one model about rows that it has not seen, such as ``out_of_fold``. ``rows`` is
     estimated from the joint distribution of given and true labels (confident learning; Northcutt and others, 2021), in
@@ -177,4 +206,4 @@ def overlapping_pairs(predictions: Predictions, most: int = 10) -> pd.DataFrame:
     names = np.array(predictions.label_names, dtype=object)[kept]
     made = pd.DataFrame({"label": names[found["Class Index A"]], "other": names[found["Class Index B"]]})
     made["rows"], made["share"] = found["Num Overlapping Examples"].to_numpy(), found["Joint Probability"].to_numpy()
-    return made[made["rows"] > 0].head(most).reset_index(drop=True)
+    return made[made["rows"] > 0].head(10).reset_index(drop=True)

@@ -74,7 +74,9 @@ class CommonRows:
         """
         if len(folders) < 2:
             raise ValueError(f"{len(folders)} run(s) given; expected two or more.")
-        finished = read_runs(folders)
+        finished = [read_run(folder) for folder in folders]
+        for run, name in zip(finished, distinct_names([run.path for run in finished]), strict=True):
+            run.name = name
         tests, matches = finished[0].predictions.rows["row"], []
         rows = pd.DataFrame({0: tests.to_numpy()}, index=tests)
         for number, other in enumerate(finished[1:], 1):
@@ -129,14 +131,6 @@ class CommonRows:
         table = pd.DataFrame(made)
         right = [table[name] == table["label"] for name in ("answer", "answer_other")]
         return table.assign(outcome=[OUTCOMES[pair] for pair in zip(*right, strict=True)])
-
-
-def read_runs(folders: Sequence[str | Path]) -> list[FinishedRun]:
-    """The runs of ``folders``, with names that differ; see ``CommonRows.of`` for what it raises."""
-    finished = [read_run(folder) for folder in folders]
-    for run, name in zip(finished, distinct_names([run.path for run in finished]), strict=True):
-        run.name = name
-    return finished
 
 
 def distinct_names(paths: Sequence[Path]) -> list[str]:

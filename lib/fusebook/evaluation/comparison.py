@@ -20,9 +20,7 @@ Pairs = Iterable[tuple[str, str]]
 _COMPARED = ["difference", "low", "high", "p", "only_a", "only_b", "detectable"]
 
 
-def compare(
-    right_a: np.ndarray, right_b: np.ndarray, groups=None, *, n_resamples: int = 4000, random_state: int = 42
-) -> dict:
+def compare(right_a: np.ndarray, right_b: np.ndarray, groups=None, *, n_resamples: int = 4000) -> dict:
     """Two models on the same rows: accuracy of b minus that of a, its 95 % paired bootstrap interval, McNemar's p.
 
     Parameters
@@ -41,7 +39,7 @@ def compare(
         )
     only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
     n_rows = len(right_a)
-    draws = _differences(right_b.astype(int) - right_a, groups, n_resamples, random_state)
+    draws = _differences(right_b.astype(int) - right_a, groups, n_resamples)
     low, high = np.percentile(draws, [2.5, 97.5])
     p = float(mcnemar([[0, only_a], [only_b, 0]], exact=True).pvalue)
     disagree = max(only_a + only_b, 1) / n_rows
@@ -50,13 +48,12 @@ def compare(
     return dict(zip(_COMPARED, values, strict=True))
 
 
-def _differences(gains: np.ndarray, groups, n_resamples: int, random_state: int) -> np.ndarray:
+def _differences(gains: np.ndarray, groups, n_resamples: int) -> np.ndarray:
     """Resampled means of ``gains`` (-1, 0 or 1 a row). Groups alike in size and gain are one multinomial cell."""
     units = group_numbers(groups, len(gains))
     per_group = np.column_stack([np.bincount(units, gains), np.bincount(units)])
     kinds, counts = np.unique(per_group, axis=0, return_counts=True)
-    random = np.random.default_rng(random_state)
-    drawn = random.multinomial(counts.sum(), counts / counts.sum(), n_resamples) @ kinds
+    drawn = np.random.default_rng(42).multinomial(counts.sum(), counts / counts.sum(), n_resamples) @ kinds
     return drawn[:, 0] / drawn[:, 1]
 
 
@@ -73,13 +70,34 @@ def compare_pairs(predictions: Predictions, pairs: Pairs | None = None) -> pd.Da
     return table.sort_values("p", kind="stable").reset_index(drop=True)
 
 
-def compare_families(predictions: Predictions, families: Iterable[Pairs]) -> pd.DataFrame:
-    """``compare_pairs`` for several lists of pairs, each a question of its own and corrected by itself, joined.
+class PairedTests:
+    """Pairs of models tested on the same rows.
 
-    A list without a pair adds no line.
+    Parameters
+    ----------
+    families : lists of pairs (a, b), each a question of its own and corrected by itself; one of all pairs by default
+
+    Attributes
+    ----------
+    table : ``compare_pairs`` of each family, joined; a family without a pair adds no line
     """
-    tables = [compare_pairs(predictions, pairs) for pairs in families]
-    return pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
+
+    def __init__(self, predictions: Predictions, *families: Pairs):
+        tables = [compare_pairs(predictions, pairs) for pairs in families or [None]]
+        self.table = pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
+
+    def verdicts(
+        self, language: str = "en", *, a: str = "", b: str = "", graded: str | None = None, within: str = ""
+    ) -> list[tuple[str, str, dict]]:
+        """``verdicts`` of the lines of ``table``, or of those between the models ``a`` and ``b``.
+
+        Where ``within`` is the key of another sentence, each comparison stands in that one.
+        """
+        kept = (self.table["a"] == a) | (not a)
+        made = verdicts(self.table[kept & ((self.table["b"] == b) | (not b))], language, graded)
+        if not within:
+            return made
+        return [(within, grade, {"comparison": findings.say(key, language, **facts)}) for key, grade, facts in made]
 
 
 def verdicts(table: pd.DataFrame, language: str = "en", graded: str | None = None) -> list[tuple[str, str, dict]]:
@@ -90,32 +108,22 @@ def verdicts(table: pd.DataFrame, language: str = "en", graded: str | None = Non
     lines = [line for _, line in table.iterrows()]
     if graded is not None:
         lines.sort(key=lambda line: line["b"] != graded)
-    made = []
-    for line in lines:
-        key, facts = _told(line["a"], line["b"], line, language)
-        made.append((key, severity(line) if graded in (None, line["b"]) else "note", facts))
-    return made
+    return [_verdict(line, language, grade=graded in (None, line["b"])) for line in lines]
 
 
-def comparison_text(a: str, b: str, line, language: str = "en") -> str:
-    """One line of ``compare`` in words; ``line`` has difference, low, high, p (or p_holm) and detectable."""
-    key, facts = _told(a, b, line, language)
-    return findings.say(key, language, **facts)
+def _verdict(line, language: str, *, grade: bool) -> tuple[str, str, dict]:
+    p = _p(line)
+    key = "no difference" if p >= 0.05 else "better" if line["difference"] > 0 else "worse"
+    points = {name: f"{100 * line[name]:+.1f}" for name in ("difference", "low", "high")}
+    # A sentence in English begins with the better or worse model's name.
+    first = line["b"] if language != "en" or key == "no difference" else findings.capital(line["b"])
+    facts = {"a": line["a"], "b": first, "p": findings.p_text(p), "detectable": f"{100 * line['detectable']:.1f}"}
+    return key, severity(line) if grade else "note", facts | points
 
 
 def severity(line) -> str:
     """How much a line of ``compare`` matters where b ought to be better: note, look (no difference) or serious."""
     return "look" if _p(line) >= 0.05 else "note" if line["difference"] > 0 else "serious"
-
-
-def _told(a: str, b: str, line, language: str) -> tuple[str, dict]:
-    """Which sentence tells a line of ``compare``, and its facts."""
-    p = _p(line)
-    key = "no difference" if p >= 0.05 else "better" if line["difference"] > 0 else "worse"
-    points = {name: f"{100 * line[name]:+.1f}" for name in ("difference", "low", "high")}
-    # A sentence in English begins with the better or worse model's name.
-    first = b if language != "en" or key == "no difference" else findings.capital(b)
-    return key, {"a": a, "b": first, "p": findings.p_text(p), "detectable": f"{100 * line['detectable']:.1f}", **points}
 
 
 def _p(line) -> float:

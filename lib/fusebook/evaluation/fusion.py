@@ -1,9 +1,10 @@
 """Is fusion worth it, and what does it do with its parts? Parts left out or shuffled, gates, rows rescued or harmed.
 
-Notebook 03_train tells the story. Models that are audited come as ``audited`` returns them: the name to show, to the
-``Models`` and which of them is meant.
+Notebook 03_train tells the story. Models that are audited come as ``FusionAudit.audited`` has them: the name to show, to
+the ``Models`` and which of them is meant.
 """
 
+from functools import cached_property
 from itertools import combinations
 
 import keras
@@ -31,6 +32,15 @@ _INTERVALS = [f"{name}{end}" for name in MEASURED for end in ("", "_low", "_high
 
 
 def fusion_table(by_seed: list[Predictions], *, best: str, fusions: list[str]) -> pd.DataFrame:
+    """``fusion_numbers`` to be read: scores in percent, gains in points, with 95 % intervals; a dash for none."""
+    table = fusion_numbers(by_seed, best=best, fusions=fusions)
+    texts = {name: _texts(line) for name, line in table.to_dict("index").items()}
+    made = pd.DataFrame.from_dict(texts, orient="index").rename_axis("model").fillna("–")
+    # What answers the question stands first, as a wide table may not fit its page.
+    return made[sorted(made, key=lambda name: name.startswith("macro-F1"))]
+
+
+def fusion_numbers(by_seed: list[Predictions], *, best: str, fusions: list[str]) -> pd.DataFrame:
     """One line a model: its scores, their spread over seeds, and what each fusion gains over the best single modality.
 
     Parameters
@@ -75,14 +85,6 @@ def _points_of(predictions: Predictions) -> pd.DataFrame:
     return pd.DataFrame(points).T[list(MEASURED)].astype(float)
 
 
-def readable_fusions(table: pd.DataFrame) -> pd.DataFrame:
-    """A ``fusion_table`` for people: scores in percent, gains in points, with 95 % intervals; a dash for none."""
-    texts = {name: _texts(line) for name, line in table.to_dict("index").items()}
-    made = pd.DataFrame.from_dict(texts, orient="index").rename_axis("model").fillna("–")
-    # What answers the question stands first, as a wide table may not fit its page.
-    return made[sorted(made, key=lambda name: name.startswith("macro-F1"))]
-
-
 def _texts(line: dict) -> dict[str, str]:
     made = {}
     for key, name in SHOWN.items():
@@ -101,18 +103,53 @@ def _texts(line: dict) -> dict[str, str]:
 # --- Parts left out, parts shuffled -------------------------------------------------------------------
 
 
-def audited(models: Models, without: Models) -> Audited:
-    """The three fusions that 03_train looks into, by the name to show; none where there is one part.
+class FusionAudit:
+    """What fusions do with their parts: the three fusions that 03_train looks into, or none where there is one part.
 
-    ``without`` has a feature-level network that was trained without modality dropout.
+    Parameters
+    ----------
+    models : the models of the run
+    without : ``Models`` with a feature-level network that was trained without modality dropout
+    data : the test rows
+
+    Attributes
+    ----------
+    sets : ``subset_table``
+    shuffled : ``shuffle_audit``
+    kinds : ``shuffle_audit`` of the text's own network by what it reads of the text; no line without text
+    gates : ``gate_shares``
+
+    Each is made when it is first asked for.
     """
-    if FEATURE_LEVEL not in models:
-        return {}
-    return {
-        "feature-level, modality dropout": (models, FEATURE_LEVEL),
-        "feature-level, none": (without, FEATURE_LEVEL),
-        "decision-level product": (models, f"{DECISION_LEVEL} product"),
-    }
+
+    sets = cached_property(lambda self: subset_table(self.audited, self.data))
+    shuffled = cached_property(lambda self: shuffle_audit(self.audited, self.data))
+    kinds = cached_property(lambda self: shuffle_audit(self.text, self.data, kinds=self.data.features.kinds))
+    gates = cached_property(lambda self: gate_shares(self.models, self.data))
+
+    def __init__(self, models: Models, without: Models, data: Dataset):
+        self.models, self.data, self.audited = models, data, {}
+        self.text = {"text": (models, "text")} if "text" in models else {}
+        if FEATURE_LEVEL in models:
+            self.audited = {
+                "feature-level, modality dropout": (models, FEATURE_LEVEL),
+                "feature-level, none": (without, FEATURE_LEVEL),
+                "decision-level product": (models, f"{DECISION_LEVEL} product"),
+            }
+
+    def sets_text(self) -> pd.DataFrame:
+        """The accuracies of ``sets`` to be read: a line a set of parts, a column a model."""
+        columns = self.sets[["accuracy", "accuracy_low", "accuracy_high"]].to_numpy(float)
+        shown = self.sets.assign(shown=[interval_text(*line) for line in columns])
+        shown = shown.pivot(index=["n_parts", "parts", "n_rows"], columns="model", values="shown").fillna("–")
+        return shown.reset_index(["n_parts", "n_rows"]).drop(columns="n_parts").rename_axis(columns=None)
+
+    def verdicts(self, key: str = "parts used") -> list[tuple[str, str, dict]]:
+        """Key, grade and facts of what the first model loses in ``shuffled`` ("parts used") or ``kinds`` ("kinds used")."""
+        table = getattr(self, {"parts used": "shuffled", "kinds used": "kinds"}[key])
+        lines = table[table["model"] == table["model"].iloc[0]] if len(table) else table
+        drops = ", ".join(f"{part} {100 * drop:.1f}" for part, drop in zip(lines["part"], lines["drop"], strict=True))
+        return [(key, "note", {"drops": drops})] if drops else []
 
 
 def _check(chosen: Audited) -> None:
@@ -148,17 +185,7 @@ def subset_table(audited: Audited, data: Dataset) -> pd.DataFrame:
     return pd.concat([keys, scores.astype({"n_rows": int}).reset_index(drop=True)], axis=1)
 
 
-def readable_subsets(table: pd.DataFrame) -> pd.DataFrame:
-    """The accuracies of a ``subset_table`` for people: a line a set of parts, a column a model."""
-    columns = table[["accuracy", "accuracy_low", "accuracy_high"]].to_numpy(float)
-    shown = table.assign(shown=[interval_text(*line) for line in columns])
-    shown = shown.pivot(index=["n_parts", "parts", "n_rows"], columns="model", values="shown").fillna("–")
-    return shown.reset_index(["n_parts", "n_rows"]).drop(columns="n_parts").rename_axis(columns=None)
-
-
-def shuffle_audit(
-    audited: Audited, data: Dataset, *, kinds: Kinds | None = None, n_shuffles: int = 10, random_state: int = 42
-) -> pd.DataFrame:
+def shuffle_audit(audited: Audited, data: Dataset, *, kinds: Kinds | None = None, n_shuffles: int = 10) -> pd.DataFrame:
     """How much accuracy a model loses where one part is another row's (permutation importance; Breiman, 2001).
 
     All columns of a part are permuted alike among the rows that have it, and the accuracy is taken on these rows, over
@@ -181,7 +208,7 @@ def shuffle_audit(
     for part, columns in kinds.items():
         rows = data[data.features.present[part_of(next(iter(columns)))]]
         rows = rows.with_features(rows.features.replaced({}))  # cut once, not once a permutation
-        random = np.random.default_rng(random_state)
+        random = np.random.default_rng(42)
         orders = [random.permutation(len(rows)) for _ in range(n_shuffles)]
         for shown, (models, name) in audited.items() if len(rows) else ():
             predictions = models.predict(rows, [name])
@@ -214,18 +241,6 @@ def _means(values: dict[str, np.ndarray], predictions: Predictions) -> dict[str,
     for i, (name, array) in enumerate(values.items()):
         made |= {name: float(array.mean()), f"{name}_low": float(low[i]), f"{name}_high": float(high[i])}
     return made
-
-
-def shuffle_kinds(models: Models, data: Dataset) -> pd.DataFrame:
-    """``shuffle_audit`` of the text's own network by what it reads of the text; no line without text."""
-    return shuffle_audit({"text": (models, "text")} if "text" in models else {}, data, kinds=data.features.kinds)
-
-
-def shuffle_verdicts(key: str, table: pd.DataFrame) -> list[tuple[str, str, dict]]:
-    """What the first model of a ``shuffle_audit`` loses: the finding ``key``, for ``Findings.add_all``; none without lines."""
-    lines = table[table["model"] == table["model"].iloc[0]] if len(table) else table
-    drops = ", ".join(f"{part} {100 * drop:.1f}" for part, drop in zip(lines["part"], lines["drop"], strict=True))
-    return [(key, "note", {"drops": drops})] if drops else []
 
 
 # --- Gates by class -----------------------------------------------------------------------------------
@@ -269,63 +284,72 @@ def _signals(network: keras.Model, features: Features) -> dict[str, np.ndarray]:
 # --- Rescued and harmed -------------------------------------------------------------------------------
 
 
-def ledger(predictions: Predictions, fusion: str) -> pd.DataFrame:
+class Ledger:
     """What each part's own network said of each row, and what the model ``fusion`` made of it; no line with one part.
 
-    A part that a row lacks is missing: it has no vote, and so is never wrong. Returns a DataFrame with one line a row:
-    row, label, a column a part ("right", "wrong" or "missing"), a column says_<part> (the label it chose, "" where it
-    is missing), fusion (the label chosen), confidence, outcome, and begins (how the row's text begins). The outcome is
-    "rescued" where some part was wrong and the fusion is right, "harmed" where some part was right and the fusion is
-    wrong, "right throughout" and "wrong throughout" where all agree, "no part" where the row has none.
+    A part that a row lacks is missing: it has no vote, and so is never wrong.
+
+    Attributes
+    ----------
+    rows : one line a row: row, label, a column a part ("right", "wrong" or "missing"), a column says_<part> (the label it
+        chose, "" where it is missing), fusion (the label chosen), confidence, outcome, and begins (how the row's text
+        begins). The outcome is "rescued" where some part was wrong and the fusion is right, "harmed" where some part was
+        right and the fusion is wrong, "right throughout" and "wrong throughout" where all agree, "no part" where the row
+        has none
     """
-    names, parts, present = np.array(predictions.label_names), predictions.parts, predictions.present
-    columns = ["row", "label", *parts, *(f"says_{part}" for part in parts), "fusion", "confidence", "outcome", "begins"]
-    if len(parts) < 2:
-        return pd.DataFrame(columns=columns)
-    table = {"row": predictions.rows["row"].to_numpy(), "label": names[predictions.labels]}
-    right = {name: predictions.right(name) for name in (*parts, fusion)}
-    for part in parts:
-        table[part] = np.where(present[part], np.where(right[part], "right", "wrong"), "missing")
-        table[f"says_{part}"] = np.where(present[part], names[predictions.predicted(part)], "")
-    states = pd.DataFrame(table)[parts]
-    table["outcome"] = _outcomes((states == "right").any(axis=1), (states == "wrong").any(axis=1), right[fusion])
-    table |= {"fusion": names[predictions.predicted(fusion)], "confidence": predictions[fusion].max(axis=1)}
+
+    def __init__(self, predictions: Predictions, fusion: str):
+        self.fusion, self.parts = fusion, predictions.parts
+        says = [f"says_{part}" for part in self.parts]
+        columns = ["row", "label", *self.parts, *says, "fusion", "confidence", "outcome", "begins"]
+        made = _ledger_lines(predictions, fusion) if len(self.parts) > 1 else {}
+        self.rows = pd.DataFrame(made, columns=columns)
+
+    def counts(self) -> pd.DataFrame:
+        """One line a pattern of right, wrong and missing parts, the most frequent first.
+
+        Returns a DataFrame indexed by the parts with rows, fusion_right, fusion_wrong, rescued, harmed.
+        """
+        right = self.rows["fusion"] == self.rows["label"]
+        flags = {"rows": True, "fusion_right": right, "fusion_wrong": ~right}
+        flags |= {name: self.rows["outcome"] == name for name in ("rescued", "harmed")}
+        counted = self.rows[self.parts].assign(**flags).groupby(self.parts).sum().astype(int)
+        return counted.sort_values("rows", ascending=False, kind="stable")
+
+    def surest(self, most: int = 4) -> pd.DataFrame:
+        """The rows that the fusion rescued or harmed and was surest of, ``most`` of each, by outcome."""
+        changed = self.rows[self.rows["outcome"].isin(["rescued", "harmed"])].sort_values("confidence", ascending=False)
+        surest = changed.groupby("outcome").head(most).sort_values("outcome", kind="stable").set_index("outcome")
+        return surest.drop(columns=self.parts).round({"confidence": 2})
+
+    def verdicts(self, key: str = "balance") -> list[tuple[str, str, dict]]:
+        """How many rows the fusion rescued and harmed: the finding ``key``; none without lines."""
+        rows, counts = (
+            len(self.rows),
+            {name: int((self.rows["outcome"] == name).sum()) for name in ("rescued", "harmed")},
+        )
+        facts = {"fusion": capital(self.fusion), "rows": rows, **counts}
+        facts |= {f"{name}_share": count_text(count, rows) for name, count in counts.items()}
+        grade = "look" if counts["harmed"] > counts["rescued"] else "note"
+        return [(key, grade, facts)] if rows else []
+
+
+def _ledger_lines(predictions: Predictions, fusion: str) -> dict:
+    """The columns of ``Ledger.rows``."""
+    names, present, made = np.array(predictions.label_names), predictions.present, {}
+    right = {name: predictions.right(name) for name in (*predictions.parts, fusion)}
+    for part, has in present.items():
+        made[part] = np.where(has, np.where(right[part], "right", "wrong"), "missing")
+        made[f"says_{part}"] = np.where(has, names[predictions.predicted(part)], "")
+    states = pd.DataFrame(made)[predictions.parts]
+    made["outcome"] = _outcomes((states == "right").any(axis=1), (states == "wrong").any(axis=1), right[fusion])
+    made |= {"row": predictions.rows["row"].to_numpy(), "label": names[predictions.labels]}
+    made |= {"fusion": names[predictions.predicted(fusion)], "confidence": predictions[fusion].max(axis=1)}
     texts = predictions.rows["text"] if "text" in predictions.rows else [""] * predictions.n_rows
-    return pd.DataFrame(table | {"begins": [shortened(text, 40) for text in texts]})[columns]
+    return made | {"begins": [shortened(text, 40) for text in texts]}
 
 
 def _outcomes(some_right, some_wrong, fused) -> np.ndarray:
     """What became of each row, from bools: some part was right, some part was wrong, the fusion is right."""
     cases = [~(some_right | some_wrong), fused & some_wrong, ~fused & some_right, fused]
     return np.select(cases, ["no part", "rescued", "harmed", "right throughout"], "wrong throughout")
-
-
-def ledger_counts(ledger: pd.DataFrame) -> pd.DataFrame:
-    """The lines of a ``ledger`` counted: one line a pattern of right, wrong and missing parts, the most frequent first.
-
-    Returns a DataFrame indexed by the parts with rows, fusion_right, fusion_wrong, rescued, harmed.
-    """
-    parts = [name.removeprefix("says_") for name in ledger if name.startswith("says_")]
-    right = ledger["fusion"] == ledger["label"]
-    flags = {"rows": True, "fusion_right": right, "fusion_wrong": ~right}
-    flags |= {name: ledger["outcome"] == name for name in ("rescued", "harmed")}
-    counted = ledger[parts].assign(**flags).groupby(parts).sum().astype(int)
-    return counted.sort_values("rows", ascending=False, kind="stable")
-
-
-def surest_changes(ledger: pd.DataFrame, most: int = 4) -> pd.DataFrame:
-    """The rows of a ``ledger`` that the fusion rescued or harmed and was surest of, ``most`` of each, by outcome."""
-    says = [name for name in ledger if name.startswith("says_")]
-    changed = ledger[ledger["outcome"].isin(["rescued", "harmed"])].sort_values("confidence", ascending=False)
-    surest = changed.groupby("outcome").head(most).sort_values("outcome", kind="stable")
-    shown = ["row", "label", *says, "fusion", "confidence", "begins"]
-    return surest.set_index("outcome")[shown].round({"confidence": 2})
-
-
-def ledger_verdicts(ledger: pd.DataFrame, fusion: str, key: str = "balance") -> list[tuple[str, str, dict]]:
-    """How many rows of a ``ledger`` the model ``fusion`` rescued and harmed: the finding ``key``; none without lines."""
-    rows, counts = len(ledger), {name: int((ledger["outcome"] == name).sum()) for name in ("rescued", "harmed")}
-    facts = {"fusion": capital(fusion), "rows": rows, **counts}
-    facts |= {f"{name}_share": count_text(count, rows) for name, count in counts.items()}
-    grade = "look" if counts["harmed"] > counts["rescued"] else "note"
-    return [(key, grade, facts)] if rows else []

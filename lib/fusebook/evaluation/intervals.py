@@ -9,7 +9,6 @@ import numpy as np
 from scipy import sparse
 from scipy.stats import norm, t
 
-N_RESAMPLES = 2000
 _CHUNK = 250  # resamples held at a time: 10 MB for 10,000 rows
 _QUANTILE = float(norm.ppf(0.975))
 
@@ -42,7 +41,7 @@ def group_numbers(groups, n_rows: int) -> np.ndarray:
 
 
 def draw_weights(
-    labels: np.ndarray, groups=None, *, n_resamples: int = N_RESAMPLES, random_state: int = 42
+    labels: np.ndarray, groups=None, *, n_resamples: int = 2000, random_state: int = 42
 ) -> Iterator[np.ndarray]:
     """How often each row is drawn in each bootstrap resample (Efron, 1979), in chunks of shape (n, n_rows), float32.
 

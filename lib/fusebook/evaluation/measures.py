@@ -52,14 +52,14 @@ def _one_hot(numbers: np.ndarray, n_columns: int, values: np.ndarray | None = No
     return sparse.csr_array((values, (np.arange(len(numbers)), numbers)), shape=(len(numbers), n_columns))
 
 
-def chance_error(confidence: np.ndarray, n_draws: int = 400, random_state: int = 42) -> float:
+def chance_error(confidence: np.ndarray) -> float:
     """The calibration error that a model whose confidence is always true stays below in 95 % of tests on such rows.
 
     Each row is right with the probability that its confidence says (consistency resampling; Bröcker and Smith, 2007).
     """
-    random, bins = np.random.default_rng(random_state), confidence_bins(confidence)
+    random, bins = np.random.default_rng(42), confidence_bins(confidence)
     cells = _one_hot(bins, N_BINS)
-    gaps = [np.abs(cells.T @ (confidence - (random.random(len(bins)) < confidence))).sum() for _ in range(n_draws)]
+    gaps = [np.abs(cells.T @ (confidence - (random.random(len(bins)) < confidence))).sum() for _ in range(400)]
     return float(np.quantile(gaps, 0.95) / len(bins))
 
 

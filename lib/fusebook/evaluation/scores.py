@@ -11,33 +11,83 @@ from scipy import sparse
 
 from fusebook.data.dataset import Dataset
 from fusebook.data.predictions import Predictions
-from fusebook.evaluation.intervals import (
-    N_RESAMPLES,
-    percentile_interval,
-    resampled_sums,
-    share_interval,
-    wilson_interval,
-)
-from fusebook.evaluation.measures import (
-    MEASURES,
-    N_BINS,
-    SHARES,
-    chance_error,
-    class_sums,
-    confidence_bins,
-    f1_of_classes,
-    measures_of,
-    measures_of_sums,
-    ranks,
-    row_columns,
-)
+from fusebook.evaluation import intervals, measures
+from fusebook.evaluation.measures import MEASURES
+from fusebook.findings import graded
 from fusebook.models.calibration import calibrate, check_probabilities
 
 COLUMNS = [*(f"{name}{end}" for name in MEASURES for end in ("", "_low", "_high")), "n_rows"]
 _NUMBERS = {"log_loss", "brier", "ece", "kappa", "mcc"}  # measures that are no share
 
 
-def score_table(predictions: Predictions, *, n_resamples: int = N_RESAMPLES, random_state: int = 42) -> pd.DataFrame:
+class Scores:
+    """The scores of all models on the same rows.
+
+    Attributes
+    ----------
+    table : ``score_table`` of ``predictions``
+    """
+
+    def __init__(self, predictions: Predictions):
+        self.predictions, self.table = predictions, score_table(predictions)
+
+    @property
+    def majority(self) -> float:
+        """The accuracy of always giving the most frequent answer, see ``majority_share``."""
+        return majority_share(self.predictions)
+
+    def best(self, names: Iterable[str]) -> str:
+        """The one of ``names`` with the lowest log loss; "" where there is none of them."""
+        losses = self.table.loc[[name for name in names if name in self.table.index], "log_loss"]
+        return str(losses.idxmin()) if len(losses) else ""
+
+    def readable(self, names: Iterable[str] | None = None, measures: Iterable[str] | None = None) -> pd.DataFrame:
+        """``measures`` (all of them by default) of the models ``names`` with their intervals as text."""
+        lines = self.table if names is None else self.table.loc[list(names)]
+        return readable(lines, MEASURES if measures is None else measures)
+
+    def text(self, model: str, measure: str = "accuracy") -> str:
+        """One share with its interval, as people read it: ``81.5 % [76.0, 86.5]``."""
+        return interval_text(*self.table.loc[model, [measure, f"{measure}_low", f"{measure}_high"]])
+
+    def costs(self, costs: dict) -> pd.DataFrame:
+        """Three measures, and the ``baselines.Cost`` of those models that ``costs`` knows; a dash for others.
+
+        Speed has two digits, as one measurement is worth no more.
+        """
+        known = [costs.get(name) for name in self.table.index]
+        made = readable(self.table)
+        made["seconds to fit"] = [f"{cost.seconds:.2f}" if cost else "–" for cost in known]
+        made["rows a second"] = [_speed_text(cost.rows_a_second) if cost else "–" for cost in known]
+        made["kB on disk"] = [f"{cost.n_bytes / 1000:,.1f}" if cost else "–" for cost in known]
+        return made
+
+    def by_length(self, model: str, data: Dataset) -> pd.DataFrame:
+        """How often ``model`` is right about long texts and short ones: its rows in four groups by number of n-grams.
+
+        ``data`` has the rows that were predicted, and may have more. Returns a DataFrame indexed by the least number of
+        n-grams in each group, with test rows and accuracy (as text, with its interval); no line without n-grams.
+        """
+        right, group = pd.Series(self.predictions.right(model), dtype=float), np.zeros(self.predictions.n_rows)
+        if data.features.ngrams is None:
+            right, group = right[:0], group[:0]
+        else:
+            places = pd.Index(data.rows["row"]).get_indexer(self.predictions.rows["row"])
+            counts = np.diff(data.features.ngrams.indptr)[places]
+            least = np.unique(np.quantile(counts, [0, 0.25, 0.5, 0.75]).astype(int))
+            group = least[np.searchsorted(least, counts, side="right") - 1]
+        table = right.groupby(group).agg(["sum", "size"]).rename_axis("n-grams, at least")
+        table["accuracy"] = [count_text(*line) for line in table.to_numpy()]
+        return table.rename(columns={"size": "test rows"})[["test rows", "accuracy"]]
+
+    def verdict(self, model: str) -> tuple[str, str, dict]:
+        """Key, grade and facts of the accuracy of ``model``; serious where its interval reaches down to ``majority``."""
+        grade = "note" if self.table.loc[model, "accuracy_low"] > self.majority else "serious"
+        facts = {"model": model, "share": self.text(model), "rows": self.predictions.n_rows}
+        return "accuracy", grade, facts | {"base": f"{100 * self.majority:.1f}"}
+
+
+def score_table(predictions: Predictions, **options) -> pd.DataFrame:
     """All ``measures.MEASURES`` of each model with their 95 % intervals: one line a model, in the order given.
 
     Returns each measure under its name, its interval under <name>_low and <name>_high, and n_rows. Shares of rows
@@ -47,41 +97,41 @@ def score_table(predictions: Predictions, *, n_resamples: int = N_RESAMPLES, ran
     error's interval begins at 0 where a perfectly calibrated model could show that error by chance. Where no row is
     wrong no resample can be, so F1, kappa and mcc take the low end of the accuracy.
 
-    Raises ValueError for what are no probabilities of these rows, see ``calibration.check_probabilities``.
+    ``options`` are those of ``intervals.draw_weights``. Raises ValueError for what are no probabilities of these rows,
+    see ``calibration.check_probabilities``.
     """
     labels, groups, made, start = predictions.labels, predictions.groups, {}, 0
     for name, values in predictions.items():
         check_probabilities(values, labels, name)
-    columns = [row_columns(values, labels) for values in predictions.values()]
+    columns = [measures.row_columns(values, labels) for values in predictions.values()]
     if columns:
-        options = {"n_resamples": n_resamples, "random_state": random_state}
-        sums = resampled_sums(sparse.hstack(columns), labels, groups, **options)
+        sums = intervals.resampled_sums(sparse.hstack(columns), labels, groups, **options)
     for (name, values), by_row in zip(predictions.items(), columns, strict=True):
-        draws = measures_of_sums(sums[:, start : start + by_row.shape[1]], values.shape[1])
-        made[name] = _with_intervals(measures_of(values, labels), draws, values, labels, groups)
+        draws = measures.measures_of_sums(sums[:, start : start + by_row.shape[1]], values.shape[1])
+        made[name] = _with_intervals(measures.measures_of(values, labels), draws, values, labels, groups)
         start += by_row.shape[1]
     return pd.DataFrame(made, index=COLUMNS, dtype=float).T.rename_axis("model")
 
 
 def _with_intervals(found: dict, draws: dict, probabilities: np.ndarray, labels: np.ndarray, groups) -> dict:
-    places = ranks(probabilities, labels)
-    intervals = {name: percentile_interval(draws[name]) for name in MEASURES}
-    low, high = intervals["ece"]
+    places = measures.ranks(probabilities, labels)
+    ends = {name: intervals.percentile_interval(draws[name]) for name in MEASURES}
+    low, high = ends["ece"]
     # Resamples lie above the rows' own error: turned round, this bias cancels out (basic bootstrap).
     low, high = max(min(2 * found["ece"] - high, found["ece"]), 0), max(2 * found["ece"] - low, found["ece"])
-    if found["ece"] <= chance_error(probabilities.max(axis=1)):
+    if found["ece"] <= measures.chance_error(probabilities.max(axis=1)):
         low = 0.0
-    intervals["ece"] = low, high
+    ends["ece"] = low, high
     if len(labels) == 1:
-        intervals = dict.fromkeys(MEASURES, (np.nan, np.nan))
-    for most, name in enumerate(SHARES, 1):
-        intervals[name] = share_interval(places < most, groups, draws[name])
+        ends = dict.fromkeys(MEASURES, (np.nan, np.nan))
+    for most, name in enumerate(measures.SHARES, 1):
+        ends[name] = intervals.share_interval(places < most, groups, draws[name])
     if found["accuracy"] == 1:
         for name in ("macro_f1", "weighted_f1", "kappa", "mcc"):
-            intervals[name] = intervals["accuracy"]
+            ends[name] = ends["accuracy"]
     made = {}
     for name in MEASURES:
-        low, high = intervals[name]
+        low, high = ends[name]
         made |= {name: found[name], f"{name}_low": float(low), f"{name}_high": float(high)}
     return made | {"n_rows": len(labels)}
 
@@ -95,30 +145,6 @@ def readable(scores: pd.DataFrame, measures=("accuracy", "macro_f1", "log_loss")
     if tuple(measures) == ("accuracy", "macro_f1", "log_loss"):
         made["log_loss"] = scores["log_loss"].astype(float).round(3)
     return pd.DataFrame(made, index=scores.index)
-
-
-def share_text(scores: pd.DataFrame, model: str, measure: str = "accuracy") -> str:
-    """One share of a ``score_table`` with its interval, as people read it: ``81.5 % [76.0, 86.5]``."""
-    return interval_text(*scores.loc[model, [measure, f"{measure}_low", f"{measure}_high"]])
-
-
-def best_of(scores: pd.DataFrame, models: Iterable[str], measure: str = "log_loss") -> str:
-    """The one of ``models`` whose ``measure`` is lowest in a ``score_table``; "" where there is none of them."""
-    values = scores.loc[[name for name in models if name in scores.index], measure]
-    return str(values.astype(float).idxmin()) if len(values) else ""
-
-
-def cost_table(scores: pd.DataFrame, costs: dict) -> pd.DataFrame:
-    """A ``score_table`` for people and the ``baselines.Cost`` of those models that ``costs`` knows; a dash for others.
-
-    Speed has two digits, as one measurement is worth no more.
-    """
-    known = [costs.get(name) for name in scores.index]
-    table = readable(scores)
-    table["seconds to fit"] = [f"{cost.seconds:.2f}" if cost else "–" for cost in known]
-    table["rows a second"] = [_speed_text(cost.rows_a_second) if cost else "–" for cost in known]
-    table["kB on disk"] = [f"{cost.n_bytes / 1000:,.1f}" if cost else "–" for cost in known]
-    return table
 
 
 def _speed_text(speed: float) -> str:
@@ -138,38 +164,21 @@ def class_table(predictions: Predictions, model: str) -> pd.DataFrame:
     Indexed by label name. The interval is NaN where the class has fewer than two rows to draw from.
     """
     labels, n_classes = predictions.labels, len(predictions.label_names)
-    columns = row_columns(predictions[model], labels)[:, : 3 * n_classes]
-    right, support, predicted = class_sums(columns.sum(axis=0), n_classes)
-    draws = f1_of_classes(*class_sums(resampled_sums(columns, labels, predictions.groups), n_classes))
-    low, high = np.where(support > 1, percentile_interval(draws), np.nan)
+    columns = measures.row_columns(predictions[model], labels)[:, : 3 * n_classes]
+    right, support, predicted = measures.class_sums(columns.sum(axis=0), n_classes)
+    draws = measures.f1_of_classes(
+        *measures.class_sums(intervals.resampled_sums(columns, labels, predictions.groups), n_classes)
+    )
+    low, high = np.where(support > 1, intervals.percentile_interval(draws), np.nan)
     return pd.DataFrame(
         {
             "precision": right / np.maximum(predicted, 1),
             "recall": right / np.maximum(support, 1),
-            "f1": f1_of_classes(right, support, predicted),
+            "f1": measures.f1_of_classes(right, support, predicted),
             "f1_low": low, "f1_high": high, "rows": support.astype(int), "predicted": predicted.astype(int),
         },
         index=pd.Index(predictions.label_names, name="label"),
     )  # fmt: skip
-
-
-def accuracy_by_length(predictions: Predictions, model: str, data: Dataset) -> pd.DataFrame:
-    """How often ``model`` is right about long texts and short ones: its rows in four groups by their number of n-grams.
-
-    ``data`` has the rows of ``predictions``, and may have more. Returns a DataFrame indexed by the least number of
-    n-grams in each group, with test rows and accuracy (as text, with its interval); no line where rows have no n-grams.
-    """
-    right, group = pd.Series(predictions.right(model), dtype=float), np.zeros(predictions.n_rows)
-    if data.features.ngrams is None:
-        right, group = right[:0], group[:0]
-    else:
-        places = pd.Index(data.rows["row"]).get_indexer(predictions.rows["row"])
-        counts = np.diff(data.features.ngrams.indptr)[places]
-        least = np.unique(np.quantile(counts, [0, 0.25, 0.5, 0.75]).astype(int))
-        group = least[np.searchsorted(least, counts, side="right") - 1]
-    table = right.groupby(group).agg(["sum", "size"]).rename_axis("n-grams, at least")
-    table["accuracy"] = [count_text(*line) for line in table.to_numpy()]
-    return table.rename(columns={"size": "test rows"})[["test rows", "accuracy"]]
 
 
 def interval_text(value: float, low: float, high: float) -> str:
@@ -179,7 +188,7 @@ def interval_text(value: float, low: float, high: float) -> str:
 
 def count_text(count: int, n_rows: int) -> str:
     """``count`` of ``n_rows`` as a share with its score interval (Wilson, 1927); a dash where there are no rows."""
-    return interval_text(count / n_rows, *wilson_interval(count / n_rows, n_rows)) if n_rows else "–"
+    return interval_text(count / n_rows, *intervals.wilson_interval(count / n_rows, n_rows)) if n_rows else "–"
 
 
 def number_text(value: float, low: float, high: float) -> str:
@@ -191,6 +200,49 @@ def number_text(value: float, low: float, high: float) -> str:
 # --- Does the confidence keep its word? ---------------------------------------------------------------
 
 
+class Confidence:
+    """How far the confidence of one model may be trusted.
+
+    Attributes
+    ----------
+    table : ``calibration_table``
+    coverage : ``coverage_table``
+    """
+
+    def __init__(self, predictions: Predictions, model: str):
+        self.predictions, self.model = predictions, model
+        self.table, self.coverage = calibration_table(predictions, model), coverage_table(predictions, model)
+
+    def scaling(self, temperatures: dict[str, float]) -> pd.DataFrame:
+        """The expected calibration error of each network before and after temperature scaling, indexed by model."""
+        labels, lines = self.predictions.labels, {}
+        for name, values in self.predictions.only(temperatures).items():
+            raw = calibrate(values, 1 / temperatures[name])
+            lines[name] = [
+                temperatures[name],
+                *(measures.measures_of(answers, labels)["ece"] for answers in (raw, values)),
+            ]
+        columns = ["temperature", "error before", "error after"]
+        return pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("model")
+
+    def answered(self, share: float = 0.9) -> pd.Series:
+        """The line of ``coverage`` at which ``share`` of the rows are answered, at least one row."""
+        if not 0 < share <= 1:
+            raise ValueError(f"The share is {share}; expected a share of rows above 0 and up to 1, such as 0.9.")
+        return self.coverage.iloc[max(round(share * len(self.coverage)) - 1, 0)]
+
+    def verdict(self) -> tuple[str, str, dict]:
+        """Key, grade and facts of the expected calibration error."""
+        values = score_table(self.predictions.only([self.model])).loc[self.model, ["ece", "ece_low", "ece_high"]]
+        return "calibration", graded(values["ece"], 0.05, 0.1), {"error": number_text(*values)}
+
+    def coverage_verdict(self, share: float = 0.9) -> tuple[str, str, dict]:
+        """Key, grade and facts of the accuracy where ``share`` of the rows are answered."""
+        line = self.answered(share)
+        facts = {"coverage": f"{100 * line['coverage']:.0f}"}
+        return "coverage", "note", facts | {"share": interval_text(*line[["accuracy", "low", "high"]])}
+
+
 def calibration_table(predictions: Predictions, model: str) -> pd.DataFrame:
     """Confidence against accuracy in ten equal bins of confidence: rows, confidence, accuracy, low, high (of the bin).
 
@@ -198,20 +250,9 @@ def calibration_table(predictions: Predictions, model: str) -> pd.DataFrame:
     """
     confidence = predictions[model].max(axis=1)
     table = pd.DataFrame({"confidence": confidence, "accuracy": predictions.right(model).astype(float)})
-    found = table.groupby(confidence_bins(confidence))
+    found = table.groupby(measures.confidence_bins(confidence))
     made = found.mean().assign(rows=found.size())[["rows", "confidence", "accuracy"]]
-    return made.assign(low=made.index / N_BINS, high=(made.index + 1) / N_BINS).reset_index(drop=True)
-
-
-def scaling_table(predictions: Predictions, temperatures: dict[str, float]) -> pd.DataFrame:
-    """The expected calibration error of each network before and after temperature scaling, indexed by model."""
-    labels, lines = predictions.labels, {}
-    for name, values in predictions.only(temperatures).items():
-        raw = calibrate(values, 1 / temperatures[name])
-        errors = [measures_of(answers, labels)["ece"] for answers in (raw, values)]
-        lines[name] = [temperatures[name], *errors]
-    columns = ["temperature", "error before", "error after"]
-    return pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("model")
+    return made.assign(low=made.index / measures.N_BINS, high=(made.index + 1) / measures.N_BINS).reset_index(drop=True)
 
 
 def coverage_table(predictions: Predictions, model: str) -> pd.DataFrame:
@@ -222,13 +263,6 @@ def coverage_table(predictions: Predictions, model: str) -> pd.DataFrame:
     confidence = predictions[model].max(axis=1)
     order, count = np.argsort(-confidence, kind="stable"), np.arange(1, len(confidence) + 1)
     accuracy = predictions.right(model)[order].cumsum() / count
-    low, high = wilson_interval(accuracy, count)
+    low, high = intervals.wilson_interval(accuracy, count)
     made = {"coverage": count / len(confidence), "accuracy": accuracy, "threshold": confidence[order]}
     return pd.DataFrame(made | {"low": low, "high": high})
-
-
-def answered(coverage: pd.DataFrame, share: float = 0.9) -> pd.Series:
-    """The line of a ``coverage_table`` at which ``share`` of the rows are answered, at least one row."""
-    if not 0 < share <= 1:
-        raise ValueError(f"The share is {share}; expected a share of rows above 0 and up to 1, such as 0.9.")
-    return coverage.iloc[max(round(share * len(coverage)) - 1, 0)]

@@ -12,26 +12,22 @@ from fusebook.evaluation.comparison import compare
 from fusebook.evaluation.intervals import share_interval
 from fusebook.findings import p_text
 
-N_SIZES = 5
 
-
-def nested_order(labels: np.ndarray, random_state: int = 42) -> np.ndarray:
+def nested_order(labels: np.ndarray) -> np.ndarray:
     """An order of rows of which every beginning holds the classes in their shares: positions of shape (n_rows,).
 
     One row of each class comes first, so that no beginning of that length or more lacks a class.
     """
-    random = np.random.default_rng(random_state)
-    shuffled = random.permutation(len(labels))
+    shuffled = np.random.default_rng(42).permutation(len(labels))
     table = pd.DataFrame({"label": np.asarray(labels)[shuffled]})
     place = table.groupby("label").cumcount().to_numpy()
     size = table.groupby("label")["label"].transform("size").to_numpy()
     return shuffled[np.lexsort(((place + 0.5) / size, place > 0))]
 
 
-def training_sizes(n_rows: int, n_classes: int, n_sizes: int = N_SIZES) -> list[int]:
-    """``n_sizes`` numbers of rows, each twice the one before, the last all rows; without those below 2 rows a class."""
-    sizes = [n_rows // 2**i for i in reversed(range(n_sizes))]
-    return [size for size in sizes if size >= 2 * n_classes]
+def training_sizes(n_rows: int, n_classes: int) -> list[int]:
+    """Five numbers of rows, each twice the one before, the last all rows; without those below 2 rows a class."""
+    return [size for i in (4, 3, 2, 1, 0) if (size := n_rows // 2**i) >= 2 * n_classes]
 
 
 def linear_answers(train_values, train_labels: np.ndarray, values) -> np.ndarray:
@@ -44,20 +40,43 @@ def linear_answers(train_values, train_labels: np.ndarray, values) -> np.ndarray
     return LinearSVC(C=0.5, random_state=0).fit(train_values, train_labels).predict(values)
 
 
-def size_curve(data: Dataset) -> pd.DataFrame:
-    """Accuracy on the test rows by number of training rows: model, rows, accuracy, low, high, right.
+class SizeCurve:
+    """Accuracy on the test rows by number of training rows.
 
     The models are an MLP over all parts, a linear support vector machine, and the most frequent class. Each smaller
-    training set is part of the next. ``right`` has the bools of the test rows.
+    training set is part of the next.
+
+    Attributes
+    ----------
+    table : model, rows, accuracy, low, high, right (the bools of the test rows); no line where training rows are few
     """
-    labels, test, lines = data.train.labels, data.test, []
-    order = nested_order(labels)
-    for size in training_sizes(len(labels), len(np.unique(labels))):
-        for model, predicted in _answers(data, order[:size]).items():
-            right = predicted == test.labels
-            low, high = share_interval(right, test.groups)
-            lines.append([model, size, right.mean(), low, high, right])
-    return pd.DataFrame(lines, columns=["model", "rows", "accuracy", "low", "high", "right"])
+
+    def __init__(self, data: Dataset):
+        labels, test, lines = data.train.labels, data.test, []
+        order = nested_order(labels)
+        for size in training_sizes(len(labels), len(np.unique(labels))):
+            for model, predicted in _answers(data, order[:size]).items():
+                right = predicted == test.labels
+                lines.append([model, size, right.mean(), *share_interval(right, test.groups), right])
+        self.table = pd.DataFrame(lines, columns=["model", "rows", "accuracy", "low", "high", "right"])
+
+    def verdict(self, model: str) -> tuple[str, str, dict]:
+        """Would more rows help ``model``? Key, grade and facts, from the last doubling of its rows.
+
+        They would where the gain is significant (McNemar's test, p < 0.05); they would not where the interval of the gain
+        ends below one point; otherwise it can't be told.
+        """
+        lines = self.table[self.table["model"] == model].sort_values("rows").to_dict("records")
+        if len(lines) < 2:
+            return "too few rows", "note", {}
+        made = compare(lines[-2]["right"], lines[-1]["right"])
+        if made["p"] < 0.05 and made["difference"] > 0:
+            key, grade = "more rows help", "look"
+        else:
+            key, grade = "more rows no help" if made["high"] < 0.01 else "more rows unsure", "note"
+        points = {name: f"{100 * made[name]:+.1f}" for name in ("difference", "low", "high")}
+        rows = {"fewer": lines[-2]["rows"], "more": lines[-1]["rows"]}
+        return key, grade, {"model": model, "p": p_text(made["p"]), **rows, **points}
 
 
 def _answers(data: Dataset, chosen: np.ndarray) -> dict[str, np.ndarray]:
@@ -73,22 +92,3 @@ def _answers(data: Dataset, chosen: np.ndarray) -> dict[str, np.ndarray]:
         "linear SVM": linear_answers(train.features.linear, train.labels, test.features.linear),
         "majority": np.full(len(test), np.bincount(train.labels).argmax()),
     }
-
-
-def verdict(curve: pd.DataFrame, model: str) -> tuple[str, str, dict]:
-    """Would more rows help ``model``? Key, grade and facts, from the last doubling of its rows in ``size_curve``.
-
-    They would where the gain is significant (McNemar's test, p < 0.05); they would not where the interval of the gain
-    ends below one point; otherwise it can't be told.
-    """
-    lines = curve[curve["model"] == model].sort_values("rows").to_dict("records")
-    if len(lines) < 2:
-        return "too few rows", "note", {}
-    made = compare(lines[-2]["right"], lines[-1]["right"])
-    if made["p"] < 0.05 and made["difference"] > 0:
-        key, grade = "more rows help", "look"
-    else:
-        key, grade = "more rows no help" if made["high"] < 0.01 else "more rows unsure", "note"
-    points = {name: f"{100 * made[name]:+.1f}" for name in ("difference", "low", "high")}
-    rows = {"fewer": lines[-2]["rows"], "more": lines[-1]["rows"]}
-    return key, grade, {"model": model, "p": p_text(made["p"]), **rows, **points}

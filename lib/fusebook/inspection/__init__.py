@@ -1,9 +1,10 @@
 """One row at a time: why this answer, what if the row were otherwise, and which row to look at.
 
-question : one row put to the models, encoded once: votes, what moved them, the row without a part or with another text
+question : one row put to the models, encoded once: Question.of(run, row)
 occlusion : leave words out, cover patches, mute bands and moments
-listing : the table of rows to inspect, its filters and orders, the list of suspect labels and a person's decisions
-cards : rows as HTML
+listing : all rows with what a model said of them: Listing(rows, predictions, model, suspects="", slices=None), its worst
+    rows, thresholds, a person's decisions, .twin(models, bundle=None, explained=0, most_bytes=…), .inspector(bundle)
+cards : rows as HTML: row_cards(table), mistake_cards(mistakes, data, most), pair_table(mistakes); Mistakes are of errors
 widgets, row_widgets : the inspector of notebook 05_inspect
 twin, twin_data : the inspector's twin on a page, which needs no kernel
 """
@@ -13,11 +14,8 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "question": ["Question", "judge_verdicts", "part_verdicts"],
-        "occlusion": ["strongest_verdicts"],
-        "listing": ["first_mistake", "inspection_table", "read_suspects", "threshold_table", "worst_rows"],
-        "cards": ["mistake_cards", "pair_table", "row_card", "row_cards", "votes_html"],
-        "widgets": ["inspector"],
-        "twin": ["page_twin", "row_effects"],
+        "question": ["Question"],
+        "listing": ["Listing"],
+        "cards": ["mistake_cards", "pair_table", "row_cards"],
     },
 )

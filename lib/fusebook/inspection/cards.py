@@ -15,9 +15,9 @@ from IPython.display import HTML
 from PIL import Image
 
 from fusebook import ASSETS
-from fusebook.data.predictions import Predictions
+from fusebook.data.dataset import Dataset
 from fusebook.data.tables import PARTS
-from fusebook.errors.mistakes import short_names
+from fusebook.errors.mistakes import Mistakes
 from fusebook.evaluation.scores import count_text
 from fusebook.findings import say, shortened
 from fusebook.inspection.occlusion import strongest_verdicts
@@ -38,14 +38,9 @@ _MEDIA_TYPES = {
 
 
 def row_card(
-    row,
-    *,
-    heading: str = "",
-    marks: pd.DataFrame | None = None,
-    media: dict[str, str] | None = None,
-    below: str = "",
+    row, *, heading: str = "", marks: pd.DataFrame | None = None, media: dict[str, str] | None = None, below: str = "",
     note: str = "",
-) -> str:
+) -> str:  # fmt: skip
     """One row as an HTML card.
 
     Parameters
@@ -73,12 +68,9 @@ def row_card(
     )
 
 
-def row_cards(table: pd.DataFrame, *, heading: str = "") -> HTML:
-    """All rows of ``table`` as cards, side by side where there is room; ``heading`` may be a column of the table."""
-    headings = table[heading].astype(object).fillna("").astype(str) if heading in table else [""] * len(table)
-    return _side_by_side(
-        row_card(row, heading=head) for row, head in zip(table.to_dict("records"), headings, strict=True)
-    )
+def row_cards(table: pd.DataFrame) -> HTML:
+    """All rows of ``table`` as cards, side by side where there is room."""
+    return _side_by_side(map(row_card, table.to_dict("records")))
 
 
 def _side_by_side(made) -> HTML:
@@ -105,9 +97,9 @@ def coloured(text: str, marks: pd.DataFrame, most: float = 0.0) -> str:
     return "".join(made) + escape(text[place:])
 
 
-def probability_bars(probabilities: dict[str, float], most: int = MOST_LABELS) -> str:
-    """The ``most`` likely labels as bars in HTML."""
-    best = sorted(probabilities.items(), key=lambda item: -item[1])[:most]
+def probability_bars(probabilities: dict[str, float]) -> str:
+    """The ``MOST_LABELS`` likeliest labels as bars in HTML."""
+    best = sorted(probabilities.items(), key=lambda item: -item[1])[:MOST_LABELS]
     lines = "".join(
         f'<tr><td>{escape(str(name))}</td><td><span class="fb-bar" style="width:{100 * value:.0f}px"></span> '
         f"{100 * value:.1f} %</td></tr>"
@@ -135,27 +127,18 @@ def inline(content: bytes, media_type: str) -> str:
     return f"data:{media_type};base64,{base64.b64encode(content).decode()}"
 
 
-def mistake_cards(mistakes: pd.DataFrame, predictions: Predictions, model: str, near: dict) -> HTML:
+def mistake_cards(mistakes: Mistakes, data: Dataset, most: int) -> HTML:
     """One card a mistake: whole text, picture, player, three likeliest labels, each part's own vote, nearest rows.
 
-    Parameters
-    ----------
-    mistakes : row, label, predicted, confidence, as ``mistakes.confident_mistakes`` returns them
-    predictions : of the rows, with their text, image and audio; ``model`` is the one that made the mistakes
-    near : row number to a list of (row, label, text, cosine), as ``mistakes.nearest_training_rows`` returns it
+    They are the ``most`` of which the model was surest; ``data`` has them and the training rows that are like them.
     """
-    names = short_names(predictions.label_names)
-    shown = dict(zip(predictions.label_names, names, strict=True))
-    lines, places = predictions.rows, pd.Index(predictions.rows["row"])
-    made = []
-    for mistake in mistakes.to_dict("records"):
-        place = places.get_loc(mistake["row"])
-        row = lines.iloc[place].to_dict()
-        answer = f"predicted {shown[mistake['predicted']]} ({100 * mistake['confidence']:.0f} %)"
-        below = _whole_text(row["text"])
-        below += probability_bars(dict(zip(names, predictions[model][place], strict=True)))
-        below += _votes_alone(predictions, model, place, names) + _nearest(near.get(mistake["row"], []), shown)
-        made.append(row_card(row, heading=f"row {mistake['row']}: {shown[mistake['label']]}, {answer}", below=below))
+    near, rows, made = mistakes.nearest(data, most), mistakes.predictions.rows, []
+    for mistake in mistakes.most_confident(most).itertuples():
+        answer = f"predicted {mistakes.short[mistake.predicted]} ({100 * mistake.confidence:.0f} %)"
+        heading = f"row {mistake.row}: {mistakes.short[mistake.label]}, {answer}"
+        row = rows.iloc[mistake.Index].to_dict()
+        below = _whole_text(row["text"]) + _votes_of(mistakes, mistake.Index) + _nearest(near[mistake.row], mistakes)
+        made.append(row_card(row, heading=heading, below=below))
     return _side_by_side(made)
 
 
@@ -165,39 +148,37 @@ def _whole_text(text: str) -> str:
     return f"<details><summary>the whole text</summary><p>{escape(text)}</p></details>"
 
 
-def _votes_alone(predictions: Predictions, model: str, place: int, names: list[str]) -> str:
-    votes = []
+def _votes_of(mistakes: Mistakes, place: int) -> str:
+    """The model's likeliest labels as bars, and what each part says alone, about the row at ``place``."""
+    predictions, names, votes = mistakes.predictions, list(mistakes.short.values()), []
     for part, there in predictions.present.items():
         values = predictions[part][place]
         vote = f"{part}: {names[values.argmax()]} ({100 * values.max():.0f} %)" if there[place] else missing(part)
-        votes += [escape(vote)] if part != model else []
-    return f"<p><small>alone: {'; '.join(votes)}</small></p>" if votes else ""
+        votes += [escape(vote)] if part != mistakes.model else []
+    bars = probability_bars(dict(zip(names, predictions[mistakes.model][place], strict=True)))
+    return bars + (f"<p><small>alone: {'; '.join(votes)}</small></p>" if votes else "")
 
 
-def _nearest(near: list[tuple], shown: dict) -> str:
+def _nearest(near: list[tuple], mistakes: Mistakes) -> str:
     lines = [
-        f"<li>row {row}, {escape(shown[label])}, cosine {cosine:.2f}: {escape(shortened(text, 40) or '(no text)')}</li>"
+        f"<li>row {row}, {escape(mistakes.short[label])}, cosine {cosine:.2f}: {_example(text, 40)}</li>"
         for row, label, text, cosine in near
     ]
-    if not lines:
-        return ""
-    return f"<details open><summary>nearest training rows</summary><ul>{''.join(lines)}</ul></details>"
+    return f"<details open><summary>nearest training rows</summary><ul>{''.join(lines)}</ul></details>" * bool(lines)
 
 
-def pair_table(pairs: pd.DataFrame, rows: pd.DataFrame, classes: pd.DataFrame) -> HTML:
-    """``mistakes.confused_pairs`` as a table with the share's interval and the beginnings of the example texts.
+def _example(text: str, most: int = EXAMPLE) -> str:
+    return escape(shortened(text, most) or "(no text)")
 
-    ``rows`` has row and text; ``classes`` is ``scores.class_table``'s, for the number of rows of each label.
-    """
-    texts = rows.set_index("row")["text"]
-    shown = dict(zip(classes.index, short_names(list(classes.index)), strict=True))
+
+def pair_table(mistakes: Mistakes) -> HTML:
+    """``Mistakes.pairs`` as a table with the share's interval and the beginnings of the example texts."""
+    texts, sizes = mistakes.predictions.rows.set_index("row")["text"], mistakes.table["label"].value_counts()
     body = ""
-    for pair in pairs.to_dict("records"):
-        share = count_text(pair["count"], classes.loc[pair["label"], "rows"])
-        cells = [escape(shown[pair["label"]]), escape(shown[pair["predicted"]]), pair["count"], share]
-        examples = "<br>".join(
-            f"{row}: {escape(shortened(texts[row], EXAMPLE) or '(no text)')}" for row in pair["rows"]
-        )
+    for pair in mistakes.pairs().itertuples():
+        names = (escape(mistakes.short[name]) for name in (pair.label, pair.predicted))
+        cells = [*names, pair.count, count_text(pair.count, sizes[pair.label])]
+        examples = "<br>".join(f"{row}: {_example(texts[row])}" for row in pair.rows)
         # The examples have a line of their own, so that a phone shows them without scrolling.
         body += "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
         body += f'<tr><td colspan="4"><small>{examples}</small></td></tr>'
@@ -207,26 +188,22 @@ def pair_table(pairs: pd.DataFrame, rows: pd.DataFrame, classes: pd.DataFrame) -
 
 def question_card(question, model: str) -> str:
     """The card of a ``question.Question``: words and patches coloured by what leaving them out does, the model's bars."""
-    answer, bars = missing(model), ""
+    answer, bars, given = missing(model), "", question.given.iloc[0]
     if question.reads(model):
         answer = question.predicted(model)
         bars = probability_bars(dict(zip(question.bundle.label_names, question.probabilities(model), strict=True)))
     marks, note = question.card_words(model)
     notes = [note, _length_text(question, model)]
     below = "".join(f"<p><small>{escape(sentence)}</small></p>" for sentence in notes if sentence)
+    heading = [
+        f"row {question.number}",
+        *([f"given {given['label']}"] if "label" in given else []),
+        f"{model}: {answer}",
+    ]
+    heading += ["text edited"] * ("text" not in question.left_out and question.text != given["text"])
+    heading = " · ".join([*heading, *(f"without {part}" for part in question.left_out)])
     below += picture_map(question, model) + bars
-    heading = " · ".join([_given(question), f"{model}: {answer}", *_changes(question)])
     return row_card(question.row.iloc[0].to_dict(), heading=heading, marks=marks, below=below)
-
-
-def _given(question) -> str:
-    label = f" · given {question.given['label'].iloc[0]}" if "label" in question.given else ""
-    return f"row {question.number}{label}"
-
-
-def _changes(question) -> list[str]:
-    edited = "text" not in question.left_out and question.text != question.given["text"].iloc[0]
-    return ["text edited"] * edited + [f"without {part}" for part in question.left_out]
 
 
 def _length_text(question, model: str) -> str:
@@ -273,24 +250,24 @@ def _patches(patches: pd.DataFrame) -> str:
     return made
 
 
-def votes_html(before: pd.DataFrame, after: pd.DataFrame | None = None, most: int = MOST_LABELS) -> HTML:
+def votes_html(before: pd.DataFrame, after: pd.DataFrame) -> str:
     """Every model's likeliest labels as bars: as the row stands and, where anything has changed, beside it as edited.
 
     Both are tables of ``Question.votes``: labels as rows, models as columns, NaN where a model has nothing to read.
     """
-    after = before if after is None else after
     columns = {"before": "as it stands"}
     if not np.allclose(before, after, atol=5e-4, equal_nan=True):
         columns["after"] = "as edited"
     tables = (pd.DataFrame({"before": before[model], "after": after[model]})[list(columns)] for model in before)
-    made = "".join(_vote(model, lines, columns, most) for model, lines in zip(before, tables, strict=True))
-    return HTML(f'{STYLE}<div class="fb-votes">{made}</div>')
+    made = "".join(_vote(model, lines, columns) for model, lines in zip(before, tables, strict=True))
+    return f'{STYLE}<div class="fb-votes">{made}</div>'
 
 
-def _vote(model: str, lines: pd.DataFrame, columns: dict[str, str], most: int) -> str:
-    known = lines.dropna(axis=1)
-    best = known.max(axis=1).nlargest(most).index if len(known.columns) else lines.index[:0]
-    order = known.loc[best].sort_values(known.columns[-1], ascending=False).index if len(best) else best
+def _vote(model: str, lines: pd.DataFrame, columns: dict[str, str]) -> str:
+    known, order = lines.dropna(axis=1), []
+    if len(known.columns):
+        best = known.max(axis=1).nlargest(MOST_LABELS).index
+        order = known.loc[best].sort_values(known.columns[-1], ascending=False).index
     head = "".join(f'<th scope="col">{name}</th>' for name in ("label", *columns.values()))
     body = "".join(_vote_line(model, label, lines.loc[label]) for label in order)
     body = body or f'<tr><td colspan="{1 + len(columns)}">{escape(missing(model))}</td></tr>'

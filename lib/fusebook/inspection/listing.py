@@ -1,4 +1,4 @@
-"""Which rows did the model get wrong, and what if one were otherwise? The plain functions behind the widgets.
+"""Which rows did the model get wrong? ``Listing``, and the plain functions behind it and the widgets.
 
 Notebook 05_inspect tells the story.
 """
@@ -18,24 +18,85 @@ from fusebook.errors.corrections import ACTIONS
 from fusebook.errors.mistakes import confident_mistakes, row_table
 from fusebook.evaluation.intervals import wilson_interval
 from fusebook.evaluation.scores import count_text
+from fusebook.models.bundle import Bundle
 
 ORDERS = ("row", "confidence", "loss", "suspicion")
 PAGE_SIZE = 20
+MOST_BYTES = 2_000_000  # that the rows take on an exported page
 MOST_FOLDED = 50_000  # texts that are remembered in small letters
-COLUMNS = [
-    "row", "split", "text", "image", "audio", "label", "predicted", "right", "confidence", "loss", "suspicion",
-    "slices",
-]  # fmt: skip
+COLUMNS = ["row", "split", "text", "image", "audio", "label", "predicted", "right", "confidence", "loss", "suspicion",
+           "slices"]  # fmt: skip
+SUSPECT_COLUMNS = ["row", "split", "label", "suggested", "label_probability", "action", "text"]
+
+
+class Listing:
+    """The rows to look at with what ``model`` said of them: as a table, as controls, and as a page that needs no kernel.
+
+    Parameters
+    ----------
+    rows, predictions, model, slices : as ``inspection_table`` takes them
+    suspects : path of label_suspects.csv, to which a person's decisions are written at once; "" for none
+
+    Attributes
+    ----------
+    table : one line a row, as ``inspection_table`` returns it
+    """
+
+    def __init__(
+        self, rows: pd.DataFrame, predictions: Sequence[Predictions], model: str, *, suspects: str | Path = "",
+        slices: pd.DataFrame | None = None,
+    ):  # fmt: skip
+        self.rows, self.predictions, self.suspects, self.slices = rows, predictions, suspects, slices
+        self.listed = read_suspects(suspects) if suspects else None
+        self.table = self.about(model)
+
+    def about(self, model: str) -> pd.DataFrame:
+        """The table that tells of another ``model``."""
+        return inspection_table(self.rows, self.predictions, model, suspects=self.listed, slices=self.slices)
+
+    def worst(self, most: int = 6) -> pd.DataFrame:
+        """The wrong test rows with the largest loss, to be read: one line a row number."""
+        wrong = sort_rows(filter_rows(self.table, split="test", right=False), "loss").head(most)
+        shown = wrong.set_index("row").drop(columns=["split", "image", "audio", "right"]).round(3)
+        return shown.assign(slices=["; ".join(names) for names in shown["slices"]])
+
+    def thresholds(self) -> pd.DataFrame:
+        """``coverage_and_accuracy`` of the test rows, one line a threshold of confidence."""
+        test, thresholds = filter_rows(self.table, split="test"), pd.Index([0.0, 0.5, 0.7, 0.9], name="threshold")
+        return pd.DataFrame([coverage_and_accuracy(test, each) for each in thresholds], index=thresholds).round(3)
+
+    def decided(self) -> pd.DataFrame:
+        """How many suspects a person wants to keep, change or drop, as the list stood when it was read."""
+        actions = pd.Series(dtype=str) if self.listed is None else self.listed["action"]
+        return actions.value_counts().rename_axis("action").to_frame("rows")
+
+    def inspector(self, bundle: Bundle):
+        """Controls to find a row, to change it and to decide on its label: a ``widgets.Inspector``."""
+        from fusebook.inspection.widgets import Inspector
+
+        return Inspector(self, bundle)
+
+    def twin(
+        self, models: list[str], *, bundle: Bundle | None = None, explained: int = 0, most_bytes: int = MOST_BYTES
+    ):
+        """The rows as HTML that answers on an exported page; JupyterLab shows a few cards.
+
+        Parameters
+        ----------
+        models : whose answers a card tells; first the one that the table is about
+        bundle, explained : what tells the words and patches that moved its chosen model, in so many rows
+        most_bytes : that all of it takes, see ``twin.page_twin``
+        """
+        from fusebook.inspection import twin
+
+        effects = twin.row_effects(bundle, self.table, self.rows, explained) if bundle else {}
+        return twin.page_twin(self.table, self.predictions, models, effects=effects, most_bytes=most_bytes)
 
 
 def inspection_table(
-    rows: pd.DataFrame,
-    predictions: Sequence[Predictions],
-    model: str,
-    *,
-    suspects: pd.DataFrame | None = None,
+    rows: pd.DataFrame, predictions: Sequence[Predictions], model: str, *, suspects: pd.DataFrame | None = None,
     slices: pd.DataFrame | None = None,
-) -> pd.DataFrame:
+) -> pd.DataFrame:  # fmt: skip
     """One line for each row that ``model`` predicted or whose label is suspect, in the order of their numbers.
 
     Parameters
@@ -51,9 +112,9 @@ def inspection_table(
 
     Raises ValueError where ``model`` predicted nothing.
     """
-    judged = [
-        row_table(some, some.known(model)).assign(split=some.rows["split"]) for some in predictions if some.n_rows
-    ]
+    judged = [row_table(some, model).assign(split=some.rows["split"]) for some in predictions if model in some]
+    if not judged:
+        predictions[-1].known(model)
     judged = pd.concat(judged, ignore_index=True).astype({"right": "boolean"})
     doubt = _suspicion(suspects, set(rows["row"]))
     unseen = doubt.index.difference(judged["row"])
@@ -77,16 +138,9 @@ def _suspicion(suspects: pd.DataFrame | None, known: set[int]) -> pd.Series:
 
 
 def filter_rows(
-    table: pd.DataFrame,
-    *,
-    split: str = "",
-    label: str = "",
-    predicted: str = "",
-    right: bool | None = None,
-    confidence: tuple[float, float] = (0, 1),
-    slice_name: str = "",
-    search: str = "",
-) -> pd.DataFrame:
+    table: pd.DataFrame, *, split: str = "", label: str = "", predicted: str = "", right: bool | None = None,
+    confidence: tuple[float, float] = (0, 1), slice_name: str = "", search: str = "",
+) -> pd.DataFrame:  # fmt: skip
     """The lines of an ``inspection_table`` for which all that is asked holds; "" and None ask nothing.
 
     ``confidence`` is a closed range; rows without a prediction are in the whole range only. ``search`` is looked for in
@@ -125,15 +179,8 @@ def sort_rows(table: pd.DataFrame, by: str, *, rising: bool = False) -> pd.DataF
     return table.sort_values(by, ascending=rising, kind="stable", na_position="last")
 
 
-def worst_rows(table: pd.DataFrame, most: int = 6) -> pd.DataFrame:
-    """The wrong test rows of an ``inspection_table`` with the largest loss, to be read: one line a row number."""
-    wrong = sort_rows(filter_rows(table, split="test", right=False), "loss").head(most)
-    shown = wrong.set_index("row").drop(columns=["split", "image", "audio", "right"]).round(3)
-    return shown.assign(slices=["; ".join(names) for names in shown["slices"]])
-
-
 def first_mistake(judged: pd.DataFrame) -> int:
-    """The number of the test row of errors.parquet that is worth a first look.
+    """The number of the row of errors.parquet that is worth a first look.
 
     It is the most confident mistake; where nothing is wrong, the row of which the model was least sure.
     """
@@ -141,15 +188,15 @@ def first_mistake(judged: pd.DataFrame) -> int:
     return int(order["row"].iloc[0])
 
 
-def page_count(n_rows: int, size: int = PAGE_SIZE) -> int:
-    """How many pages of ``size`` lines ``n_rows`` take, one at least."""
-    return max(-(-n_rows // size), 1)
+def page_count(n_rows: int) -> int:
+    """How many pages of ``PAGE_SIZE`` lines ``n_rows`` take, one at least."""
+    return max(-(-n_rows // PAGE_SIZE), 1)
 
 
-def page_of(table: pd.DataFrame, number: int, size: int = PAGE_SIZE) -> pd.DataFrame:
+def page_of(table: pd.DataFrame, number: int) -> pd.DataFrame:
     """The lines of page ``number``, from 1 on; the first or the last page where there is none of that number."""
-    number = min(max(number, 1), page_count(len(table), size))
-    return table.iloc[(number - 1) * size : number * size]
+    number = min(max(number, 1), page_count(len(table)))
+    return table.iloc[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]
 
 
 def coverage_and_accuracy(table: pd.DataFrame, threshold: float) -> dict:
@@ -168,13 +215,6 @@ def coverage_and_accuracy(table: pd.DataFrame, threshold: float) -> dict:
     return made | {"low": float(low), "high": float(high)}
 
 
-def threshold_table(table: pd.DataFrame, thresholds: Sequence[float] = (0.0, 0.5, 0.7, 0.9)) -> pd.DataFrame:
-    """``coverage_and_accuracy`` of the test rows, one line a threshold."""
-    test = filter_rows(table, split="test")
-    lines = [coverage_and_accuracy(test, threshold) for threshold in thresholds]
-    return pd.DataFrame(lines, index=pd.Index(thresholds, name="threshold")).round(3)
-
-
 def threshold_text(made: dict, threshold: float) -> str:
     """``coverage_and_accuracy`` as a sentence."""
     if not made["rows"]:
@@ -187,18 +227,17 @@ def threshold_text(made: dict, threshold: float) -> str:
 
 
 def read_suspects(path: str | Path) -> pd.DataFrame:
-    """The list of suspects at ``path``, all as text: row, split, label, suggested, label_probability, action, text.
+    """The list of suspects at ``path``, all as text, with the columns ``SUSPECT_COLUMNS``.
 
     Without a line where the file holds none. Raises FileNotFoundError where there is no file, ValueError where a line
     can't be read or a column is missing: such a list is not to be written anew, or something of it would be lost.
     """
-    columns = ["row", "split", "label", "suggested", "label_probability", "action", "text"]
     path = Path(path)
     if path.is_file() and len(path.read_bytes().strip().splitlines()) < 2:
-        return pd.DataFrame(columns=columns, dtype=str)
+        return pd.DataFrame(columns=SUSPECT_COLUMNS, dtype=str)
     listed, rejected = tables.read_table(path)
-    if missing := [name for name in columns[:-1] if name not in listed]:
-        raise ValueError(f"{path} has no column {', '.join(missing)}; expected {', '.join(columns)}.")
+    if missing := [name for name in SUSPECT_COLUMNS[:-1] if name not in listed]:
+        raise ValueError(f"{path} has no column {', '.join(missing)}; expected {', '.join(SUSPECT_COLUMNS)}.")
     if len(rejected):
         lines = ", ".join(map(str, rejected["row"].head(5)))
         raise ValueError(f"{path}: line {lines} can't be read ({rejected['reason'].iloc[0]}). Mend it by hand.")

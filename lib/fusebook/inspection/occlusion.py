@@ -3,7 +3,7 @@
 Notebook 05_inspect tells the story; ``question.Question`` asks all of it about one row.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 import soundfile
-from PIL import Image, ImageFilter
+from PIL import Image
 from scipy.signal import istft, stft
 
 from fusebook.data.files import RATE
@@ -21,7 +21,6 @@ from fusebook.findings import shortened
 MOST_WORDS = 200  # in longer texts words are left out in spans, so that the work stays bounded
 MOST_PIXELS = 512  # of a picture's longer side; a larger one is made smaller first, so that the work stays bounded
 N_PATCHES = 8  # along the longer side
-FILLS = ("grey", "blur")
 MOST_SECONDS = 60  # of a longer sound the loudest stretch is asked about
 N_BANDS = 10
 N_WINDOWS = 10
@@ -50,9 +49,15 @@ def leave_words_out(text: str, predict: Predict, class_number: int, *, most: int
     spans = _spans(text, most)
     if not spans:
         return pd.DataFrame(columns=WORD_COLUMNS)
-    probabilities = predict([text, *(text[:start] + text[end:] for start, end in spans)])[:, class_number]
     table = pd.DataFrame([(start, end, text[start:end]) for start, end in spans], columns=WORD_COLUMNS[:3])
-    return table.assign(effect=probabilities[0] - probabilities[1:])
+    texts = [text, *(text[:start] + text[end:] for start, end in spans)]
+    return table.assign(effect=_effects(texts, predict, class_number))
+
+
+def _effects(values: list, predict: Predict, class_number: int) -> np.ndarray:
+    """What each change takes from the probability of the first of ``values``, which is unchanged."""
+    probabilities = predict(values)[:, class_number]
+    return probabilities[0] - probabilities[1:]
 
 
 def _spans(text: str, most: int) -> list[tuple[int, int]]:
@@ -101,43 +106,31 @@ def shrunk(picture: np.ndarray, most: int = MOST_PIXELS) -> np.ndarray:
 
 
 def cover_patches(
-    picture: np.ndarray, predict: Predict, class_number: int, *, fill: str = "grey", n_patches: int = N_PATCHES
+    picture: np.ndarray, predict: Predict, class_number: int, *, n_patches: int = N_PATCHES
 ) -> pd.DataFrame:
     """How much each patch of a picture holds up the probability of one class (occlusion; Zeiler and Fergus, 2014).
+
+    A patch is covered with the picture's mean colour.
 
     Parameters
     ----------
     picture : uint8 of shape (height, width, 3); one of more than ``MOST_PIXELS`` is made smaller first
     predict : pictures like this one to probabilities of shape (n_pictures, n_classes); it is asked once
-    fill : what covers a patch: the picture's mean colour ("grey"), or the picture so blurred that no shape is left
-        ("blur"), which keeps the patch's own colour: where colour decides, it hides nothing
     n_patches : square patches along the longer side
 
     Returns a DataFrame with top, bottom, left, right (shares of height and width, from 0 to 1) and effect (probability
-    of the whole picture minus that with the patch covered), line by line. Raises ValueError for another picture or fill.
+    of the whole picture minus that with the patch covered), line by line. Raises ValueError for another picture.
     """
     if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8 or not picture.size:
         raise ValueError(f"A picture of shape {picture.shape}, {picture.dtype}; expected uint8, (height, width, 3).")
-    if fill not in FILLS or n_patches < 1:
-        raise ValueError(f"fill is {fill!r}, n_patches {n_patches}; expected one of {', '.join(FILLS)}, and 1 or more.")
     picture = shrunk(picture)
-    cover, boxes = _cover(picture, fill, n_patches), _boxes(*picture.shape[:2], n_patches)
-    copies = [picture]
+    (height, width), grey = picture.shape[:2], picture.mean(axis=(0, 1)).round()
+    boxes, copies = _boxes(height, width, n_patches), [picture]
     for top, bottom, left, right in boxes:
         copies.append(picture.copy())
-        copies[-1][top:bottom, left:right] = cover[top:bottom, left:right]
-    probabilities = predict(copies)[:, class_number]
-    height, width = picture.shape[:2]
+        copies[-1][top:bottom, left:right] = grey
     table = pd.DataFrame(boxes / np.array([height, height, width, width]), columns=PATCH_COLUMNS[:4])
-    return table.assign(effect=probabilities[0] - probabilities[1:])
-
-
-def _cover(picture: np.ndarray, fill: str, n_patches: int) -> np.ndarray:
-    """What is laid over a patch; the blur reaches as far as a patch."""
-    if fill == "grey":
-        return np.broadcast_to(picture.mean(axis=(0, 1)).round().astype(np.uint8), picture.shape)
-    blur = ImageFilter.GaussianBlur(max(picture.shape[:2]) / n_patches)
-    return np.asarray(Image.fromarray(picture).filter(blur))
+    return table.assign(effect=_effects(copies, predict, class_number))
 
 
 def _boxes(height: int, width: int, n_patches: int) -> np.ndarray:
@@ -162,47 +155,46 @@ def loudest_stretch(samples: np.ndarray, seconds: float = MOST_SECONDS) -> tuple
     return samples[start : start + length], start / RATE
 
 
-def mute_bands(samples: np.ndarray, predict: Predict, class_number: int, *, n_bands: int = N_BANDS) -> pd.DataFrame:
-    """How much each band of a sound's frequencies holds up the probability of one class.
+def mute_bands(samples: np.ndarray, predict: Predict, class_number: int) -> pd.DataFrame:
+    """How much each of ``N_BANDS`` of a sound's frequencies holds up the probability of one class.
+
+    The bands have equal width in mel (O'Shaughnessy, 1987), from 0 Hz to 8 kHz.
 
     Parameters
     ----------
     samples : mono, 16 kHz, shape (n_samples,), as ``files.read_audio`` returns them; of a sound longer than
         ``MOST_SECONDS`` its ``loudest_stretch`` is asked about, as a sound of its own
     predict : sounds like this one to probabilities of shape (n_sounds, n_classes); it is asked once
-    n_bands : bands of equal width in mel (O'Shaughnessy, 1987), from 0 Hz to 8 kHz
 
     Returns a DataFrame with low, high (Hz) and effect (probability of the whole sound minus that without the band).
     Raises ValueError for samples of another shape, or none.
     """
-    samples = _checked(samples, n_bands)[0]
-    edges = 700 * (10 ** (np.linspace(0, 2595 * np.log10(1 + RATE / 2 / 700), n_bands + 1) / 2595) - 1)
+    samples = _checked(samples)[0]
+    edges = 700 * (10 ** (np.linspace(0, 2595 * np.log10(1 + RATE / 2 / 700), N_BANDS + 1) / 2595) - 1)
     spectrum, frequencies = np.fft.rfft(samples), np.fft.rfftfreq(len(samples), 1 / RATE)
     band = np.searchsorted(edges[1:-1], frequencies, side="right")
-    muted = (np.fft.irfft(np.where(band == i, 0, spectrum), len(samples)) for i in range(n_bands))
-    table = pd.DataFrame({"low": edges[:-1], "high": edges[1:]})
-    return table.assign(effect=_effects(samples, muted, predict, class_number))
+    muted = (np.fft.irfft(np.where(band == i, 0, spectrum), len(samples)) for i in range(N_BANDS))
+    sounds = [samples, *(values.astype(np.float32) for values in muted)]
+    return pd.DataFrame({"low": edges[:-1], "high": edges[1:], "effect": _effects(sounds, predict, class_number)})
 
 
-def mute_windows(
-    samples: np.ndarray, predict: Predict, class_number: int, *, n_windows: int = N_WINDOWS
-) -> pd.DataFrame:
+def mute_windows(samples: np.ndarray, predict: Predict, class_number: int) -> pd.DataFrame:
     """How much each moment of a sound holds up the probability of one class.
 
-    Takes and raises what ``mute_bands`` does. Each of ``n_windows`` moments of equal length gives way to noise with the
+    Takes and raises what ``mute_bands`` does. Each of ``N_WINDOWS`` moments of equal length gives way to noise with the
     sound's own usual spectrum: silence, which many sounds nowhere have, would itself be a sign (Mishra and others, 2020).
 
     Returns a DataFrame with start, end (seconds of the whole sound) and effect.
     """
-    samples, begin = _checked(samples, n_windows)
+    samples, begin = _checked(samples)
     times, usual = np.arange(len(samples)) / RATE, _usual_noise(samples)
-    edges = np.linspace(0, len(samples) / RATE, n_windows + 1)
+    edges = np.linspace(0, len(samples) / RATE, N_WINDOWS + 1)
     shares = (
         np.interp(times, [start - _RAMP, start, end, end + _RAMP], [0, 1, 1, 0]) for start, end in pairwise(edges)
     )
-    muted = (samples + share * (usual - samples) for share in shares)
-    table = pd.DataFrame({"start": begin + edges[:-1], "end": begin + edges[1:]})
-    return table.assign(effect=_effects(samples, muted, predict, class_number))
+    sounds = [samples, *((samples + share * (usual - samples)).astype(np.float32) for share in shares)]
+    effects = _effects(sounds, predict, class_number)
+    return pd.DataFrame({"start": begin + edges[:-1], "end": begin + edges[1:], "effect": effects})
 
 
 def _usual_noise(samples: np.ndarray) -> np.ndarray:
@@ -215,18 +207,10 @@ def _usual_noise(samples: np.ndarray) -> np.ndarray:
     return istft(noise * level[:, None], RATE, nperseg=512, noverlap=384)[1][: len(samples)]
 
 
-def _checked(samples: np.ndarray, n_parts: int) -> tuple[np.ndarray, float]:
-    if np.ndim(samples) != 1 or not len(samples) or n_parts < 1:
-        raise ValueError(
-            f"Samples of shape {np.shape(samples)} in {n_parts} parts; expected (n_samples,), one sample and one part at "
-            "least."
-        )
+def _checked(samples: np.ndarray) -> tuple[np.ndarray, float]:
+    if np.ndim(samples) != 1 or not len(samples):
+        raise ValueError(f"Samples of shape {np.shape(samples)}; expected (n_samples,) and one sample at least.")
     return loudest_stretch(samples)
-
-
-def _effects(whole: np.ndarray, changed: Iterable[np.ndarray], predict: Predict, class_number: int):
-    probabilities = predict([whole, *(values.astype(np.float32) for values in changed)])[:, class_number]
-    return probabilities[0] - probabilities[1:]
 
 
 def strongest_verdicts(*tables: pd.DataFrame) -> list[tuple[str, str, dict]]:

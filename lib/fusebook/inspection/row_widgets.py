@@ -16,7 +16,7 @@ from fusebook.errors.corrections import ACTIONS, REASONS
 from fusebook.findings import capital, shortened
 from fusebook.inspection import listing
 from fusebook.inspection.cards import EXAMPLE, votes_html
-from fusebook.inspection.question import RULES, Question
+from fusebook.inspection.question import RULES, Question, one_row
 from fusebook.models.bundle import Bundle
 
 FUSION = "your fusion"  # how the fusion with weights of one's own is called beside the models
@@ -63,9 +63,8 @@ class RowCard(ipywidgets.VBox):
         self.text = ipywidgets.Textarea(
             description="text", continuous_update=False, layout={"width": "min(46rem, 100%)", "height": "7rem"}
         )
-        self.undo = ipywidgets.Button(
-            description="text as in the table", tooltip="Take back what was edited", layout={"width": "12rem"}
-        )
+        undo = {"description": "text as in the table", "tooltip": "Take back what was edited"}
+        self.undo = ipywidgets.Button(**undo, layout={"width": "12rem"})
         self.again = ipywidgets.Button(description="predict again", tooltip="Predict the text as edited")
         self.parts = {
             part: ipywidgets.Checkbox(value=True, indent=False, description=f"with {part}", layout={"width": "9rem"})
@@ -90,11 +89,6 @@ class RowCard(ipywidgets.VBox):
         if len(self.parts) > 1:
             made += [side_by_side(*self.parts.values()), side_by_side(self.rule, *self.weights.values())]
         return made
-
-    @property
-    def without(self) -> tuple[str, ...]:
-        """The parts that are switched off."""
-        return tuple(part for part, box in self.parts.items() if not box.value)
 
     def show(self, number: int | None) -> None:
         """Show row ``number`` as it stands in the table, or that there is none; parts switched off stay off."""
@@ -124,12 +118,12 @@ class RowCard(ipywidgets.VBox):
         """The question about the row, encoded once, and the one about it as edited."""
         self.edited = None
         if self.number is not None:
-            self.question = self.question or Question.of(self.bundle, self.rows, self.number)
-            self.edited = self.question.edited(self.text.value).without(*self.without)
+            self.question = self.question or Question(self.bundle, one_row(self.rows, self.number))
+            off = (part for part, box in self.parts.items() if not box.value)
+            self.edited = self.question.edited(self.text.value).without(*off)
 
     def _vote(self) -> None:
-        both = [self._votes(question) for question in (self.question, self.edited)] if self.edited else []
-        self.votes.value = votes_html(*both).data if both else ""
+        self.votes.value = votes_html(self._votes(self.question), self._votes(self.edited)) if self.edited else ""
 
     def _votes(self, question: Question) -> pd.DataFrame:
         votes = question.votes()
@@ -170,12 +164,9 @@ class Decision(ipywidgets.VBox):
             listed = listing.read_suspects(self.path) if self.path else pd.DataFrame({"row": []}, dtype=str)
             found = listed[listed["row"].str.strip() == str(number)]
             self.action.disabled = self.label.disabled = found.empty
-            if found.empty:
-                self.told.value = "<p>The row is not on the list of suspect labels.</p>" if number is not None else ""
-                return
-            line = found.iloc[0]
-            self._set(line)
-            self._tell(line)
+            self.told.value = "<p>The row is not on the list of suspect labels.</p>" if number is not None else ""
+            for _, line in found.head(1).iterrows():
+                self._set(line)
 
     def _set(self, line: pd.Series) -> None:
         names = dict.fromkeys([*self.label_names, line["suggested"]])
@@ -184,6 +175,7 @@ class Decision(ipywidgets.VBox):
             self.label.options = [(shortened(name, EXAMPLE) or "(none)", name) for name in names]
             self.label.value = line["suggested"]
             self.action.value = action if action in ACTIONS else "keep"
+        self._tell(line)
 
     def _write(self, _=None) -> None:
         with told_in(self.problem):

@@ -3,7 +3,7 @@
 Notebooks 04_error_analysis and 05_inspect tell the story. User text is always escaped.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from html import escape
 
 import numpy as np
@@ -14,11 +14,12 @@ from fusebook import ASSETS
 from fusebook.data.predictions import Predictions
 from fusebook.errors.mistakes import short_names
 from fusebook.inspection import cards, twin_data
-from fusebook.inspection.question import Question
+from fusebook.inspection.listing import MOST_BYTES
+from fusebook.inspection.occlusion import PATCH_COLUMNS
+from fusebook.inspection.question import Question, one_row
 from fusebook.models.bundle import Bundle
 
 MARK = '<section aria-label="Rows to ask" class="fb-twin">'  # where a page has this, it gets the script
-MOST_BYTES = 2_000_000
 N_CARDS = 6  # rows that stand as cards where no script runs
 MARKUP = 3_000  # bytes kept free for what stands around the data
 # Of the bytes left after the numbers texts take at most the first share, answers of what then is left the second, and
@@ -43,20 +44,16 @@ def row_effects(
     first = table.iloc[twin_data.order_of_interest(table)]
     made: dict[int, dict[str, pd.DataFrame]] = {}
     for number in first.loc[first["predicted"] != "", "row"].head(most):
-        question = Question.of(bundle, rows, number)
+        question = Question(bundle, one_row(rows, number))
         moved = {"words": question.card_words()[0], "patches": question.patches()}
         made[number] = {name: effects for name, effects in moved.items() if len(effects)}
     return made
 
 
 def page_twin(
-    table: pd.DataFrame,
-    predictions: Sequence[Predictions],
-    models: list[str],
-    *,
-    effects: dict[int, dict[str, pd.DataFrame]] | None = None,
+    table: pd.DataFrame, predictions: Sequence[Predictions], models: list[str], *, effects: dict | None = None,
     most_bytes: int = MOST_BYTES,
-) -> HTML:
+) -> HTML:  # fmt: skip
     """The rows of ``table`` as a few cards, with data for the script of an exported page; JupyterLab shows the cards.
 
     Parameters
@@ -77,38 +74,33 @@ def page_twin(
     data = {"models": models, "labels": names, "fold": twin_data.case_folds()}
     data |= twin_data.numbers(table, label_names) | twin_data.totals(table, label_names)
     room = most_bytes - twin_data.size_of(data) - MARKUP
-    entry = _entry_maker(table, twin_data.answers(table, predictions, models), effects or {})
-    texts = table["text"].tolist()
+    made = _entries(table, twin_data.answers(table, predictions, models), effects or {})
     first = [int(place) for place in order[:N_CARDS]]
     media = _media(table, first, max(room // 4, 0))
-    static = [_card(table.iloc[place], names, entry(place, 0), media.get(place, {})) for place in first]
+    static = [_card(table.iloc[place], names, made[place], media.get(place, {})) for place in first]
     room -= len("".join(static).encode())
     shares = SHARES if (table[["image", "audio"]] != "").any(axis=None) else SHARES_WITHOUT_MEDIA
-    data["text"] = twin_data.fit_texts(texts, order, int(shares[0] * room))
+    data["text"] = twin_data.fit_texts(table["text"].tolist(), order, int(shares[0] * room))
     room -= twin_data.size_of(data["text"])
-    made = _entries(entry, order, data["text"], int(shares[1] * room))
-    data["length"] = _lengths(texts, data["text"], made)
+    made = _fitting(made, order, data["text"], int(shares[1] * room))
+    data["length"] = _lengths(table["text"], data["text"], made)
     room -= twin_data.size_of(made) + twin_data.size_of(data["length"])
     later = _media(table, [place for place in made if place not in first], room)
     data["cards"] = {place: one | later.get(place, {}) for place, one in made.items()}
     return HTML(cards.STYLE + _section(_note(table, data, media | later), static, data))
 
 
-def _entry_maker(table: pd.DataFrame, votes: dict[int, list], effects: dict) -> Callable[[int, int], dict]:
-    """What makes all but picture and sound of a card; the text only where the list has less of it than ``cut``."""
-    texts, numbers = table["text"].tolist(), table["row"].tolist()
-
-    def entry(place: int, cut: int) -> dict:
-        text, moved = texts[place][: cards.MOST_CHARACTERS], effects.get(numbers[place], {})
-        made = {"votes": votes.get(place, [])} | ({"text": text} if len(text) > cut else {})
+def _entries(table: pd.DataFrame, votes: dict[int, list], effects: dict) -> list[dict]:
+    """All but picture and sound of each row's card."""
+    made = []
+    for place, (number, text) in enumerate(zip(table["row"], table["text"], strict=True)):
+        shown, moved = text[: cards.MOST_CHARACTERS], effects.get(number, {})
+        made.append({"votes": votes.get(place, []), "text": shown})
         if "words" in moved:
-            made["words"] = _words(moved["words"], len(text))
+            made[-1]["words"] = _words(moved["words"], len(shown))
         if "patches" in moved:
-            sides = ["top", "bottom", "left", "right", "effect"]
-            made["patches"] = moved["patches"][sides].round(4).values.tolist()
-        return made
-
-    return entry
+            made[-1]["patches"] = moved["patches"][PATCH_COLUMNS].round(4).values.tolist()
+    return made
 
 
 def _check(table: pd.DataFrame, predictions: list[Predictions], models: list[str]) -> None:
@@ -130,18 +122,20 @@ def _words(marks: pd.DataFrame, length: int) -> list[list]:
     ]
 
 
-def _lengths(texts: list[str], beginnings: list, entries: dict[int, dict]) -> dict[int, int]:
+def _lengths(texts: pd.Series, beginnings: list, entries: dict[int, dict]) -> dict[int, int]:
     """Place of each text that the page has only the beginning of, to the characters it has as a whole."""
     kept = [entries.get(place, {}).get("text", text) for place, text in enumerate(beginnings)]
     pairs = enumerate(zip(texts, kept, strict=True))
     return {i: len(text) for i, (text, kept) in pairs if kept is not None and len(kept) < len(text)}
 
 
-def _entries(entry, order: np.ndarray, kept: list, room: int) -> dict[int, dict]:
-    """The cards of the rows that come first, as many as ``room`` bytes hold."""
+def _fitting(entries: list[dict], order: np.ndarray, kept: list, room: int) -> dict[int, dict]:
+    """The cards of the rows that come first, as many as ``room`` bytes hold; without a text that ``kept`` has as well."""
     made = {}
     for place in map(int, order):
-        one = entry(place, -1 if kept[place] is None else len(kept[place]))
+        one = entries[place].copy()
+        if kept[place] is not None and len(one["text"]) <= len(kept[place]):
+            del one["text"]
         room -= twin_data.size_of(one) + len(str(place)) + 3
         if room < 0:
             break
@@ -168,16 +162,14 @@ def _media(table: pd.DataFrame, places: list[int], room: int) -> dict[int, dict]
 def _card(row: pd.Series, names: list[str], entry: dict, media: dict) -> str:
     """A row as it stands where no script runs; the script takes picture and sound from here."""
     answer = f"predicted {row['predicted']} ({100 * row['confidence']:.0f} %)" if row["predicted"] else "training row"
-    bars = ""
-    if entry["votes"]:
-        best = entry["votes"][0]
-        bars = cards.probability_bars({names[i]: p / 1000 for i, p in zip(best[::2], best[1::2], strict=True)})
+    best = next(iter(entry["votes"]), [])
+    shares = {names[i]: thousandths / 1000 for i, thousandths in zip(best[::2], best[1::2], strict=True)}
     return cards.row_card(
         row,
         heading=f"row {row['row']}: {row['label']}, {answer}",
         marks=pd.DataFrame(entry.get("words", []), columns=["start", "end", "effect"]),
         media={"image": media.get("picture", ""), "audio": media.get("sound", "")},
-        below=bars,
+        below=cards.probability_bars(shares) if shares else "",
     )
 
 
@@ -188,24 +180,17 @@ def _note(table: pd.DataFrame, data: dict, media: dict) -> str:
     held = [f"{sizes[name]:,} {splits[name]}" for name in data["splits"]]
     gone = sum(text is None and place not in data["cards"] for place, text in enumerate(data["text"]))
     silent = int((table["predicted"] != "").sum()) - sum(bool(one["votes"]) for one in data["cards"].values())
-    missing = [
-        f"{count:,} {what}"
-        for count, what in (
-            (gone, "texts"),
-            (len(data["length"]), "ends of long texts"),
-            (silent, "rows' answers of each model"),
-            (int((table["image"] != "").sum()) - sum("picture" in one for one in media.values()), "pictures"),
-            (int((table["audio"] != "").sum()) - sum("sound" in one for one in media.values()), "sounds"),
-        )
-        if count
-    ]
+    counts = {"texts": gone, "ends of long texts": len(data["length"]), "rows' answers of each model": silent}
+    for part, name in (("image", "picture"), ("audio", "sound")):
+        counts[f"{name}s"] = int((table[part] != "").sum()) - sum(name in one for one in media.values())
+    missing = [f"{count:,} {what}" for what, count in counts.items() if count]
     made = f"Here are {_listed(held)}, with their numbers."
     if missing:
         made += f" To keep the page small, {_listed(missing)} were left out; mistakes and suspects were served first."
     shown = data["cards"].values()
-    counts = {"words in {:,} rows": "words", "patches in {:,} pictures": "patches"}
-    counts = {words: sum(name in one for one in shown) for words, name in counts.items()}
-    if coloured := [words.format(count) for words, count in counts.items() if count]:
+    words, patches = (sum(name in one for one in shown) for name in ("words", "patches"))
+    coloured = [f"words in {words:,} rows"] * bool(words) + [f"patches in {patches:,} pictures"] * bool(patches)
+    if coloured:
         made += f" Coloured are {_listed(coloured)}: blue holds the predicted class up, orange speaks against it."
     return made
 

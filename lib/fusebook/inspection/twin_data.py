@@ -101,11 +101,9 @@ def totals(table: pd.DataFrame, label_names: list[str]) -> dict:
     wrong = confusion.sum(axis=0) + confusion.sum(axis=1) - 2 * np.diag(confusion)
     kept = np.sort(np.argsort(-wrong, kind="stable")[:MOST_CLASSES])
     order = kept[confusion_order(confusion[np.ix_(kept, kept)])]
-    made = (coverage_and_accuracy(test, percent / 100) for percent in range(101))
-    coverage = [
-        [line["answered"], line["right"], *(None if np.isnan(line[name]) else line[name] for name in ("low", "high"))]
-        for line in made
-    ]  # fmt: skip
+    lines = pd.DataFrame([coverage_and_accuracy(test, percent / 100) for percent in range(101)])
+    lines = lines[["answered", "right", "low", "high"]].astype(object)
+    coverage = lines.where(lines.notna(), None).values.tolist()
     cells = [[int(i), int(j), int(confusion[i, j])] for i, j in np.argwhere(confusion)]
     return {"n_test": len(test), "order": order.tolist(), "cells": cells, "coverage": coverage}
 
@@ -129,20 +127,21 @@ def fit_texts(texts: list[str], order: np.ndarray, room: int) -> list[str | None
 
 
 def answers(table: pd.DataFrame, predictions: Sequence[Predictions], models: list[str]) -> dict[int, list]:
-    """Position of a row to a list a model: the most probable class numbers, each with its probability in thousandths.
+    """Position of a row to a list for each of ``models``: the most probable class numbers, each with its thousandths.
 
-    A row without predictions has no entry, and no line of a model that did not answer about it.
+    The list is empty where that model did not answer about the row; a row that none answered about has no entry.
     """
     position = {row: place for place, row in enumerate(table["row"])}
     made: dict[int, list] = {}
     for some in predictions:
-        for values in some.only(models).values():
+        places = [position.get(row) for row in some.rows["row"]]
+        for model, values in some.only(models).items():
             best = np.argsort(-values, axis=1, kind="stable")[:, :N_ANSWERS]
             shares = np.rint(1000 * np.take_along_axis(values, best, axis=1)).astype(int)
             pairs = np.stack([best, shares], axis=2).reshape(len(values), -1).tolist()
-            for row, line in zip(some.rows["row"], pairs, strict=True):
-                if row in position:
-                    made.setdefault(position[row], []).append(line)
+            for place, line in zip(places, pairs, strict=True):
+                if place is not None:
+                    made.setdefault(place, [[] for _ in models])[models.index(model)] = line
     return made
 
 

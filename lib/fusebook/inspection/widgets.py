@@ -5,21 +5,17 @@ widget and not the content of an Output widget, whose messages nbclient has to a
 the end of a cell and waits for ever.
 """
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from pathlib import Path
-
 import ipywidgets
 import pandas as pd
 import traitlets
 
-from fusebook.data.predictions import Predictions
 from fusebook.findings import shortened
 from fusebook.inspection import listing
 from fusebook.inspection.cards import EXAMPLE, HEAD_LINE, row_line
 from fusebook.inspection.row_widgets import WIDE, Decision, RowCard, side_by_side, silent, told_in
 from fusebook.models.bundle import Bundle
 
+SHARE = {"min": 0, "max": 1, "step": 0.01, "continuous_update": False}
 _ANY = "any"
 _SPLITS = [(_ANY, ""), ("test", "test"), ("validation", "validation"), ("train (suspects only)", "train")]
 # Not values of the options themselves: ipywidgets takes None for no choice.
@@ -31,48 +27,26 @@ _ORDERS = [
 ]  # fmt: skip
 
 
-def inspector(
-    bundle: Bundle,
-    rows: pd.DataFrame,
-    predictions: Sequence[Predictions],
-    *,
-    suspects: str | Path = "",
-    slices: pd.DataFrame | None = None,
-) -> "Inspector":
+class Inspector(ipywidgets.VBox):
     """Filters and a paged table of rows, and the card of the row chosen, with all that can be changed about it.
 
-    Parameters
-    ----------
-    rows : row, text, image, audio, label, as in rows.parquet
-    predictions : of validation and test rows
-    suspects : path of label_suspects.csv, to which decisions are written at once; "" for none
-    slices : row and slice, as in slices.parquet
-    """
-    listed = listing.read_suspects(suspects) if suspects else None
-    names = bundle.label_names
-    table_of = partial(listing.inspection_table, rows, predictions, suspects=listed, slices=slices)
-    return Inspector(table_of, Finder(names, slices), RowCard(bundle, rows), Decision(suspects, names))
-
-
-class Inspector(ipywidgets.VBox):
-    """A ``Finder``, a ``RowCard`` and a ``Decision``: the row that the first has chosen is what the others show.
-
-    ``table_of`` makes the table of rows for a model's name.
+    The row that its ``Finder`` has chosen is what its ``RowCard`` and its ``Decision`` show.
     """
 
-    def __init__(self, table_of: Callable[..., pd.DataFrame], finder: "Finder", card: RowCard, decision: Decision):
-        self.table_of, self.finder, self.card, self.decision = table_of, finder, card, decision
-        names, chosen = card.bundle.models.names, card.bundle.chosen
-        self.model = ipywidgets.Dropdown(options=names, value=chosen, description="model", **WIDE)
-        super().__init__([self.model, finder, card, decision])
+    def __init__(self, listed: listing.Listing, bundle: Bundle):
+        self.listed, self.finder = listed, Finder(bundle.label_names, listed.slices)
+        self.card, self.decision = RowCard(bundle, listed.rows), Decision(listed.suspects, bundle.label_names)
+        names = bundle.models.names
+        self.model = ipywidgets.Dropdown(options=names, value=bundle.chosen, description="model", **WIDE)
+        super().__init__([self.model, self.finder, self.card, self.decision])
         self.model.observe(self._ask, "value")
         self._ask()
-        finder.observe(self._show, "row")
+        self.finder.observe(self._show, "row")
         self._show()
 
     def _ask(self, change: dict | None = None) -> None:
         self.card.model, before = self.model.value, self.finder.row
-        self.finder.look_through(self.table_of(model=self.model.value))
+        self.finder.look_through(self.listed.about(self.model.value))
         if change and self.finder.row == before:  # the same row, as another model sees it
             self.card.update()
 
@@ -89,12 +63,9 @@ class Finder(ipywidgets.VBox):
     def __init__(self, label_names: list[str], slices: pd.DataFrame | None = None):
         self.filters = _filters(label_names, [] if slices is None else sorted(slices["slice"].unique()))
         self.order = ipywidgets.Dropdown(options=_ORDERS, description="sorted by", **WIDE)
-        self.page = ipywidgets.BoundedIntText(
-            1, min=1, max=1, description="page", **WIDE | {"layout": {"width": "13rem"}}
-        )
-        self.threshold = ipywidgets.FloatSlider(
-            0, min=0, max=1, step=0.01, description="threshold", continuous_update=False, **WIDE
-        )
+        narrow = WIDE | {"layout": {"width": "13rem"}}
+        self.page = ipywidgets.BoundedIntText(1, min=1, max=1, description="page", **narrow)
+        self.threshold = ipywidgets.FloatSlider(0, **SHARE, description="threshold", **WIDE)
         self.numbers: list[int] = []  # of the rows on the page
         self.told, self.covered, self.problem = (ipywidgets.HTML() for _ in range(3))
         self.lines = [_line(ipywidgets.Button()) for _ in range(listing.PAGE_SIZE)]
@@ -164,12 +135,9 @@ def _filters(label_names: list[str], slice_names: list[str]) -> dict[str, ipywid
     }
     made["split"].value = "test"
     made["slice_name"].disabled = not slice_names
-    made["confidence"] = ipywidgets.FloatRangeSlider(
-        value=(0, 1), min=0, max=1, step=0.01, description="confidence", continuous_update=False, **WIDE
-    )
-    made["search"] = ipywidgets.Text(
-        description="text has", placeholder="any words, then Enter", continuous_update=False, **WIDE
-    )
+    made["confidence"] = ipywidgets.FloatRangeSlider(value=(0, 1), **SHARE, description="confidence", **WIDE)
+    hint = "any words, then Enter"
+    made["search"] = ipywidgets.Text(description="text has", placeholder=hint, continuous_update=False, **WIDE)
     return made
 
 

@@ -5,17 +5,12 @@ training, lazy_adam : one way to train, and the optimiser that steps only where 
 calibration : temperature scaling, and what probabilities have to be
 network : ``Network``, one MLP over the features of a data set
 fusion : decision-level fusion, rules that join votes
-bundle : ``Models``, all networks and rules of a run; ``Bundle``, saved and ready to predict new rows
+bundle : ``Models``, all networks and rules of a run; ``Bundle``, saved and ready for new rows; its ``Answers`` to them
 baselines : linear models, nearest neighbours and majority, and what each costs
 """
 
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__,
-    submod_attrs={
-        "network": ["Network"],
-        "bundle": ["Bundle", "Models", "answer_verdicts", "predict_new_rows", "write_predictions"],
-        "baselines": ["Baselines"],
-    },
+    __name__, submod_attrs={"network": ["Network"], "bundle": ["Bundle", "Models"], "baselines": ["Baselines"]}
 )

@@ -74,10 +74,12 @@ class Baselines(dict):
                 f"{len(data.train)} training rows with {data.features.sizes or 'no'} features; expected some."
             )
         dense = _Dense(data)
-        read = _bag if data.features.n_ngrams else dense.transform
+        read = (lambda some: some.features.ngrams) if data.features.n_ngrams else dense.transform
         networks = [f"{name} ({dense.name})" for name in ("MLPClassifier", "classic recipe")]
         made = {name: _Fitted(model, read) for name, model in linear_models(self.random_state).items()}
-        made[networks[0]] = _Fitted(_mlp_classifier(len(data.train), self.random_state), dense.transform)
+        # The layers, batches and epochs of the classic recipe: larger batches take longer on few cores.
+        options = {"batch_size": min(32, len(data.train)), "max_iter": 10, "random_state": self.random_state}
+        made[networks[0]] = _Fitted(MLPClassifier((100, 50), **options), dense.transform)
         made[networks[1]] = _Recipe(dense, self.random_state)
         self.left_out_ = _reasons(list(made), networks, read, dense, data.train)
         self[MAJORITY] = _Shares()
@@ -127,10 +129,6 @@ class _Dense:
         return np.hstack([values / self.scales[block] for block, values in blocks.items()]) if blocks else None
 
 
-def _bag(data: Dataset):
-    return data.features.ngrams
-
-
 def _reasons(names: list[str], networks: list[str], read, dense: _Dense, train: Dataset) -> dict[str, str]:
     """Why some of ``names`` can't be fitted on these training rows."""
     if len(np.unique(train.labels)) == 1:
@@ -152,11 +150,6 @@ def linear_models(random_state: int) -> dict[str, ClassifierMixin]:
         LOGISTIC: LogisticRegression(C=10, solver="saga", tol=0.01, random_state=random_state),
         SVM: LinearSVC(C=0.5, random_state=random_state),
     }
-
-
-def _mlp_classifier(n_rows: int, random_state: int) -> MLPClassifier:
-    """The layers, batches and epochs of the classic recipe: larger batches take longer on few cores."""
-    return MLPClassifier((100, 50), batch_size=min(32, n_rows), max_iter=10, random_state=random_state)
 
 
 class _Shares:

@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 
 from fusebook import runs
-from fusebook.data import checks, tables
+from fusebook.data.checks import Table
 from fusebook.data.dataset import Dataset
 from fusebook.data.predictions import Predictions
+from fusebook.data.tables import REJECTED_COLUMNS
 from fusebook.encoders.parts import Encoders
 from fusebook.models import layers
 from fusebook.models.baselines import Cost, array_bytes, rows_a_second
@@ -150,11 +151,10 @@ class Models(dict):
 
     def costs(self, data: Dataset) -> dict[str, Cost]:
         """What each network cost to train, and costs to ask about ``data``, which it was asked about before."""
+        made = {name: array_bytes(network.keras_.get_weights()) for name, network in self.items()}
         return {
-            name: Cost(
-                network.seconds_, rows_a_second(network.predict, data), array_bytes(network.keras_.get_weights())
-            )
-            for name, network in self.items()
+            name: Cost(self[name].seconds_, rows_a_second(self[name].predict, data), size)
+            for name, size in made.items()
         }
 
     def save(self, folder: Path) -> None:
@@ -224,12 +224,36 @@ class Bundle:
         return sorted(self.models.names, key=lambda name: name != self.chosen)
 
     def encode(self, rows: pd.DataFrame) -> Dataset:
-        """``rows`` (as ``checks.check_rows`` returns them) as a ``Dataset`` that ``models`` can predict."""
+        """``rows`` (as ``checks.Table`` has them) as a ``Dataset`` that ``models`` can predict."""
         return Dataset(rows.reset_index(drop=True), self.label_names, self.encoders.transform(rows))
 
     def predict(self, rows: pd.DataFrame, names: list[str] | None = None) -> Predictions:
         """What every model, or those of ``names``, says of ``rows``."""
         return self.models.predict(self.encode(rows), names)
+
+    def answer(
+        self, table: str | Path = "", *, columns: dict[str, str], model: str = "", run: Run | None = None
+    ) -> "Answers":
+        """What ``model``, by default the chosen one, says of every row of a new table that can be read.
+
+        Parameters
+        ----------
+        table : path of the table; where it is "", the test rows of ``run`` are answered as if they were new
+        columns : names of the table's columns by part (text, image, audio); "" for none
+
+        Raises as ``checks.Table`` does, and ValueError where the bundle has no such model.
+        """
+        name = self.model_name(model)
+        if table:
+            checked = Table(table, columns)
+            rows, rejected = checked.rows, checked.rejected
+            given = checked.content.loc[rows["row"]]
+        else:
+            rows, splits = run.read("rows.parquet"), run.read("splits.parquet")
+            rows = rows[rows["row"].isin(splits.loc[splits["split"] == "test", "row"])]
+            given, rejected = rows[["row", "text"]], pd.DataFrame(columns=REJECTED_COLUMNS)
+        probabilities = self.predict(rows, [name])[name] if len(rows) else np.empty((0, len(self.label_names)))
+        return Answers(given, probabilities, rejected, name, self.label_names, again=not table)
 
     def model_name(self, model: str) -> str:
         """``model``, or the chosen one where it is "". Raises ValueError where the bundle has no such model."""
@@ -246,61 +270,58 @@ class Bundle:
             )
 
 
-def predict_table(
-    bundle: Bundle, table: str | Path, *, columns: dict[str, str], model: str = ""
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Predict every row of a table that can be read.
+class Answers:
+    """What one model of a bundle says of rows that nobody has labelled: ``Bundle.answer`` makes it.
 
-    Parameters
+    Attributes
     ----------
-    columns : names of the table's columns by part (text, image, audio); "" for none
-    model : the model that answers; "" for the chosen one
-
-    Returns
-    -------
-    predictions : the table's own columns (" (table)" is put behind a name that is also ours), then those of
-        ``answer_table``
-    rejected : DataFrame with row, part, reason, detail
-
-    Raises FileNotFoundError and ValueError as ``tables.read_table``, ``checks.check_rows`` and ``Bundle`` do.
+    table : one line a row that could be read: the columns that it came with (" (table)" stands behind a name that is
+        also ours), then predicted, class_id, confidence and one column ``probability_<label>`` a label
+    rejected : what could not be read: row, part, reason, detail
+    model : the model that answered
+    label_names : list of str, the order of class ids
     """
-    content, refused = tables.read_table(table)
-    rows, rejected = checks.check_rows(content, columns=columns, folder=Path(table).parent)
-    made = answer_table(bundle, rows, model)
-    given = content.loc[rows["row"]].reset_index(drop=True)
-    given.columns = _distinct_names(list(given), set(made))
-    return pd.concat([given, made], axis=1), pd.concat([refused, rejected], ignore_index=True)
 
+    def __init__(
+        self, given: pd.DataFrame, probabilities: np.ndarray, rejected: pd.DataFrame, model: str, label_names: list[str],
+        *, again: bool = False,
+    ):  # fmt: skip
+        self.rejected, self.model, self.label_names, self.again = rejected, model, label_names, again
+        best = probabilities.argmax(axis=1)
+        made = {
+            "predicted": np.array(label_names, dtype=object)[best],
+            "class_id": best,
+            "confidence": probabilities.max(axis=1, initial=0),
+        }
+        made |= {f"probability_{label}": probabilities[:, i] for i, label in enumerate(label_names)}
+        given = given.reset_index(drop=True)
+        given.columns = _distinct_names(list(given), set(made))
+        self.table = pd.concat([given, pd.DataFrame(made)], axis=1)
 
-def predict_new_rows(
-    run: Run, bundle: Bundle, table: str | Path = "", *, columns: dict[str, str], model: str = ""
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """``predict_table`` of a new ``table``; where that is "", the test rows of ``run`` as if they were new.
+    def counts(self) -> pd.Series:
+        """How often each label was given."""
+        return self.table["predicted"].value_counts().reindex(self.label_names, fill_value=0)
 
-    The predictions of test rows have row, text and the columns of ``answer_table``, and none is rejected.
-    """
-    if table:
-        return predict_table(bundle, runs.resolve(table), columns=columns, model=model)
-    rows, splits = run.read("rows.parquet"), run.read("splits.parquet")
-    rows = rows[rows["row"].isin(splits.loc[splits["split"] == "test", "row"])].reset_index(drop=True)
-    made = pd.concat([rows[["row", "text"]], answer_table(bundle, rows, model)], axis=1)
-    return made, pd.DataFrame(columns=["row", "part", "reason", "detail"])
+    def verdicts(self) -> list[tuple[str, str, dict]]:
+        """Key, grade and facts: how many rows were answered, how many refused, and how surely."""
+        confidence, refused = self.table["confidence"], len(self.rejected)
+        facts = {"rows": len(confidence), "model": self.model, "refused": refused}
+        made = [("predicted again" if self.again else "predicted", "look" if refused else "note", facts)]
+        if len(confidence):
+            unsure = int((confidence < 0.5).sum())
+            facts = {"confidence": f"{100 * confidence.mean():.0f}", "unsure": unsure, "rows": len(confidence)}
+            made.append(("unsure", "look" if unsure else "note", facts))
+        return made
 
+    def save(self, place: str | Path | Run) -> None:
+        """Write the table, whole or not at all, as CSV to a path, or as predictions.csv of a run.
 
-def answer_verdicts(
-    predictions: pd.DataFrame, rejected: pd.DataFrame, model: str, *, again: bool = False
-) -> list[tuple[str, str, dict]]:
-    """Key, grade and facts of what ``predict_new_rows`` made: how many rows, how many refused, how many unsure.
-
-    ``again`` says that the rows are test rows of the run.
-    """
-    facts = {"rows": len(predictions), "model": model, "refused": len(rejected)}
-    made = [("predicted again" if again else "predicted", "look" if len(rejected) else "note", facts)]
-    if len(predictions):
-        unsure, mean = int((predictions["confidence"] < 0.5).sum()), 100 * predictions["confidence"].mean()
-        facts = {"confidence": f"{mean:.0f}", "unsure": unsure, "rows": len(predictions)}
-        made.append(("unsure", "look" if unsure else "note", facts))
-    return made
+        UTF-8 with a mark, so that spreadsheets show Chinese.
+        """
+        with runs.replacing(place.path("predictions.csv") if isinstance(place, Run) else place) as beside:
+            # All text in quotes: pandas leaves a lone carriage return bare, and readers would break the line there.
+            options = {"quoting": csv.QUOTE_NONNUMERIC, "float_format": "%.6f"}
+            self.table.to_csv(beside, index=False, encoding="utf-8-sig", **options)
 
 
 def _distinct_names(names: list[str], ours: set[str]) -> list[str]:
@@ -313,25 +334,3 @@ def _distinct_names(names: list[str], ours: set[str]) -> list[str]:
             taken.add(name)
         result.append(name)
     return result
-
-
-def answer_table(bundle: Bundle, rows: pd.DataFrame, model: str = "") -> pd.DataFrame:
-    """One line for each of the checked ``rows``: predicted, class_id, confidence and one column ``probability_<label>`` a label."""
-    name = bundle.model_name(model)
-    probabilities = bundle.predict(rows, [name])[name] if len(rows) else np.empty((0, len(bundle.label_names)))
-    best = probabilities.argmax(axis=1)
-    made = {
-        "predicted": np.array(bundle.label_names, dtype=object)[best],
-        "class_id": best,
-        "confidence": probabilities.max(axis=1, initial=0),
-    }
-    made |= {f"probability_{label}": probabilities[:, i] for i, label in enumerate(bundle.label_names)}
-    return pd.DataFrame(made)
-
-
-def write_predictions(path: str | Path, predictions: pd.DataFrame) -> None:
-    """Write predictions as CSV (UTF-8 with a mark, so that spreadsheets show Chinese), whole or not at all."""
-    with runs.replacing(path) as beside:
-        # All text in quotes: pandas leaves a lone carriage return bare, and readers would break the line there.
-        options = {"quoting": csv.QUOTE_NONNUMERIC, "float_format": "%.6f"}
-        predictions.to_csv(beside, index=False, encoding="utf-8-sig", **options)

@@ -84,18 +84,10 @@ class ModalityDropout(keras.layers.Layer):
 
 
 def build_mlp(
-    input_sizes: dict[str, int],
-    n_classes: int,
-    *,
-    hidden: Sequence[int] = (100, 50),
-    activations: Sequence[str] = ("relu", "relu"),
-    dropout: float = 0.0,
-    modality_dropout: float = 0.0,
-    optimizer: str = "adam",
-    learning_rate: float = 0.001,
-    n_ngrams: int = 0,
-    random_state: int = 42,
-) -> keras.Model:
+    input_sizes: dict[str, int], n_classes: int, *, hidden: Sequence[int] = (100, 50),
+    activations: Sequence[str] = ("relu", "relu"), dropout: float = 0.0, modality_dropout: float = 0.0,
+    optimizer: str = "adam", learning_rate: float = 0.001, n_ngrams: int = 0, random_state: int = 42,
+) -> keras.Model:  # fmt: skip
     """An MLP with one named input a block of features and class probabilities as its output.
 
     With one modality the features go straight to the hidden layers. With several, each is first projected to as many
@@ -113,11 +105,8 @@ def build_mlp(
     random_state : seed of the weights, and of the order of rows when the model is fitted next
     optimizer : "adam" (Kingma and Ba, 2015), "sgd" (with momentum 0.9), or another name that Keras knows
 
-    Raises
-    ------
-    ValueError
-        Where ``hidden`` and ``activations`` differ in length or are empty, Keras does not know a name, or a bag is to be
-        read without ``n_ngrams``.
+    Raises ValueError where ``hidden`` and ``activations`` differ in length or are empty, Keras does not know a name, or a
+    bag is to be read without ``n_ngrams``.
     """
     _check_layers(hidden, activations)
     if "text_ngrams" in input_sizes and n_ngrams < 1:

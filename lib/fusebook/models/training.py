@@ -68,17 +68,10 @@ def _patience_for(weights: np.ndarray, n_classes: int) -> float:
 
 
 def fit_mlp(
-    model: keras.Model,
-    inputs: dict[str, np.ndarray],
-    labels: np.ndarray,
-    *,
-    validation: tuple[dict[str, np.ndarray], np.ndarray],
-    epochs: int = 10,
-    batch_size: int = 32,
-    patience: int = 3,
-    label_smoothing: float = 0.0,
-    falling: bool = False,
-) -> pd.DataFrame:
+    model: keras.Model, inputs: dict[str, np.ndarray], labels: np.ndarray, *,
+    validation: tuple[dict[str, np.ndarray], np.ndarray], epochs: int = 10, batch_size: int = 32, patience: int = 3,
+    label_smoothing: float = 0.0, falling: bool = False,
+) -> pd.DataFrame:  # fmt: skip
     """Train ``model`` and go back to the weights of the epoch with the lowest validation loss.
 
     An epoch is one compiled call, or a few of many steps (see ``lazy_adam``): the way from Python costs more than a
@@ -93,17 +86,9 @@ def fit_mlp(
     label_smoothing : share of each row's target that is spread over all classes (Szegedy and others, 2016)
     falling : whether the learning rate falls in a straight line to 0 at the end of the last epoch
 
-    Returns
-    -------
-    history : DataFrame indexed by epoch from 1, with loss, accuracy, val_loss, val_accuracy; loss and accuracy are
-        taken while the weights changed, and val_loss without label smoothing
-
-    Raises
-    ------
-    ValueError
-        Where there are no rows to train on, or ``epochs`` or ``batch_size`` is below 1.
-    FloatingPointError
-        Where a loss is not a number: training has diverged.
+    Returns a DataFrame indexed by epoch from 1, with loss, accuracy, val_loss, val_accuracy; loss and accuracy are taken
+    while the weights changed, and val_loss without label smoothing. Raises ValueError where there are no rows to train on
+    or ``epochs`` or ``batch_size`` is below 1, FloatingPointError where a loss is not a number: training has diverged.
     """
     if epochs < 1 or batch_size < 1:
         raise ValueError(f"epochs is {epochs} and batch_size {batch_size}; expected at least 1 of each.")
@@ -111,14 +96,17 @@ def fit_mlp(
         raise ValueError("No rows to train on; expected at least one. Leave out a modality that none has.")
     random = np.random.default_rng(int(keras.random.randint((), 0, 2**31 - 1)))
     if falling:
-        _let_fall(model.optimizer, epochs * math.ceil(len(labels) / batch_size))
+        start, steps = float(model.optimizer.learning_rate), epochs * math.ceil(len(labels) / batch_size)
+        model.optimizer.learning_rate = keras.optimizers.schedules.PolynomialDecay(start, steps, end_learning_rate=0.0)
     watched = _on_device(model, *(validation if len(validation[1]) else _some_rows(inputs, labels)))
     state, history, best, since = _state(model), [], None, 0
     train, watch = _trainer(model, inputs, labels, batch_size, label_smoothing), _watcher(model)
     while len(history) < epochs and (not patience or since < patience):
         state, scores = train(state, *_batches(random.permutation(len(labels)), batch_size))
         scores = np.concatenate([scores, watch(state, watched)])
-        _check_finite(scores, epoch=len(history) + 1)
+        if not np.isfinite(scores).all():
+            problem = f"Training diverged in epoch {len(history) + 1}: the loss is not a number."
+            raise FloatingPointError(f"{problem} Use a smaller learning_rate.")
         since += 1
         if best is None or scores[2] < min(line[2] for line in history):
             best, since = jax.tree.map(jnp.copy, state[:2]), 0
@@ -134,18 +122,6 @@ def _some_rows(inputs: dict, labels: np.ndarray) -> tuple[dict, np.ndarray]:
     """``_WATCHED_AT_MOST`` rows, spread evenly."""
     some = np.unique(np.linspace(0, len(labels) - 1, _WATCHED_AT_MOST).astype(int))
     return {name: values[some] for name, values in inputs.items()}, labels[some]
-
-
-def _check_finite(scores: np.ndarray, epoch: int) -> None:
-    if not np.isfinite(scores).all():
-        raise FloatingPointError(
-            f"Training diverged in epoch {epoch}: the loss is not a number. Use a smaller learning_rate."
-        )
-
-
-def _let_fall(optimizer: keras.Optimizer, steps: int) -> None:
-    start = float(optimizer.learning_rate)
-    optimizer.learning_rate = keras.optimizers.schedules.PolynomialDecay(start, steps, end_learning_rate=0.0)
 
 
 def _on_device(model: keras.Model, inputs: dict, labels: np.ndarray):

@@ -126,6 +126,7 @@
     const label = data.label[i], parts = Number(data.parts[i]);
     const missing = { image: !(parts & 1), audio: !(parts & 2), text: data.text[i] === "" }; // such a model answers by class shares
     const lines = votes.map((pairs, k) => {
+      if (!pairs.length) return ""; // the model was not asked about this row
       const cells = [];
       for (let i = 0; i < pairs.length; i += 2) {
         const bar = make("span", { class: "fb-bar", "aria-hidden": "true" });
