@@ -5,8 +5,10 @@ beside run.json, its reporter has no place for a line of live progress a noteboo
 takes about as many lines as the three rules of ``is_fresh``.
 """
 
+import ast
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -28,7 +30,7 @@ class Step:
     name: str
     path: Path
     cells: int
-    imports: str  # source of the cell that imports
+    imports: str  # source that imports all that the cells will
     known: dict[str, dict]  # parameter name to papermill's default, help and inferred type name
     after: list[str]  # notebooks whose artifacts it reads
     parameters: dict = field(default_factory=dict)
@@ -62,8 +64,16 @@ def read_steps(folder: Path) -> dict[str, Step]:
         after = sorted({runs.WRITTEN_BY[artifact] for artifact in reads})
         code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
         imports = next((source for source in code if is_import(source)), "")
+        imports = "\n".join([imports, *_room_names(imports, code)])
         steps[path.stem] = Step(path.stem, path, len(code), imports, papermill.inspect_notebook(str(path)), after)
     return steps
+
+
+def _room_names(imports: str, code: list[str]) -> list[str]:
+    """The functions of rooms that cells name, such as "plots.plot_scores": a room imports a module when one is named."""
+    rooms = {path.parent.name for path in PACKAGE.glob("*/__init__.py")} & set(re.findall(r"\w+", imports))
+    nodes = (node for source in code for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute))
+    return sorted({ast.unparse(node) for node in nodes if ast.unparse(node.value) in rooms})
 
 
 def is_import(source: str) -> bool:
