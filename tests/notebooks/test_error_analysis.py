@@ -79,7 +79,7 @@ def test_odd_labels_are_text_on_the_page(tmp_path):
 
 @pytest.mark.parametrize(
     ("n_rows", "names", "test_labels"),
-    [(150, ["a", "b", "c"], [1]), (1200, [f"类{i:03d}" for i in range(200)], None)],
+    [(150, ["a", "b", "c"], [1]), (800, [f"类{i:03d}" for i in range(200)], None)],
     ids=["one class in the test rows", "200 classes"],
 )
 def test_few_and_many_classes_make_a_page(tmp_path, n_rows, names, test_labels):

@@ -72,7 +72,10 @@ def read_steps(folder: Path) -> dict[str, Step]:
 def _room_names(imports: str, code: list[str]) -> list[str]:
     """The functions of rooms that cells name, such as "plots.plot_scores": a room imports a module when one is named."""
     rooms = {path.parent.name for path in PACKAGE.glob("*/__init__.py")} & set(re.findall(r"\w+", imports))
-    nodes = (node for source in code for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute))
+    plain = [
+        source for source in code if not re.search(r"^\s*[%!?]", source, re.MULTILINE)
+    ]  # without Jupyter's own syntax
+    nodes = (node for source in plain for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute))
     return sorted({ast.unparse(node) for node in nodes if ast.unparse(node.value) in rooms})
 
 
