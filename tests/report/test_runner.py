@@ -49,7 +49,6 @@ run.write("predictions.parquet", pd.DataFrame({"row": [1, 2]}))""",
     "04_error_analysis": (
         ["predictions.parquet"], "most_cards: int = 8  # cards", 'run.write("errors.parquet", run.read("predictions.parquet"))',
     ),
-    "05_inspect": (["errors.parquet"], "row: int = 0  # number of the row", 'run.read("errors.parquet")'),
     "06_predict": (
         ["splits.parquet"], 'model: str = ""  # that answers', 'run.write("predictions.csv", run.read("splits.parquet"))',
     ),
@@ -160,11 +159,11 @@ def test_only_what_changed_runs_again(project):
     run, most = project / "reports" / "sample", {"most_cards": 2}
     assert _executed(run, {}) == list(TINY)
     assert _executed(run, {}) == []
-    assert _executed(run, most) == ["04_error_analysis", "05_inspect"]
+    assert _executed(run, most) == ["04_error_analysis"]
     (run / "artifacts" / "predictions.csv").unlink()
     assert _executed(run, most) == ["06_predict"]
     (run / "03_train.html").unlink()  # a page of it has to be made again, and others read what it wrote
-    assert _executed(run, most) == ["03_train", "04_error_analysis", "05_inspect"]
+    assert _executed(run, most) == ["03_train", "04_error_analysis"]
     (project / "table.csv").write_text("title\none\ntwo\nthree\n")
     assert _executed(run, most) == list(TINY)
     moved = run.rename(run.with_name("moved"))
@@ -179,7 +178,7 @@ def test_a_failing_cell_stops_the_run_and_keeps_what_is_done(project):
     assert (run / "02_preprocess.html").exists() and (run / "03_train.html").exists() and (run / "index.html").exists()
     assert (run / "notebooks" / "03_train.ipynb").exists() and not (run / "artifacts" / "predictions.parquet").exists()
     states = {name: step["status"] for name, step in json.loads((run / "run.json").read_text())["steps"].items()}
-    assert states["02_preprocess"] == "done" and states["03_train"] == "failed" and "05_inspect" not in states
+    assert states["02_preprocess"] == "done" and states["03_train"] == "failed" and "04_error_analysis" not in states
 
 
 @pytest.mark.skipif(os.name == "nt", reason="sends SIGINT")
