@@ -89,6 +89,8 @@ class Findings(list):
         return made
 
     def _repr_markdown_(self) -> str:
+        if not self.linked and len(self) == 1:
+            return markdown_safe(self[0].text)
         if not self.linked:
             return "\n".join(f"- {markdown_safe(found.text)}" for found in self)
         return "\n".join(f"{i}. {self._line(found)}" for i, found in enumerate(self, 1))
