@@ -3,6 +3,8 @@
 import numpy as np
 from scipy.special import softmax
 
+from fusebook.evaluation.comparison import compare
+
 
 def guesses(n_rows=150, n_classes=4, *, seed=0, strength=1.5, classes=None):
     """Probabilities that lean to the label, and labels."""
@@ -23,3 +25,11 @@ def true_answers(n_rows, seed, factor=1.0):
     logits = rng.normal(scale=2, size=(n_rows, 3))
     labels = (softmax(logits, axis=1).cumsum(axis=1) > rng.random((n_rows, 1))).argmax(axis=1)
     return softmax(factor * logits, axis=1), labels
+
+
+def null_p(n_rows: int, copies: int, seed: int) -> float:
+    """The p of two equally good models that disagree in one of four texts, each text so many times in the test."""
+    random = np.random.default_rng(seed)
+    one = random.choice([-1, 0, 1], size=n_rows // copies, p=[0.125, 0.75, 0.125])
+    gains, groups = np.repeat(one, copies), np.repeat(np.arange(len(one)), copies)
+    return compare(gains < 0, gains > 0, groups)["p"]

@@ -1,9 +1,11 @@
 """Two models on the same rows: tests and intervals against SciPy, statsmodels and hand cases."""
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
-from guesses import guesses
+from guesses import guesses, null_p
 from scipy.stats import binomtest, bootstrap
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
@@ -42,6 +44,24 @@ def test_compare_by_hand():
     made = comparison.compare(*pair(10, 1, 5, 4))
     assert made["p"] == pytest.approx(14 / 64) and made["difference"] == pytest.approx(0.2)
     assert made["detectable"] == pytest.approx((1.959964 + 0.841621) * np.sqrt(0.3 / 20), abs=1e-5)
+
+
+@pytest.mark.parametrize("gains", [[2, -1, 1, 3], [1, 1, 1, -1], [4, 0, 0], [2, 2, -2, 1, -3, 1], [0, 0], [-1, -2, -2]])
+def test_groups_of_copies_are_turned_round_as_one(gains):
+    """Against all signs that there are, one by one."""
+    groups = np.repeat(np.arange(len(gains)), 4)
+    right_b = np.concatenate([np.arange(4) < max(gain, 0) for gain in gains])
+    right_a = np.concatenate([np.arange(4) < max(-gain, 0) for gain in gains])
+    sums = [abs(np.dot(signs, gains)) for signs in product([-1, 1], repeat=len(gains))]
+    expected = np.mean(np.array(sums) >= abs(sum(gains)))
+    assert comparison.compare(right_a, right_b, groups)["p"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("copies", [1, 2, 4])
+def test_equal_models_are_told_apart_in_one_of_twenty_tests_at_most(copies):
+    n_draws = 400
+    found = sum(null_p(100, copies, seed) < 0.05 for seed in range(n_draws))
+    assert binomtest(found, n_draws, 0.05, alternative="greater").pvalue > 0.001
 
 
 def test_equal_models_do_not_differ():

@@ -158,7 +158,7 @@ def is_shortcut(table: pd.DataFrame) -> pd.Series:
 
     A part is one where it alone reaches at least half of what the whole text gains over the majority (as sure as its
     interval), holds at most a third of the tokens, and is right for at least 5 % more of the rows than as many tokens
-    from anywhere (McNemar's p < 0.05 after Holm). For length only the first of these counts.
+    from anywhere (p < 0.05 after Holm). For length only the first of these counts.
     """
     base, whole = table.loc["majority", "alone"], table.loc["whole text", "alone"]
     much = (table["low"] - base > 0) & (table["alone"] - base >= _MUCH * (whole - base))
@@ -182,7 +182,7 @@ class Shortcuts:
         there is no line where no row has a text. Columns: size (share of the tokens of the test rows), alone, low, high
         (accuracy on the test rows and its 95 % interval), anywhere, surplus (alone minus anywhere, share of rows) with
         surplus_p, without, drop (whole text minus without) with its 95 % paired bootstrap interval drop_low and
-        drop_high, and drop_p. Both p are McNemar's exact ones (1947), corrected over the parts (Holm, 1979). NaN where
+        drop_high, and drop_p. Both p are those of ``comparison.compare``, corrected over the parts (Holm, 1979). NaN where
         there is none.
     """
 

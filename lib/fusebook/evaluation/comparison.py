@@ -1,4 +1,4 @@
-"""Two models on the same rows: McNemar's exact test, a paired bootstrap, and the difference that could be found.
+"""Two models on the same rows: an exact paired test, a paired bootstrap, and the difference that could be found.
 
 Notebooks 03_train and 04_error_analysis tell the story.
 """
@@ -8,8 +8,7 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
-from statsmodels.stats.contingency_tables import mcnemar
+from scipy.stats import binom, norm
 from statsmodels.stats.multitest import multipletests
 
 from fusebook import findings
@@ -21,14 +20,14 @@ _COMPARED = ["difference", "low", "high", "p", "only_a", "only_b", "detectable"]
 
 
 def compare(right_a: np.ndarray, right_b: np.ndarray, groups=None, *, n_resamples: int = 4000) -> dict:
-    """Two models on the same rows: accuracy of b minus that of a, its 95 % paired bootstrap interval, McNemar's p.
+    """Two models on the same rows: accuracy of b minus that of a, its 95 % paired bootstrap interval, and an exact p.
 
     Parameters
     ----------
     right_a, right_b : bools of shape (n_rows,): was each model right?
-    groups : a group a row, such as copies of one text; the bootstrap then draws groups. The test always counts rows.
+    groups : a group a row, such as copies of one text; the bootstrap then draws groups, and the test counts groups
 
-    Returns difference, low, high, p (exact two-sided; McNemar, 1947), only_a, only_b (rows one alone got right), and
+    Returns difference, low, high, p (of ``sign_flip_p``), only_a, only_b (rows one alone got right), and
     detectable: the smallest difference that this many rows find with 80 % power at p < 0.05, given how often the two
     models disagree (normal approximation; Connor, 1987).
     """
@@ -39,13 +38,30 @@ def compare(right_a: np.ndarray, right_b: np.ndarray, groups=None, *, n_resample
         )
     only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
     n_rows = len(right_a)
-    draws = _differences(right_b.astype(int) - right_a, groups, n_resamples)
-    low, high = np.percentile(draws, [2.5, 97.5])
-    p = float(mcnemar([[0, only_a], [only_b, 0]], exact=True).pvalue)
+    gains = right_b.astype(int) - right_a
+    low, high = np.percentile(_differences(gains, groups, n_resamples), [2.5, 97.5])
+    p = sign_flip_p(np.bincount(group_numbers(groups, n_rows), gains))
     disagree = max(only_a + only_b, 1) / n_rows
     detectable = float((norm.ppf(0.975) + norm.ppf(0.8)) * np.sqrt(disagree / n_rows))
     values = (only_b - only_a) / n_rows, low, high, p, only_a, only_b, detectable
     return dict(zip(_COMPARED, values, strict=True))
+
+
+def sign_flip_p(gains: np.ndarray) -> float:
+    """How probable a sum of gains at least as far from 0 is, were each group's gain as likely turned round: two-sided.
+
+    ``gains`` are whole numbers of shape (n_groups,): by how many more of a group's rows one model is right. The test is
+    exact (permutation of signs; Fisher, 1935): all 2^n sums are counted, group by group. Where each group is one row it
+    is McNemar's exact test (1947).
+    """
+    sizes, counts = np.unique(np.abs(gains[gains != 0]).astype(int), return_counts=True)
+    sums = np.ones(1)  # the probability of each sum, from the lowest that there can be to the highest
+    for size, count in zip(sizes, counts, strict=True):
+        steps = np.zeros(2 * size * count + 1)
+        steps[:: 2 * size] = binom.pmf(np.arange(count + 1), count, 0.5)
+        sums = np.convolve(sums, steps)
+    far = np.abs(np.arange(len(sums)) - len(sums) // 2) >= abs(gains.sum())
+    return float(min(sums[far].sum(), 1.0))
 
 
 def _differences(gains: np.ndarray, groups, n_resamples: int) -> np.ndarray:

@@ -53,7 +53,7 @@ def fusion_numbers(by_seed: list[Predictions], *, best: str, fusions: list[str])
     Returns a DataFrame indexed by model. Of the first seed: accuracy and macro_f1, each with _low and _high (95 %
     interval over rows, as ``scores.score_table`` has it). Over the seeds: the same with _lowest and _highest, and
     seeds, their number. For ``fusions``: gain in accuracy with gain_low and gain_high (paired interval), gain_lowest
-    and gain_highest (over the seeds), p (McNemar's exact), p_holm (corrected for the number of fusions) and detectable,
+    and gain_highest (over the seeds), p (``comparison.sign_flip_p``), p_holm (corrected for the number of fusions) and detectable,
     the smallest gain that so many rows could find (see ``comparison.compare``); NaN elsewhere.
 
     Raises ValueError where a seed lacks ``best`` or one of ``fusions``.

@@ -53,6 +53,7 @@ class SizeCurve:
 
     def __init__(self, data: Dataset):
         labels, test, lines = data.train.labels, data.test, []
+        self.groups = test.groups
         order = nested_order(labels)
         for size in training_sizes(len(labels), len(np.unique(labels))):
             for model, predicted in _answers(data, order[:size]).items():
@@ -63,13 +64,13 @@ class SizeCurve:
     def verdict(self, model: str) -> tuple[str, str, dict]:
         """Would more rows help ``model``? Key, grade and facts, from the last doubling of its rows.
 
-        They would where the gain is significant (McNemar's test, p < 0.05); they would not where the interval of the gain
+        They would where the gain is significant (``comparison.compare``, p < 0.05); they would not where the interval of the gain
         ends below one point; otherwise it can't be told.
         """
         lines = self.table[self.table["model"] == model].sort_values("rows").to_dict("records")
         if len(lines) < 2:
             return "too few rows", "note", {}
-        made = compare(lines[-2]["right"], lines[-1]["right"])
+        made = compare(lines[-2]["right"], lines[-1]["right"], self.groups)
         if made["p"] < 0.05 and made["difference"] > 0:
             key, grade = "more rows help", "look"
         else:
