@@ -117,7 +117,18 @@ def test_links_lead_to_the_headings_of_a_page():
     assert f'id="{findings.anchor("How sure may one be?")}"' in pages.markdown_to_html("## How sure may one be?")
 
 
-@pytest.mark.parametrize(("p", "text"), [(0.0123, "p = 0.012"), (1.0, "p = 1"), (3e-5, "p < 0.0001")])
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [
+        (0.0123, "p = 0.012"),
+        (1.0, "p = 1"),
+        (3e-5, "p < 0.0001"),
+        (0.0496, "p = 0.0496"),
+        (0.04999, "p = 0.04999"),
+        (0.05, "p = 0.05"),
+        (0.0504, "p = 0.05"),
+    ],
+)
 def test_a_p_value_in_words(p, text):
     assert findings.p_text(p) == text
 

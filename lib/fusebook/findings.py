@@ -146,8 +146,11 @@ def markdown_safe(text: str) -> str:
 
 
 def p_text(p: float) -> str:
-    """A p-value as people read it: ``p = 0.012``, ``p < 0.0001``."""
-    return "p < 0.0001" if p < 1e-4 else f"p = {p:.2g}"
+    """A p-value as people read it: ``p = 0.012``, ``p < 0.0001``; rounding never carries it over 0.05."""
+    if p < 1e-4:
+        return "p < 0.0001"
+    texts = (f"{p:.{digits}g}" for digits in range(2, 18))
+    return "p = " + next(text for text in texts if (float(text) < 0.05) == (p < 0.05))
 
 
 def graded(value: float, look: float, serious: float) -> str:
