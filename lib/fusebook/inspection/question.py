@@ -185,7 +185,7 @@ class Question:
         shares = self.missing_parts().loc[label]
         for part in self.parts:
             points = 100 * (shares[f"Without {part}"] - shares["all parts"])
-            made.append(("without part", "note", {"part": part, "label": label, "points": f"{points:+.0f}"}))
+            made.append(("without part", "note", {"part": part, "label": label, "points": f"{round(points):+d}"}))
         return made
 
     def compared(self, edited: "Question") -> HTML:
