@@ -7,8 +7,6 @@ from pathlib import Path
 
 import click
 
-SAMPLE = "data/sample/news.csv"
-
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="fusebook")

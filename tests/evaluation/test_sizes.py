@@ -105,7 +105,7 @@ def test_one_class_alone_is_answered():
 def curve_of(before, after):
     lines = [{"model": "MLP", "rows": rows, "right": right} for rows, right in ((400, before), (800, after))]
     made = sizes.SizeCurve.__new__(sizes.SizeCurve)
-    made.table, made.groups = pd.DataFrame(lines), None
+    made.table, made._groups = pd.DataFrame(lines), None
     return made
 
 

@@ -146,7 +146,7 @@ class FusionAudit:
 
     def verdicts(self, key: str = "parts used") -> list[tuple[str, str, dict]]:
         """Key, grade and facts of what the first model loses in ``shuffled`` ("parts used") or ``kinds`` ("kinds used")."""
-        table = getattr(self, {"parts used": "shuffled", "kinds used": "kinds"}[key])
+        table = self.kinds if key == "kinds used" else self.shuffled
         lines = table[table["model"] == table["model"].iloc[0]] if len(table) else table
         drops = ", ".join(f"{part} {100 * drop:.1f}" for part, drop in zip(lines["part"], lines["drop"], strict=True))
         return [(key, "note", {"drops": drops})] if drops else []

@@ -53,7 +53,7 @@ class SizeCurve:
 
     def __init__(self, data: Dataset):
         labels, test, lines = data.train.labels, data.test, []
-        self.groups = test.groups
+        self._groups = test.groups
         order = nested_order(labels)
         for size in training_sizes(len(labels), len(np.unique(labels))):
             for model, predicted in _answers(data, order[:size]).items():
@@ -70,7 +70,7 @@ class SizeCurve:
         lines = self.table[self.table["model"] == model].sort_values("rows").to_dict("records")
         if len(lines) < 2:
             return "too few rows", "note", {}
-        made = compare(lines[-2]["right"], lines[-1]["right"], self.groups)
+        made = compare(lines[-2]["right"], lines[-1]["right"], self._groups)
         if made["p"] < 0.05 and made["difference"] > 0:
             key, grade = "more rows help", "look"
         else:

@@ -265,7 +265,7 @@ def plot_votes(votes: pd.DataFrame, *, ax=None, title: str = ""):
 
 @none_if_empty
 def plot_sizes(curve: pd.DataFrame, *, ax=None, title: str = ""):
-    """Accuracy by number of training rows, a line and its 95 % band a model; ``curve`` is ``sizes.size_curve``'s."""
+    """Accuracy by number of training rows, a line and its 95 % band a model; ``curve`` is the table of ``sizes.SizeCurve``."""
     ax = new_axes(ax, width=6)
     colours = _colours(curve["model"].nunique())
     for (name, lines), colour in zip(curve.groupby("model", sort=False), colours, strict=True):

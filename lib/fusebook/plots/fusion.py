@@ -34,7 +34,7 @@ def plot_gates(shares: pd.DataFrame, *, ax=None, title: str = ""):
 def plot_ledger(counts: pd.DataFrame, *, ax=None, title: str = ""):
     """Rows by which part alone was right, and how many of them the fusion got right and wrong.
 
-    ``counts`` is ``fusion.ledger_counts``'s, with rows in the order shown.
+    ``counts`` is ``fusion.Ledger.counts``'s, with rows in the order shown.
     """
     ax = new_axes(ax, height=0.9 + 0.36 * len(counts))
     places, start = np.arange(len(counts)), np.zeros(len(counts))

@@ -57,7 +57,7 @@ def markdown_to_html(source: str) -> str:
 def export_page(run: Run | Path, step, *, alone: str = "") -> Path:
     """Write the HTML page of one executed notebook of ``run``: one file that asks no network for anything.
 
-    ``step`` has name, known and parameters, as ``runner.Step``. ``alone`` is the title of a page that stands beside the
+    ``step`` has name, known and parameters, as ``steps.Step``. ``alone`` is the title of a page that stands beside the
     runs, without a first page to go back to. Returns the page's path.
     """
     run = Run(run)
