@@ -21,6 +21,10 @@ WORDS, FACTS = _TEXTS["words"], _TEXTS["facts"]
 SENTENCES = {key: (one["topic"], one["en"], one["zh"]) for key, one in _TEXTS["sentences"].items()}
 
 
+class Term(str):
+    """A key of ``WORDS`` among the facts of a sentence: said in the sentence's language."""
+
+
 class Finding(NamedTuple):
     """One finding: how severe it is (one of ``SEVERITIES``), what it says, and the heading on the page that shows it."""
 
@@ -102,9 +106,18 @@ class Findings(list):
 
 
 def say(key: str, language: str = "en", **facts) -> str:
-    """The sentence ``key`` in ``language`` ("en" or "zh") with ``facts`` filled in; whole numbers get separators."""
-    shown = {name: f"{value:,}" if isinstance(value, int | np.integer) else value for name, value in facts.items()}
+    """The sentence ``key`` in ``language`` ("en" or "zh") with ``facts`` filled in.
+
+    Whole numbers get separators, and a ``Term`` is said in ``language``.
+    """
+    shown = {name: _shown(value, language) for name, value in facts.items()}
     return SENTENCES[key][1 + LANGUAGES.index(language)].format(**shown)
+
+
+def _shown(value, language: str):
+    if isinstance(value, Term):
+        return word(value, language)
+    return f"{value:,}" if isinstance(value, int | np.integer) else value
 
 
 def word(key: str, language: str = "en", **values) -> str:

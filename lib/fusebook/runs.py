@@ -84,10 +84,17 @@ class Run:
         return Dataset.load(self)
 
     def predictions(self, split: str = "", model: str = ""):
-        """What the models answered: ``fusebook.Predictions``, of one ``split`` or one ``model``, as 03_train left it."""
+        """What the run's own models answered: ``fusebook.Predictions``, of one ``split`` or one ``model``."""
         from fusebook import Predictions
 
         return Predictions.load(self, split, model=model)
+
+    def scored(self):
+        """The answers that the scores rest on: ``fusebook.Predictions`` of all rows where 03_train cross-fitted, else of
+        the test rows."""
+        from fusebook import Predictions
+
+        return Predictions.scored(self)
 
     def bundle(self):
         """The models with their encoders, ready for new rows: ``fusebook.Bundle``, as 03_train left it."""

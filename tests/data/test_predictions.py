@@ -98,6 +98,6 @@ def test_a_split_that_nobody_was_asked_about_has_no_models(run):
 
 def test_the_table_is_long_with_a_column_a_class():
     table = made().table()
-    assert list(table) == ["row", "split", "label", "class_id", "model", "p0", "p1"]
+    assert list(table) == ["row", "split", "label", "class_id", "fold", "model", "p0", "p1"]
     assert table["model"].tolist() == [name for name in ("text", "audio", "majority") for _ in range(4)]
     np.testing.assert_array_equal(table.loc[table["model"] == "audio", ["p0", "p1"]], SOUND)

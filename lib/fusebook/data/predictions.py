@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from fusebook.data.tables import PARTS
+from fusebook.findings import Term
 from fusebook.runs import Run
 
-_ROW_COLUMNS = ["row", "split", "label", "class_id"]
+_ROW_COLUMNS = ["row", "split", "label", "class_id", "fold"]
 
 
 class Predictions(dict):
@@ -20,7 +21,9 @@ class Predictions(dict):
     Parameters
     ----------
     values : the probabilities by model name
-    rows : DataFrame of as many lines: row, and as far as they are known class_id, label, split, group, text, image, audio
+    rows : DataFrame of as many lines: row, and as far as they are known class_id, label, split, group, text, image,
+        audio; and fold, which set of models answered: 0 for the run's own, which are trained on all training rows, from 1
+        on for those of a fold, which are trained without the rows that they answer
     label_names : names of the classes
     """
 
@@ -46,6 +49,16 @@ class Predictions(dict):
     def groups(self) -> np.ndarray | None:
         """A group a row, shape (n_rows,): copies of each other have the same; None where nobody looked for copies."""
         return self.rows["group"].to_numpy() if "group" in self.rows else None
+
+    @property
+    def folds(self) -> np.ndarray:
+        """Which set of models answered each row, shape (n_rows,): 0 for the run's own, from 1 on for those of a fold."""
+        return self.rows["fold"].to_numpy() if "fold" in self.rows else np.zeros(self.n_rows, int)
+
+    @property
+    def scored_on(self) -> Term:
+        """What rows these are, as a sentence says it: "cross-fitted rows" where folds answered some, else "test rows"."""
+        return Term("cross-fitted rows" if (self.folds > 0).any() else "test rows")
 
     @property
     def parts(self) -> list[str]:
@@ -90,23 +103,37 @@ class Predictions(dict):
         return model
 
     def table(self) -> pd.DataFrame:
-        """All of it as one long table: row, split, label, class_id, model, p0, p1, …, one column a class."""
-        parts = []
+        """All of it as one long table: row, split, label, class_id, fold, model, p0, p1, …, one column a class."""
+        parts, rows = [], self.rows.assign(fold=self.folds)[_ROW_COLUMNS]
         for name, values in self.items():
             made = pd.DataFrame(values, columns=[f"p{i}" for i in range(values.shape[1])])
-            parts.append(pd.concat([self.rows[_ROW_COLUMNS].assign(model=name), made], axis=1))
+            parts.append(pd.concat([rows.assign(model=name), made], axis=1))
         return pd.concat(parts, ignore_index=True)
 
     @classmethod
     def load(cls, run: Run, split: str = "", *, model: str = "") -> "Predictions":
-        """What 03_train left in ``run`` about the rows of ``split``, or all that it left of ``model``, whatever the split.
+        """What the run's own models said of the rows of ``split``, or all that its ``model`` said, whatever the split.
 
         Without a model where there are no such rows. Raises FileNotFoundError as ``Run.need`` does.
         """
-        table, rows = run.read("predictions.parquet"), run.read("rows.parquet")
-        table = table[table["model"] == model] if model else table[table["split"] == split]
+        table = run.read("predictions.parquet")
+        own = table["fold"] == 0
+        return cls._of_table(run, table[own & ((table["model"] == model) if model else (table["split"] == split))])
+
+    @classmethod
+    def scored(cls, run: Run) -> "Predictions":
+        """The answers that the scores of ``run`` rest on, each of models that had not seen the row.
+
+        Of a small table these are all rows (cross-fitted: training and validation rows are answered by folds), else the
+        test rows. Raises as ``load`` does.
+        """
+        table = run.read("predictions.parquet")
+        return cls._of_table(run, table[(table["fold"] > 0) | (table["split"] == "test")])
+
+    @classmethod
+    def _of_table(cls, run: Run, table: pd.DataFrame) -> "Predictions":
         columns = [name for name in table if name.startswith("p") and name[1:].isdigit()]
-        models = table["model"].unique()
+        models, rows = table["model"].unique(), run.read("rows.parquet")
         values = {name: table.loc[table["model"] == name, columns].to_numpy() for name in models}
         first = table.loc[table["model"] == models[0], _ROW_COLUMNS] if len(models) else table[_ROW_COLUMNS]
         known = rows[["row", "group", *PARTS]]
