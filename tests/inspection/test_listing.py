@@ -8,7 +8,7 @@ import pytest
 
 from fusebook.data.predictions import Predictions
 from fusebook.errors import corrections
-from fusebook.evaluation import scores
+from fusebook.evaluation.confidence import coverage_table
 from fusebook.inspection import listing
 from fusebook.inspection.listing import Listing
 from fusebook.runs import Run
@@ -235,7 +235,7 @@ def test_the_first_look_is_at_the_most_confident_mistake():
 
 def test_coverage_is_that_of_the_coverage_table(table):
     test = draw()[1][1]
-    found, steps = listing.filter_rows(table, split="test"), scores.coverage_table(test, "fused")
+    found, steps = listing.filter_rows(table, split="test"), coverage_table(test, "fused")
     for line in steps.itertuples():
         made = listing.coverage_and_accuracy(found, line.threshold)
         values = [made[name] for name in ("coverage", "accuracy", "low", "high")]

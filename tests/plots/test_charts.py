@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from sklearn.metrics import confusion_matrix
 
 from fusebook.data.predictions import Predictions
-from fusebook.evaluation.scores import calibration_table, coverage_table, score_table
+from fusebook.evaluation.confidence import calibration_table, coverage_table
+from fusebook.evaluation.scores import score_table
 from fusebook.plots import charts
 
 pytestmark = pytest.mark.filterwarnings("error:Glyph .* missing")

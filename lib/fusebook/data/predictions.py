@@ -1,13 +1,16 @@
 """What models answered about the same rows, with the rows' labels and groups: a score needs nothing else.
 
-Notebooks 03_train (makes them) and 04_error_analysis (reads them) tell the story.
+Notebooks 03_train (makes them), 04_error_analysis (reads them) and 06_predict (rows without labels) tell the story.
 """
 
+import csv
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from fusebook import runs
 from fusebook.data.tables import PARTS
 from fusebook.findings import Term
 from fusebook.runs import Run
@@ -138,3 +141,69 @@ class Predictions(dict):
         first = table.loc[table["model"] == models[0], _ROW_COLUMNS] if len(models) else table[_ROW_COLUMNS]
         known = rows[["row", "group", *PARTS]]
         return cls(values, first.merge(known, on="row", validate="one_to_one"), sorted(rows["label"].unique()))
+
+
+class Answers:
+    """What one model of a bundle says of rows that nobody has labelled: ``Bundle.answer`` makes it.
+
+    Attributes
+    ----------
+    table : one line a row that could be read: the columns that it came with (" (table)" stands behind a name that is
+        also ours), then predicted, class_id, confidence and one column ``probability_<label>`` a label
+    rejected : what could not be read: row, part, reason, detail
+    model : the model that answered
+    label_names : list of str, the order of class ids
+    """
+
+    def __init__(
+        self, given: pd.DataFrame, probabilities: np.ndarray, rejected: pd.DataFrame, model: str, label_names: list[str],
+        *, again: bool = False,
+    ):  # fmt: skip
+        self.rejected, self.model, self.label_names, self.again = rejected, model, label_names, again
+        best = probabilities.argmax(axis=1)
+        made = {
+            "predicted": np.array(label_names, dtype=object)[best],
+            "class_id": best,
+            "confidence": probabilities.max(axis=1, initial=0),
+        }
+        made |= {f"probability_{label}": probabilities[:, i] for i, label in enumerate(label_names)}
+        given = given.reset_index(drop=True)
+        given.columns = _distinct_names(list(given), set(made))
+        self.table = pd.concat([given, pd.DataFrame(made)], axis=1)
+
+    def counts(self) -> pd.Series:
+        """How often each label was given."""
+        return self.table["predicted"].value_counts().reindex(self.label_names, fill_value=0)
+
+    def verdicts(self) -> list[tuple[str, str, dict]]:
+        """Key, grade and facts: how many rows were answered, how many refused, and how surely."""
+        confidence, refused = self.table["confidence"], len(self.rejected)
+        facts = {"rows": len(confidence), "model": self.model, "refused": refused}
+        made = [("predicted again" if self.again else "predicted", "look" if refused else "note", facts)]
+        if len(confidence):
+            unsure = int((confidence < 0.5).sum())
+            facts = {"confidence": f"{100 * confidence.mean():.0f}", "unsure": unsure, "rows": len(confidence)}
+            made.append(("unsure", "look" if unsure else "note", facts))
+        return made
+
+    def save(self, place: str | Path | Run) -> None:
+        """Write the table, whole or not at all, as CSV to a path, or as predictions.csv of a run.
+
+        UTF-8 with a mark, so that spreadsheets show Chinese.
+        """
+        with runs.replacing(place.path("predictions.csv") if isinstance(place, Run) else place) as beside:
+            # All text in quotes: pandas leaves a lone carriage return bare, and readers would break the line there.
+            options = {"quoting": csv.QUOTE_NONNUMERIC, "float_format": "%.6f"}
+            self.table.to_csv(beside, index=False, encoding="utf-8-sig", **options)
+
+
+def _distinct_names(names: list[str], ours: set[str]) -> list[str]:
+    """``names`` with " (table)" behind each that is one of ``ours``; more than once where that name is taken too."""
+    result, taken = [], ours | set(names)
+    for name in names:
+        if name in ours:
+            while name in taken:
+                name += " (table)"
+            taken.add(name)
+        result.append(name)
+    return result

@@ -1,6 +1,7 @@
 """How good, how sure, and better than what? From ``Predictions``, most of it over resampled test rows.
 
-scores      every model's scores with intervals, and its confidence: Scores(predictions), Confidence(predictions, model)
+scores      every model's scores with intervals: Scores(predictions)
+confidence  may one model's confidence be trusted? Confidence(predictions, model)
 comparison  models on the same rows: PairedTests(predictions, *families)
 fusion      what a fusion gains, and what it does with its parts: fusion_table, FusionAudit, Ledger(predictions, fusion)
 sizes       would more training rows help? SizeCurve(data)
@@ -14,7 +15,8 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "scores": ["Confidence", "Scores", "number_text"],
+        "scores": ["Scores", "number_text"],
+        "confidence": ["Confidence"],
         "comparison": ["PairedTests"],
         "fusion": ["FusionAudit", "Ledger", "fusion_table"],
         "sizes": ["SizeCurve"],

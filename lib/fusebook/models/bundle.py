@@ -3,7 +3,6 @@
 Notebooks 03_train (writes it) and 06_predict (uses it) tell the story.
 """
 
-import csv
 import shutil
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pandas as pd
 from fusebook import runs
 from fusebook.data.checks import Table
 from fusebook.data.dataset import Dataset
-from fusebook.data.predictions import Predictions
+from fusebook.data.predictions import Answers, Predictions
 from fusebook.data.tables import REJECTED_COLUMNS
 from fusebook.encoders.parts import Encoders
 from fusebook.models import layers
@@ -233,7 +232,7 @@ class Bundle:
 
     def answer(
         self, table: str | Path = "", *, columns: dict[str, str], model: str = "", run: Run | None = None
-    ) -> "Answers":
+    ) -> Answers:
         """What ``model``, by default the chosen one, says of every row of a new table that can be read.
 
         Parameters
@@ -268,69 +267,3 @@ class Bundle:
                 f"The bundle reads no {', '.join(sorted(unknown))}; expected a tuple of parts among "
                 f"{', '.join(self.parts)}, such as without=({self.parts[0]!r},)."
             )
-
-
-class Answers:
-    """What one model of a bundle says of rows that nobody has labelled: ``Bundle.answer`` makes it.
-
-    Attributes
-    ----------
-    table : one line a row that could be read: the columns that it came with (" (table)" stands behind a name that is
-        also ours), then predicted, class_id, confidence and one column ``probability_<label>`` a label
-    rejected : what could not be read: row, part, reason, detail
-    model : the model that answered
-    label_names : list of str, the order of class ids
-    """
-
-    def __init__(
-        self, given: pd.DataFrame, probabilities: np.ndarray, rejected: pd.DataFrame, model: str, label_names: list[str],
-        *, again: bool = False,
-    ):  # fmt: skip
-        self.rejected, self.model, self.label_names, self.again = rejected, model, label_names, again
-        best = probabilities.argmax(axis=1)
-        made = {
-            "predicted": np.array(label_names, dtype=object)[best],
-            "class_id": best,
-            "confidence": probabilities.max(axis=1, initial=0),
-        }
-        made |= {f"probability_{label}": probabilities[:, i] for i, label in enumerate(label_names)}
-        given = given.reset_index(drop=True)
-        given.columns = _distinct_names(list(given), set(made))
-        self.table = pd.concat([given, pd.DataFrame(made)], axis=1)
-
-    def counts(self) -> pd.Series:
-        """How often each label was given."""
-        return self.table["predicted"].value_counts().reindex(self.label_names, fill_value=0)
-
-    def verdicts(self) -> list[tuple[str, str, dict]]:
-        """Key, grade and facts: how many rows were answered, how many refused, and how surely."""
-        confidence, refused = self.table["confidence"], len(self.rejected)
-        facts = {"rows": len(confidence), "model": self.model, "refused": refused}
-        made = [("predicted again" if self.again else "predicted", "look" if refused else "note", facts)]
-        if len(confidence):
-            unsure = int((confidence < 0.5).sum())
-            facts = {"confidence": f"{100 * confidence.mean():.0f}", "unsure": unsure, "rows": len(confidence)}
-            made.append(("unsure", "look" if unsure else "note", facts))
-        return made
-
-    def save(self, place: str | Path | Run) -> None:
-        """Write the table, whole or not at all, as CSV to a path, or as predictions.csv of a run.
-
-        UTF-8 with a mark, so that spreadsheets show Chinese.
-        """
-        with runs.replacing(place.path("predictions.csv") if isinstance(place, Run) else place) as beside:
-            # All text in quotes: pandas leaves a lone carriage return bare, and readers would break the line there.
-            options = {"quoting": csv.QUOTE_NONNUMERIC, "float_format": "%.6f"}
-            self.table.to_csv(beside, index=False, encoding="utf-8-sig", **options)
-
-
-def _distinct_names(names: list[str], ours: set[str]) -> list[str]:
-    """``names`` with " (table)" behind each that is one of ``ours``; more than once where that name is taken too."""
-    result, taken = [], ours | set(names)
-    for name in names:
-        if name in ours:
-            while name in taken:
-                name += " (table)"
-            taken.add(name)
-        result.append(name)
-    return result

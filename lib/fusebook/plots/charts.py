@@ -236,7 +236,7 @@ def plot_calibration(table: pd.DataFrame, *, ax=None, title: str = ""):
 
 @none_if_empty
 def plot_coverage(table: pd.DataFrame, *, ax=None, title: str = ""):
-    """Accuracy of the surest rows against the share of rows answered; ``table`` is ``scores.coverage_table``'s.
+    """Accuracy of the surest rows against the share of rows answered; ``table`` is ``confidence.coverage_table``'s.
 
     Where it has low and high, the 95 % interval is a band.
     """
