@@ -35,9 +35,9 @@ def test_calibration_is_scikit_learns():
     probabilities, labels = guesses(800)
     table = confidence.calibration_table(one(probabilities, labels), "m")
     right = probabilities.argmax(axis=1) == labels
-    accuracy, confidence = calibration_curve(right, probabilities.max(axis=1), n_bins=10)
+    accuracy, sure = calibration_curve(right, probabilities.max(axis=1), n_bins=10)
     np.testing.assert_allclose(table["accuracy"], accuracy)
-    np.testing.assert_allclose(table["confidence"], confidence)
+    np.testing.assert_allclose(table["confidence"], sure)
     within = (table["low"] < table["confidence"]) & (table["confidence"] < table["high"])
     assert table["rows"].sum() == 800 and within.all()
 
