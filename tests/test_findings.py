@@ -5,6 +5,7 @@ import re
 from string import Formatter
 
 import nbformat
+import numpy as np
 import pytest
 from bs4 import BeautifulSoup
 from conftest import PROJECT
@@ -42,11 +43,13 @@ def test_a_language_without_templates_is_named():
 
 
 def test_a_finding_is_filled_in_and_knows_its_place():
-    found = Findings("04_error_analysis")
-    made = found.add("weakest", "look", label="财经", share="50.0 %", rows=1200)
-    assert made == ("look", "The weakest class is 财经: F1 50.0 % over 1,200 test rows.", "How good is each class?")
+    found = Findings("03_train")
+    made = found.add("labels", "look", count=1200, label="财经", base="50.0")
+    text = "1,200 labels; always answering 财经 would be right for 50.0 % of all rows."
+    assert made == ("look", text, "How many rows has each label?")
     assert found == [made]
     facts = {"a": "mLP", "b": "SVM", "difference": "+1.0", "low": "-1", "high": "+2", "p": "p = 1", "detectable": "3"}
+    facts |= {"sought": "3", "needed": 1300}
     verdicts = [("no difference", "note", facts), ("worse", "look", facts), ("better", "note", facts)]
     assert len(found.add_all(verdicts, topic="fusion", most=2)) == 3, "all are shown, two are kept"
     assert [(one.severity, one.place) for one in found[1:]] == [
@@ -56,15 +59,61 @@ def test_a_finding_is_filled_in_and_knows_its_place():
 
 
 def test_a_sentence_begins_with_a_capital():
-    made = Findings("03_train").add("balance", "note", fusion="decision-level mean", rows=9, rescued=1, harmed=0)
-    assert made.text == "Decision-level mean rescued 1 of 9 test rows and harmed 0."
+    facts = {"rows": 9, "share": "9 %", "base": "2", "on": findings.Term("test rows")}
+    made = Findings("04_error_analysis").add("accuracy", "note", model="decision-level mean", **facts)
+    assert made.text.startswith("Decision-level mean is right for 9 % of ")
 
 
-def test_the_severe_come_first_and_eight_at_most():
+def test_the_severe_come_first_and_none_is_dropped():
     found = Findings("04_error_analysis")
     found += [Finding(severity, str(i), "") for i, severity in enumerate(["note", "look", "serious", ""] * 3)]
-    assert [one.text for one in found.ranked()] == ["2", "6", "10", "1", "5", "9", "0", "4"]
-    assert [one.text for one in found.ranked(2)] == ["2", "6"] and len(found) == 12
+    assert [one.text for one in found.ranked()] == [str(i) for first in (2, 1, 0, 3) for i in range(first, 12, 4)]
+
+
+def test_of_one_severity_comes_first_what_a_person_would_act_on_and_then_what_answers_a_question():
+    found = Findings("04_error_analysis")
+    topics = ["ledger", "sizes", "confidence", "suspects", "shortcuts", "score"]
+    found += [Finding("note", topic, PLACES[topic][1]) for topic in topics]
+    found += [Finding("look", topic, PLACES[topic][1]) for topic in ("classes", "suspects")]
+    first = ["suspects", "classes", "score", "shortcuts", "suspects", "sizes", "confidence", "ledger"]
+    assert [one.text for one in found.ranked()] == first
+    assert not findings.answers("04_error_analysis", found[0]), "whom the ledger rescued is for the record"
+    assert findings.answers("04_error_analysis", found[1]) and findings.answers("01_explore", Finding("look", "", ""))
+
+
+def test_what_is_told_as_one_is_of_known_topics_each_once():
+    topics = [topic for group in findings.ORDER for topic in group]
+    assert len(topics) == len(set(topics)) and set(topics) | findings.QUESTIONS <= set(PLACES)
+    assert len(set(PLACES.values())) == len(PLACES), "so that a place tells the topic"
+
+
+AGREEING = "{rows} {rows:row|rows}: {model:.1f} of {rows} {on}, {name} {on}, {few:is|are}"
+
+
+@pytest.mark.parametrize(
+    ("rows", "few", "said"),
+    [
+        (1, "1", "1 row: 2.0 of 1 test row, its test rows, is"),
+        (1200, 1, "1,200 rows: 2.0 of 1,200 test rows, its test rows, is"),
+        (np.int64(1), "11", "1 row: 2.0 of 1 test row, its test rows, are"),
+        (0, 0, "0 rows: 2.0 of 0 test rows, its test rows, are"),
+    ],
+)
+def test_words_agree_with_their_number(monkeypatch, rows, few, said):
+    monkeypatch.setitem(SENTENCES, "agreeing", ("", AGREEING, AGREEING))
+    facts = {"rows": rows, "model": 2.0, "on": findings.Term("test rows"), "name": "its", "few": few}
+    assert findings.say("agreeing", **facts) == said
+
+
+@pytest.mark.parametrize("key", SENTENCES)
+def test_a_word_after_a_number_agrees_with_it(key):
+    """Of one row no sentence says "1 rows": the template has ``{rows:row|rows}`` or a ``Term``."""
+    counted = "rows|labels|texts|groups|lines|slices|words|models|suspects|parts|classes|faults|findings"
+    assert not re.search(rf"\{{\w+\}} ({counted})\b", SENTENCES[key][1])
+
+
+def test_a_term_without_a_number_before_it_is_of_many():
+    assert findings.word("test rows") == "test rows" and findings.word("test rows", "zh", count=1) == "行测试数据"
 
 
 def test_what_is_saved_is_loaded(tmp_path):
@@ -182,3 +231,10 @@ def test_every_sentence_is_said_somewhere():
     cells = [cell.source for notebook in NOTEBOOKS.values() for cell in notebook.cells if cell.cell_type == "code"]
     sources = "\n".join(library + cells)
     assert [key for key in SENTENCES if f'"{key}"' not in sources and f"'{key}'" not in sources] == []
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(0.0123, "+1.2"), (-0.0004, "+0.0"), (0.0, "+0.0"), (-0.0, "+0.0"), (-0.05, "-5.0")]
+)
+def test_points_have_a_sign_and_nothing_is_never_minus_nothing(share, text):
+    assert findings.points_text(share) == text

@@ -53,14 +53,15 @@ def make_models(rows: pd.DataFrame, labels: np.ndarray, parts: Sequence[str] = P
         models[part] = Network.of_keras(network, [part])
     if len(parts) > 1:
         models[FEATURE_LEVEL] = Network.of_keras(build_mlp(data.features.sizes, 3, **shape), sorted(parts))
-    return models.calibrate(data).fuse(data), encoders
+    votes = models.votes(data)
+    return models.calibrate(votes).fuse(votes), encoders
 
 
-def save(folder: Path, models: Models, encoders: Encoders) -> Path:
-    """Write the bundle to the run ``folder`` and say where."""
+def save(folder: Path, models: Models, encoders: Encoders, held=None) -> Path:
+    """Write the bundle to the run ``folder``, with label sets learnt from ``held``, and say where."""
     run = Run(folder)
     encoders.save(run.path("encoders"))
-    models.save_bundle(run, "decision-level mean" if len(models.parts) > 1 else models.parts[0])
+    models.save_bundle(run, "decision-level mean" if len(models.parts) > 1 else models.parts[0], held)
     return run.path("bundle")
 
 

@@ -52,7 +52,7 @@ def write_run(
     asked = splits[splits["split"].isin(["validation", "test"])][["row", "split", "label", "class_id"]]
     parts = [
         asked.assign(
-            model=model, **{f"p{i}": values.loc[asked["row"], name].to_numpy() for i, name in enumerate(names)}
+            model=model, fold=0, **{f"p{i}": values.loc[asked["row"], name].to_numpy() for i, name in enumerate(names)}
         )
         for model, values in models.items()
     ]

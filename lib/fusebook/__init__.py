@@ -31,7 +31,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "runs": ["Run"],
         "findings": ["Findings"],
-        "data.dataset": ["Dataset"],
+        "data.dataset": ["Dataset", "Folds"],
         "data.features": ["Features"],
         "data.predictions": ["Predictions"],
         "models.network": ["Network"],

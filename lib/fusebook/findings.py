@@ -4,6 +4,7 @@ import re
 import tomllib
 from collections.abc import Iterable
 from html import escape
+from string import Formatter
 from typing import NamedTuple
 
 import numpy as np
@@ -21,8 +22,18 @@ WORDS, FACTS = _TEXTS["words"], _TEXTS["facts"]
 SENTENCES = {key: (one["topic"], one["en"], one["zh"]) for key, one in _TEXTS["sentences"].items()}
 
 
+# What findings are about, as topics of ``PLACES`` that are told as one, by what a person would act on: is the score any
+# good, is it real, are the labels and rows right, what would make it better, where does it fail.
+ORDER = (("score", "scores", "better", "against", "test"), ("fusion",), ("shortcuts",), ("suspects",), ("planted",),
+         ("table", "copies", "sounds"), ("sizes",), ("slices",), ("classes", "confusion"), ("confidence",),
+         ("parts used", "kinds"), ("ledger", "rescued"))  # fmt: skip
+# Every run is asked about these, so that "nothing found" and "can't be told" are answers too.
+QUESTIONS = {"score", "scores", "better", "against", "test", "fusion", "shortcuts", "suspects", "planted", "sizes", "slices", "classes",
+             "confusion", "confidence"}  # fmt: skip
+
+
 class Term(str):
-    """A key of ``WORDS`` among the facts of a sentence: said in the sentence's language."""
+    """A key of ``WORDS`` among the facts of a sentence: said in its language, and of one row where a 1 stands before it."""
 
 
 class Finding(NamedTuple):
@@ -73,10 +84,10 @@ class Findings(list):
         topic = topic or SENTENCES[key][0]
         return Finding(grade, text[:1].upper() + text[1:], PLACES[topic][1] if topic else "")
 
-    def ranked(self, most: int = 8) -> "Findings":
-        """The ``most`` severe ones, the severest first, else in their order."""
+    def ranked(self) -> "Findings":
+        """All of them by ``weight``, the severest first; of one weight in their order."""
         made = Findings(self.notebook, self.language, self.run)
-        made += sorted(self, key=lambda found: (*SEVERITIES, "").index(found.severity))[:most]
+        made += sorted(self, key=lambda found: weight(self.notebook, found))
         return made
 
     def save(self) -> "Findings":
@@ -108,21 +119,34 @@ class Findings(list):
 def say(key: str, language: str = "en", **facts) -> str:
     """The sentence ``key`` in ``language`` ("en" or "zh") with ``facts`` filled in.
 
-    Whole numbers get separators, and a ``Term`` is said in ``language``.
+    Whole numbers get separators. ``{rows:row|rows}`` is the first word where ``rows`` is 1, else the second, and a
+    ``Term`` that follows a number agrees with it.
     """
-    shown = {name: _shown(value, language) for name, value in facts.items()}
-    return SENTENCES[key][1 + LANGUAGES.index(language)].format(**shown)
+    made, before = "", None  # the number that stands right before what comes next
+    for text, name, form, _ in Formatter().parse(SENTENCES[key][1 + LANGUAGES.index(language)]):
+        made, before = made + text, None if text.strip() else before
+        if name is not None:
+            made, before = made + _shown(facts[name], form, before, language), facts[name]
+    return made
 
 
-def _shown(value, language: str):
+def _shown(value, form: str, before, language: str) -> str:
     if isinstance(value, Term):
-        return word(value, language)
-    return f"{value:,}" if isinstance(value, int | np.integer) else value
+        return word(value, language, count=before)
+    if "|" in form:
+        return _agreeing(form, value)
+    whole = isinstance(value, int | np.integer) and not form
+    return f"{value:,}" if whole else format(value, form)
 
 
-def word(key: str, language: str = "en", **values) -> str:
-    """The word or phrase ``key`` of ``WORDS`` in ``language``."""
-    return WORDS[key][LANGUAGES.index(language)].format(**values)
+def _agreeing(forms: str, count) -> str:
+    """The first of ``forms``, such as "row|rows", where ``count`` is 1 as a number or a text; else the last."""
+    return forms.split("|")[0 if str(count) == "1" else -1]
+
+
+def word(key: str, language: str = "en", count=None, **values) -> str:
+    """The word or phrase ``key`` of ``WORDS`` in ``language``, of one where ``count`` is 1."""
+    return _agreeing(WORDS[key][LANGUAGES.index(language)], count).format(**values)
 
 
 def language_of(sentence: str) -> str:
@@ -133,6 +157,24 @@ def language_of(sentence: str) -> str:
 def fact_name(fact: str, language: str = "en") -> str:
     """The name of a fact in ``language``; that of a column of the person's stays what it is."""
     return FACTS.get(fact, fact) if language == "zh" else fact
+
+
+def topic_of(notebook: str, found: Finding) -> str:
+    """The topic of ``PLACES`` whose place is that of ``found``; "" for a place that is none."""
+    return next((topic for topic, place in PLACES.items() if place == (notebook, found.place)), "")
+
+
+def answers(notebook: str, found: Finding) -> bool:
+    """Is ``found`` serious or worth a look, or an answer to what is asked of every run? Else it is for the record alone."""
+    severe = found.severity in SEVERITIES[:-1]
+    return severe or (found.severity == SEVERITIES[-1] and topic_of(notebook, found) in QUESTIONS)
+
+
+def weight(notebook: str, found: Finding) -> tuple[int, int, int]:
+    """Sorts findings: the severest first, then those that answer a question, each by what a person would act on first."""
+    topic, severity = topic_of(notebook, found), (*SEVERITIES, "").index(found.severity)
+    place = next(((i, group.index(topic)) for i, group in enumerate(ORDER) if topic in group), (len(ORDER), 0))
+    return (2 * severity + (not answers(notebook, found)), *place)
 
 
 def capital(name: str) -> str:
@@ -156,6 +198,11 @@ def markdown_safe(text: str) -> str:
     plain = escape(" ".join(text.split()), quote=False)
     # An address with a colon of its own would become a link.
     return re.sub(r"([\\`*_{}\[\]()#+!|~$])", r"\\\1", plain).replace("://", "&#58;//")
+
+
+def points_text(share: float) -> str:
+    """A difference of two shares in points, with its sign: ``+1.2``; no change is ``+0.0``."""
+    return f"{round(100 * share, 1) + 0.0:+.1f}"
 
 
 def p_text(p: float) -> str:

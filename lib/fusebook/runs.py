@@ -17,6 +17,7 @@ WRITTEN_BY = {
     "rejected.csv": "01_explore",
     "splits.parquet": "02_preprocess",
     "features": "02_preprocess",
+    "folds": "02_preprocess",
     "encoders": "02_preprocess",
     "models": "03_train",
     "predictions.parquet": "03_train",
@@ -83,6 +84,12 @@ class Run:
 
         return Dataset.load(self)
 
+    def folds(self):
+        """Training and validation rows dealt into folds: ``fusebook.Folds``, none of a large table, as 02_preprocess left it."""
+        from fusebook import Folds
+
+        return Folds.load(self)
+
     def predictions(self, split: str = "", model: str = ""):
         """What the run's own models answered: ``fusebook.Predictions``, of one ``split`` or one ``model``."""
         from fusebook import Predictions
@@ -95,6 +102,12 @@ class Run:
         from fusebook import Predictions
 
         return Predictions.scored(self)
+
+    def unseen(self, model: str):
+        """The answers of ``model`` about all rows that it was not trained on: ``fusebook.Predictions``."""
+        from fusebook import Predictions
+
+        return Predictions.unseen(self, model)
 
     def bundle(self):
         """The models with their encoders, ready for new rows: ``fusebook.Bundle``, as 03_train left it."""

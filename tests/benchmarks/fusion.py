@@ -29,6 +29,7 @@ from fusebook.encoders.audio import AudioEncoder
 from fusebook.encoders.image import ImageEncoder
 from fusebook.encoders.parts import Encoders
 from fusebook.encoders.text import TextEncoder
+from fusebook.evaluation.comparison import PairedTests
 from fusebook.evaluation.fusion import fusion_numbers, fusion_table, shuffle_audit, subset_table
 from fusebook.models.bundle import FEATURE_LEVEL, Models
 
@@ -92,9 +93,9 @@ def measure(name: str, table: pd.DataFrame, **options) -> list[dict]:
     by_seed = [fit[RATE].predict(data.test) for fit in fits]
     best = max(data.parts, key=lambda part: by_seed[0].right(part).mean())
     by_seed[0] |= {"majority": np.tile(data.prior, (len(data.test), 1))}
-    options = {"best": best, "fusions": fits[0][RATE].joins}
-    scores = fusion_numbers(by_seed, **options)
-    print(name, fusion_table(by_seed, **options).to_string(), sep="\n")
+    tests = PairedTests(by_seed[0], [(best, name) for name in fits[0][RATE].joins], by_seed=by_seed)
+    scores = fusion_numbers(by_seed[0], by_seed, tests, best=best)
+    print(name, fusion_table(by_seed[0], by_seed, tests, best=best).to_string(), sep="\n")
     made = score_rows(name, scores, best) + oracle_rows(name, by_seed[0], scores, data.prior)
     return made + missing_rows(name, fits, data.test) + shuffle_rows(name, fits[0][RATE], data.test)
 

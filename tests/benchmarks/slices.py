@@ -76,7 +76,7 @@ def planted_slices() -> list[dict]:
         start = time.process_time()
         for _ in range(N_DRAWS):
             before, before_wrong, _, facts, wrong, planted = draw(name, random)
-            found, _ = SliceFinder().fit(before, before_wrong).find(facts, wrong)
+            found, _ = SliceFinder().fit(facts, before, before_wrong).find(facts, wrong)
             hits += len(found) > 0 if name == "none" else first_is_planted(found, planted, PLANTED[name][0])
             others += max(len(found) - 1, 0)
         seconds = (time.process_time() - start) / N_DRAWS
@@ -93,7 +93,7 @@ def tree_on_the_same_rows() -> list[dict]:
     random, hits = np.random.default_rng(3), 0
     for _ in range(N_DRAWS):
         _, _, _, facts, wrong, _ = draw("none", random)
-        hits += len(SliceFinder().fit(facts, wrong).find(facts, wrong)[0]) > 0
+        hits += len(SliceFinder().fit(facts, facts, wrong).find(facts, wrong)[0]) > 0
     ends = intervals.wilson_interval(hits / N_DRAWS, N_DRAWS)
     name = "tree of the test rows"
     return [rows.row("none", name, "draws with a slice", hits / N_DRAWS, *map(float, ends))]
@@ -106,7 +106,7 @@ def speed() -> list[dict]:
     wrong = random.random(len(facts)) < ELSEWHERE
     clocks = {"seconds": time.perf_counter, "processor seconds": time.process_time}
     start = {name: clock() for name, clock in clocks.items()}
-    _, looked_at = SliceFinder().fit(facts[:5000], wrong[:5000]).find(facts, wrong)
+    _, looked_at = SliceFinder().fit(facts, facts[:5000], wrong[:5000]).find(facts, wrong)
     took = {name: clock() - start[name] for name, clock in clocks.items()}
     took["slices looked at"] = float(looked_at)
     return [rows.row("10,000 rows, 15 facts", "SliceFinder", name, value) for name, value in took.items()]

@@ -431,12 +431,37 @@ def test_rows_that_a_picture_joins_are_counted(tmp_path):
     assert table.copy_counts()["count"].tolist() == [4, 2, 0, 0]
 
 
+def test_rows_that_a_sound_joins_are_counted(tmp_path):
+    """Rows 1 and 2 say the same; row 3 has the sound of row 2, softer; rows 5 and 6 have one sound and one picture."""
+    rng = np.random.default_rng(0)
+    for name, height in (("a", 0.5), ("b", 0.1), ("c", 0.1)):
+        samples = np.random.default_rng("abc".index(name) // 2).normal(size=1600) * height
+        soundfile.write(tmp_path / f"{name}.wav", samples.clip(-1, 1), 8000, subtype="FLOAT")
+    Image.fromarray(rng.integers(0, 256, (64, 64), dtype=np.uint8)).save(tmp_path / "p.png")
+    texts = ["the goal of the day"] * 2 + ["banks and shares", "rain in the north", "a film", "the cup"]
+    columns = {"t": texts, "s": ["", "a.wav", "b.wav", "", "c.wav", "c.wav"], "p": [""] * 4 + ["p.png"] * 2}
+    lines = pd.DataFrame(columns | {"l": "u"})
+    more = pd.DataFrame({"t": [f"other {word}" for word in ("ab", "cdef", "ghijk", "lmnopq", "rst")], "l": "v"})
+    pd.concat([lines, more]).to_csv(tmp_path / "t.csv", index=False)
+    table = checks.Table(tmp_path / "t.csv", {"text": "t", "image": "p", "audio": "s", "label": "l"})
+    table.group_texts(0.8)
+    assert table.joined_verdicts() == []
+    for _ in range(2):  # again changes nothing
+        table.group_images()
+        table.group_sounds()
+        groups = table.rows["group"].tolist()
+        assert groups[0] == groups[1] == groups[2] and groups[4] == groups[5] and len(set(groups)) == 8
+        assert table.copy_counts()["count"].tolist() == [5, 2, 0, 2, 3]
+    assert table.joined_verdicts() == [("copies joined", "note", {"pictures": 2, "sounds": 3})]
+
+
 def test_a_table_counts_what_was_refused_and_writes_what_goes_on(tmp_path):
     lines = ["t,p,l", *(f"text {i},,{'ab'[i % 2]}" for i in range(10)), "too,many,fields,here", ",,a", "x,gone.png,b"]
     (tmp_path / "t.csv").write_text("\n".join(lines), encoding="utf-8")
     columns = {"text": "t", "label": "l", "image": "p", "audio": ""}
     table, run = checks.Table(tmp_path / "t.csv", columns), Run(tmp_path / "run")
     assert table.counts() == {"rows": 11, "lines": 13, "whole": 2, "parts": 2}
+    assert table.verdicts() == [("rows", "serious", table.counts())], "2 of 13 rows are more than a tenth"
     table.save(run)
     assert run.read("rows.parquet").equals(table.rows)
     facts = {"table": str(tmp_path / "t.csv"), "sha256": runs.fingerprint(tmp_path / "t.csv")}

@@ -3,10 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
+import soxr
 from datasketch import MinHash, MinHashLSH
 from PIL import Image, ImageEnhance
 from scipy.fft import dctn
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from fusebook.data import splits
 
@@ -285,3 +287,114 @@ def test_hashes_by_hand(copies):
     assert made.dtype == np.uint64
     assert made[:1].tobytes() == int(bits, 2).to_bytes(8, "big")
     assert made[1] == 0
+
+
+# --- Sounds -------------------------------------------------------------------------------------------
+
+
+def spoken(seed, *, rate=8000, seconds=0.6, pitch=120.0):
+    """Something like a word: harmonics of a pitch that glides, in a few gusts, and a little noise; other each time."""
+    rng = np.random.default_rng(seed)
+    times = np.arange(int(rate * seconds)) / rate
+    phase = 2 * np.pi * np.cumsum(pitch + 12 * np.cumsum(rng.normal(size=len(times))) / np.sqrt(len(times))) / rate
+    gusts = np.clip(np.sin(np.pi * times / seconds) * (1 + np.sin(2 * np.pi * 4 * times + rng.normal())), 0, None)
+    sound = gusts * sum(np.sin(k * phase + rng.uniform(0, 6)) / k for k in range(1, 20))
+    return (0.1 * sound + 0.002 * rng.normal(size=len(times))).astype(np.float32)
+
+
+def versions(sound):
+    """The same sound in other files, by file name: samples, rate, and soundfile's options."""
+    silence = np.zeros(2500, np.float32)
+    loud = np.flatnonzero(np.abs(sound) > 0.05 * np.abs(sound).max())
+    return {
+        "same.wav": (sound, 8000, {}), "soft.wav": (sound / 20, 8000, {}), "turned.wav": (-sound, 8000, {}),
+        "16k.wav": (soxr.resample(sound, 8000, 16_000), 16_000, {}),
+        "44k.flac": (soxr.resample(sound, 8000, 44_100), 44_100, {}), "small.ogg": (sound, 8000, {}),
+        "silence.wav": (np.concatenate([silence, sound, silence]), 8000, {}),
+        "trimmed.wav": (sound[loud[0] : loud[-1] + 1], 8000, {}), "two.wav": (np.stack([sound, sound], 1), 8000, {}),
+        "law.wav": (sound, 8000, {"subtype": "ULAW"}),
+    }  # fmt: skip
+
+
+def test_the_same_recording_is_found_however_it_was_saved_and_others_are_not(tmp_path):
+    sound, paths = spoken(0), []
+    for name, (samples, rate, options) in versions(sound).items():
+        paths.append(str(tmp_path / name))
+        soundfile.write(paths[-1], samples, rate, **options)
+    for seed in range(1, 6):  # the same word said anew
+        paths += ["", str(tmp_path / f"{seed}.wav")]
+        soundfile.write(paths[-1], spoken(seed), 8000)
+    groups = splits.duplicate_sounds(paths)
+    assert len(set(groups[:10])) == 1
+    assert len(set(groups)) == 11, "all others alone, those without a sound too"
+
+
+def test_of_silence_only_the_same_bytes_are_copies(tmp_path):
+    for name, length in (("a", 800), ("b", 800), ("c", 900), ("d", 1)):
+        soundfile.write(tmp_path / f"{name}.wav", np.zeros(length), 8000)
+    groups = splits.duplicate_sounds([str(tmp_path / f"{name}.wav") for name in "abcd"])
+    assert groups[0] == groups[1] and len(set(groups)) == 3
+    assert splits.duplicate_sounds([]).shape == (0,) and len(set(splits.duplicate_sounds(["", ""]))) == 2
+
+
+def test_a_file_that_changed_is_read_again(tmp_path):
+    paths = [str(tmp_path / f"{name}.wav") for name in "ab"]
+    for seed, copies in ((1, True), (2, False)):
+        for path, one in zip(paths, (spoken(1), spoken(seed) / 2), strict=True):
+            soundfile.write(path, one, 8000)
+        assert (len(set(splits.duplicate_sounds(paths))) == 1) == copies
+
+
+def test_many_copies_of_one_sound_are_one_group(tmp_path):
+    paths = [str(tmp_path / f"{i}.wav") for i in range(40)]
+    for i, path in enumerate(paths):
+        soundfile.write(path, spoken(i % 2) * (0.2 + i / 40), 8000)
+    groups = splits.duplicate_sounds(paths)
+    assert len(set(groups)) == 2 and (groups == np.tile(groups[:2], 20)).all()
+
+
+def test_the_highest_correlation_at_any_shift_against_numpy(tmp_path):
+    one, other = spoken(1, seconds=0.1), np.roll(spoken(2, seconds=0.1), 100)
+    for name, samples in (("a", one), ("b", other)):
+        soundfile.write(tmp_path / f"{name}.wav", samples, 8000, subtype="FLOAT")
+    slopes = [splits._slopes(str(tmp_path / f"{name}.wav")) for name in "ab"]
+    expected = np.abs(np.correlate(*slopes, mode="full")).max() / np.sqrt(np.prod([s @ s for s in slopes]))
+    got = splits._correlation(str(tmp_path / "a.wav"), str(tmp_path / "b.wav"))
+    assert got == pytest.approx(expected, rel=1e-4)  # float32 sums of 800 samples
+
+
+def test_groups_are_joined_by_chains():
+    assert splits.join_groups([0, 0, 1, 2, 3], [5, 6, 6, 7, 8]).tolist() == [0, 0, 0, 1, 2]
+    assert splits.join_groups(["a", "b", "a"]).tolist() == [0, 1, 0]
+
+
+# --- Folds --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_classes", [1, 2, 20])
+@pytest.mark.parametrize("n_groups", [2, 7, 60])
+def test_folds_part_no_group_and_spread_the_classes(n_groups, n_classes):
+    rng = np.random.default_rng(n_groups)
+    groups = rng.integers(n_groups, size=3 * n_groups)
+    groups[:n_groups] = np.arange(n_groups)
+    labels = rng.integers(n_classes, size=n_groups)[groups]
+    folds = splits.fold_numbers(labels, groups)
+    assert folds.min() == 1 and 2 <= folds.max() <= 5
+    assert pd.Series(folds).groupby(groups).nunique().eq(1).all()
+    heads = pd.DataFrame({"fold": folds, "label": labels, "group": groups}).drop_duplicates("group")
+    counts = pd.crosstab(heads["label"], heads["fold"])
+    if heads["label"].value_counts().max() >= folds.max():
+        assert (counts.max(axis=1) - counts.min(axis=1) <= 1).all()
+
+
+def test_without_groups_folds_are_scikit_learns():
+    labels = np.random.default_rng(0).integers(4, size=200)
+    expected = np.zeros(200, int)
+    for i, (_, held) in enumerate(StratifiedKFold(5, shuffle=True, random_state=1).split(labels, labels), 1):
+        expected[held] = i
+    np.testing.assert_array_equal(splits.fold_numbers(labels, np.arange(200), random_state=1), expected)
+
+
+def test_one_group_makes_no_folds():
+    with pytest.raises(ValueError, match="expected two at least"):
+        splits.fold_numbers([0, 0], [3, 3])

@@ -1,5 +1,8 @@
 """The CNN's parts against Keras and plain loops; pretrained networks from a file."""
 
+import random
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from lazily import Lazy
@@ -14,17 +17,22 @@ def test_halving_is_max_pooling():
     np.testing.assert_array_equal(cnn._halve(keras.ops.array(pictures)), keras.layers.MaxPooling2D()(pictures))
 
 
-def seen(pictures, mirror):
-    """All batches of one epoch, joined, and the labels."""
-    moved = cnn._MovedPictures(pictures, np.arange(len(pictures)), mirror, random_state=0)
-    batches = [moved[number] for number in range(len(moved))]
-    return (np.concatenate(part) for part in zip(*batches, strict=True))
+def seen(pictures, mirror, n_epochs=1):
+    """The pictures of each epoch as training sees them, and their row numbers."""
+    moves = cnn._Moves(pictures, mirror, random_state=0)
+    for batches in moves.epochs(n_epochs):
+        chosen, corners, turned, counts = map(np.concatenate, zip(*batches, strict=True))
+        moved = [
+            np.asarray(cnn._cut(moves.padded[row], corner, way, pictures.shape[1:]))
+            for row, corner, way in zip(chosen[counts == 1], corners[counts == 1], turned[counts == 1], strict=True)
+        ]
+        yield np.stack(moved), chosen[counts == 1]
 
 
 @pytest.mark.parametrize("mirror", [False, True])
 def test_each_picture_is_seen_once_an_epoch_and_only_moved(mirror):
     pictures = np.random.default_rng(0).integers(0, 256, (70, 24, 16, 3), dtype=np.uint8)
-    shown, labels = seen(pictures, mirror)
+    ((shown, labels),) = seen(pictures, mirror)
     assert sorted(labels) == list(range(70))
     mirrored, places = 0, set()
     for picture, label in zip(shown, labels, strict=True):
@@ -44,13 +52,89 @@ def test_each_picture_is_seen_once_an_epoch_and_only_moved(mirror):
     assert (20 < mirrored < 50) if mirror else mirrored == 0
 
 
-def test_the_order_changes_with_each_epoch_and_not_with_the_same_seed():
-    pictures = np.zeros((100, 8, 8, 1), np.uint8)
-    one, other = (cnn._MovedPictures(pictures, np.arange(100), False, 3) for _ in range(2))
-    first = one[0][1].tolist()
-    assert first == other[0][1].tolist()
-    one.on_epoch_end()
-    assert one[0][1].tolist() != first
+def test_the_order_changes_with_each_epoch():
+    (_, first), (_, second) = seen(np.zeros((100, 8, 8, 1), np.uint8), False, n_epochs=2)
+    assert sorted(first) == sorted(second) and first.tolist() != second.tolist()
+
+
+# --- Training -----------------------------------------------------------------------------------------
+
+
+def by_keras(pictures, labels, watched, epochs, mirror, random_state):
+    """What ``fit_cnn`` shall do, by Keras's own ``fit`` over pictures that NumPy moves."""
+    import keras
+
+    class Moved(keras.utils.PyDataset):
+        def __init__(self):
+            super().__init__()
+            self.margins = [max(1, side // 12) for side in pictures.shape[1:3]]
+            edges = [(0, 0), *((margin, margin) for margin in self.margins), (0, 0)]
+            self.padded, self.random = np.pad(pictures, edges, mode="edge"), np.random.default_rng(random_state)
+            self.on_epoch_end()
+
+        def __len__(self):
+            return -(-len(labels) // 64)
+
+        def on_epoch_end(self):
+            self.order = self.random.permutation(len(labels))
+
+        def __getitem__(self, number):
+            chosen = self.order[number * 64 :][:64]
+            corners = [self.random.integers(2 * margin + 1, size=len(chosen)) for margin in self.margins]
+            turned = self.random.random(len(chosen)) < 0.5 if mirror else np.zeros(len(chosen), bool)
+            moved = []
+            for row, down, right, way in zip(chosen, *corners, turned, strict=True):
+                part = self.padded[row, down : down + pictures.shape[1], right : right + pictures.shape[2]]
+                moved.append(part[:, ::-1] if way else part)
+            return np.stack(moved), labels[chosen]
+
+    keras.utils.set_random_seed(random_state)
+    network = cnn.build_cnn(pictures.shape[1:], int(labels.max()) + 1)
+    network.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    stopping = keras.callbacks.EarlyStopping(
+        "val_loss" if watched else "loss", patience=cnn.PATIENCE, restore_best_weights=True
+    )
+    history = network.fit(Moved(), epochs=epochs, validation_data=watched, callbacks=[stopping], verbose=0).history
+    return network, history
+
+
+def some_pictures(n_pictures, seed=0):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 3, n_pictures)
+    return rng.integers(0, 100, (n_pictures, 16, 16, 1), dtype=np.uint8) + (60 * labels[:, None, None, None]).astype(
+        np.uint8
+    ), labels
+
+
+@pytest.mark.parametrize(("n_watched", "mirror"), [(70, True), (0, False)])
+def test_a_cnn_is_trained_as_keras_trains_it(n_watched, mirror, monkeypatch):
+    """Two whole batches and a short one. Of a change by rounding Adam makes up to a step where gradients are small."""
+    monkeypatch.setattr(cnn, "PATIENCE", 1)
+    (pictures, labels), watched = some_pictures(140), some_pictures(n_watched, seed=1)
+    options = {"epochs": 3, "mirror": mirror, "random_state": 3}
+    network, history = cnn.fit_cnn(pictures, labels, validation=watched, **options)
+    other, expected = by_keras(pictures, labels, watched if n_watched else None, **options)
+    assert sorted(history) == sorted(expected) and all(map(len, history.values()))
+    for name, values in history.items():
+        np.testing.assert_allclose(values, expected[name], atol=1e-4)
+    for made, wanted in zip(network.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_allclose(made, wanted, atol=2e-3)
+    assert history["loss"][-1] < history["loss"][0] - 0.01, "else the case shows nothing"
+
+
+def test_tables_of_nearly_one_size_share_the_step_that_was_compiled():
+    pictures, labels = some_pictures(66)
+    nobody, options = (pictures[:0], labels[:0]), {"epochs": 1, "mirror": False, "random_state": 1}
+    made = [cnn.fit_cnn(pictures[:n], labels[:n], validation=nobody, **options)[0] for n in (66, 65, 66)]
+    step, _ = cnn._trainer((16, 16, 1), 3)
+    compiled = step._cache_size()
+    cnn.fit_cnn(pictures[1:], labels[1:], validation=nobody, **options)
+    assert step._cache_size() == compiled
+    for first, again in zip(made[0].get_weights(), made[2].get_weights(), strict=True):
+        np.testing.assert_array_equal(first, again)
+
+
+# --- Answers ------------------------------------------------------------------------------------------
 
 
 def test_hidden_units_are_the_layer_before_the_classes():
@@ -73,6 +157,74 @@ def test_how_many_pictures_are_asked_at_once_does_not_matter():
     for n_pictures in (1, 3, 128, 129):
         made = cnn.hidden_units(network, pictures[:n_pictures])
         np.testing.assert_allclose(made, whole[:n_pictures], atol=1e-5)
+
+
+def dense(activation="relu", name=None, seed=0):
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    inputs = keras.Input((4,), name="text")
+    passed = keras.layers.Dense(3, activation=activation, name=name)(inputs)
+    return keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(passed))
+
+
+def test_networks_are_alike_where_all_but_weights_and_names_is_the_same():
+    same = cnn.architecture(dense())
+    assert same == cnn.architecture(dense(seed=1)) == cnn.architecture(dense(name="other"))
+    assert same != cnn.architecture(dense("tanh"))
+    # A layer that is called as an activation is: only the name of the layer goes.
+    assert cnn.architecture(dense("tanh", name="tanh")) != cnn.architecture(dense("relu", name="relu"))
+
+
+def test_what_an_optimiser_does_is_told_but_for_its_rate():
+    import keras
+
+    made = []
+    for rule in (keras.optimizers.Adam(0.1), keras.optimizers.Adam(0.2), keras.optimizers.Adam(0.1, beta_1=0.5)):
+        network = dense()
+        network.compile(rule, "categorical_crossentropy")
+        made.append(cnn.architecture(network))
+    assert made[0] == made[1] != made[2] and made[0] != cnn.architecture(dense())
+
+
+def test_networks_that_are_alike_answer_by_one_program_with_their_own_weights():
+    asked = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
+    one, other = dense(seed=1), dense(seed=2)
+    for network in (one, other):
+        np.testing.assert_allclose(cnn.ask(network, asked, 64), np.asarray(network(asked)), atol=1e-6)
+    assert cnn._PROGRAMS[one] is cnn._PROGRAMS[other]
+    one.set_weights(other.get_weights())
+    np.testing.assert_array_equal(cnn.ask(one, asked, 64), cnn.ask(other, asked, 64))
+
+
+def test_a_hollow_copy_holds_no_weights_and_draws_nothing():
+    network = dense()
+    drawn = random.getstate()
+    empty = cnn.hollow(network)
+    assert random.getstate() == drawn
+    assert all(variable.value.is_deleted() for variable in empty.variables)
+    assert not any(variable.value.is_deleted() for variable in network.variables)
+
+
+def test_two_threads_may_ask_one_network():
+    """Keras's own ``predict`` takes the weights out of a network while it runs."""
+    network, asked = dense(), np.random.default_rng(0).normal(size=(100, 1, 4)).astype(np.float32)
+    expected = [cnn.ask(network, rows, 64) for rows in asked]
+    with ThreadPoolExecutor(2) as threads:
+        both = list(threads.map(lambda _: [cnn.ask(network, rows, 64) for rows in asked], range(2)))
+    for made in both:
+        np.testing.assert_array_equal(made, expected)
+
+
+@pytest.mark.parametrize(("n", "size"), [(1, 1), (16, 16), (17, 18), (33, 36), (655, 704), (656, 704), (1024, 1024)])
+def test_roomy_sizes(n, size):
+    assert cnn.roomy(n) == size
+
+
+def test_roomy_sizes_are_few_and_at_most_an_eighth_larger():
+    sizes = np.array([cnn.roomy(n) for n in range(1, 4097)])
+    larger = sizes / np.arange(1, 4097)
+    assert larger.min() == 1 and larger.max() <= 1.125 and len(set(sizes[1024:])) == 16
 
 
 # --- Pretrained networks ------------------------------------------------------------------------------

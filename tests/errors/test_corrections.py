@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import hypergeom
 from sklearn.svm import LinearSVC
 
 from fusebook import runs
@@ -215,7 +216,7 @@ def test_nothing_corrected_is_no_gain(three_classes):
     rows = pd.DataFrame({"row": range(90), "split": ["train", "train", "test"] * 30, "label": np.array(NAMES)[labels]})
     data = data_of(corrections.apply_corrections(rows, lines())[0], values, np.arange(90) // 2)
     made = corrections.correction_gain(data)
-    assert (made["difference"], made["low"], made["high"], made["p"]) == (0, 0, 0, 1)
+    assert (made["difference"], made["p"]) == (0, 1) and made["low"] <= 0 <= made["high"]
     assert corrections.gain_verdicts(data) == []
 
 
@@ -225,3 +226,63 @@ def test_an_earlier_list_without_lines_changes_nothing(tmp_path, earlier):
     path.write_text(earlier, encoding="utf-8")
     listed = pd.DataFrame({"row": [3], "label": ["a"], "suggested": ["b"], "action": ["keep"]})
     pd.testing.assert_frame_equal(corrections.with_edits(listed, path), listed)
+
+
+# --- The audit ----------------------------------------------------------------------------------------
+
+
+def audited(listed, path, actions, marks=("1", "2")):
+    listed.assign(audit=marks, action=actions).to_csv(path, index=False)
+    return path
+
+
+def test_keep_is_a_decision_and_an_audit_goes_on(tmp_path, listed):
+    """The numbers of the earlier list stay; a list from before there was an audit had "keep" in each line."""
+    path, new = tmp_path / "list.csv", listed.assign(audit=["2", "1"], action="")
+    audited(listed, path, ["", " Keep"])
+    kept = corrections.with_edits(new, path)
+    assert kept[["row", "audit", "action"]].astype(str).to_numpy().tolist() == [["17", "2", " Keep"], ["11", "1", ""]]
+    audited(listed, path, ["", "keep"], ["1", ""])
+    assert corrections.with_edits(new, path)["audit"].tolist() == ["", "2"], "no audit has begun"
+    listed.to_csv(path, index=False)
+    pd.testing.assert_frame_equal(corrections.with_edits(new, path), new)
+
+
+def test_an_audit_is_read_from_the_first_list_that_has_one(tmp_path, listed):
+    empty, old = audited(listed, tmp_path / "empty.csv", ["", ""]), tmp_path / "old.csv"
+    listed.to_csv(old, index=False)
+    one = audited(listed, tmp_path / "one.csv", ["change", ""])
+    both = audited(listed, tmp_path / "both.csv", ["DROP", "keep"])
+    ((key, grade, facts),) = corrections.audit_verdicts(9, 0.5, ["", tmp_path / "none.csv", old, empty, both, one])
+    assert (key, grade) == ("audited", "note")
+    assert facts == {
+        "audited": 2,
+        "wrong": 1,
+        "share": "50.0 % [50.0, 50.0]",
+        "all": 2,
+        "about": 1,
+        "low": 1,
+        "high": 1,
+    }
+    ((_, _, facts),) = corrections.audit_verdicts(9, 0.5, [one])
+    assert facts == {
+        "audited": 1,
+        "wrong": 1,
+        "share": "100.0 % [50.0, 100.0]",
+        "all": 2,
+        "about": 2,
+        "low": 1,
+        "high": 2,
+    }
+    assert corrections.audit_verdicts(9, 0.5, [old, empty]) == [("audit", "note", {"lines": 9, "points": "0"})]
+    assert corrections.audit_verdicts(1000, 0.5)[0][2] == {"lines": 30, "points": "18"}
+    assert corrections.audit_verdicts(0, 0.0) == []
+
+
+@pytest.mark.parametrize("n_suspects", [31, 60, 200])
+def test_the_audits_interval_holds_the_truth(n_suspects):
+    """Exact: over all samples of 30, for each number of suspects that may be wrong."""
+    ends = np.array([corrections.wrong_among(n_suspects, 30, wrong) for wrong in range(31)])
+    for number in range(n_suspects + 1):
+        held = (ends[:, 0] <= number) & (number <= ends[:, 1])
+        assert hypergeom.pmf(np.arange(31), n_suspects, number, 30)[held].sum() >= 0.95

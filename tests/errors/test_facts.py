@@ -23,7 +23,8 @@ def test_facts_of_a_small_table(tmp_path):
             "split": ["train", "validation", "test", "test"], "label": "fish",
         }
     )  # fmt: skip
-    facts = facts_table(Dataset.of_rows(rows))
+    data = Dataset.of_rows(rows)
+    facts = facts_table(data, wanted=[5, 9, 7])
     assert facts.index.tolist() == [5, 7, 9]
     assert facts["characters"].tolist() == [16, 0, 4]
     assert facts["unknown words"].tolist() == pytest.approx([4 / 5, np.nan, 1], nan_ok=True)
@@ -39,6 +40,16 @@ def test_facts_of_a_small_table(tmp_path):
     assert facts.loc[7, "sound loudness"] == pytest.approx(-20, abs=0.1)
     assert facts.loc[[7, 9], ["picture brightness", "picture blur"]].isna().all(axis=None)
     assert facts.loc[[5, 9], ["sound seconds", "sound loudness"]].isna().all(axis=None)
+    pd.testing.assert_frame_equal(facts_table(data).loc[[5, 7, 9]], facts)
+
+
+def test_no_row_knows_its_own_words():
+    """Rows 1 and 2 are copies: what they alone have, they don't know."""
+    texts = ["red fish swims", "red fish swam", "red bird", "fish swims bird", ""]
+    rows = pd.DataFrame({"row": [1, 2, 3, 4, 5], "text": texts, "image": "", "audio": "", "group": [0, 0, 1, 2, 3]})
+    rows["split"], rows["label"] = ["train", "train", "train", "test", "train"], "a"
+    shares = facts_table(Dataset.of_rows(rows))["unknown words"].tolist()
+    assert shares == pytest.approx([2 / 3, 2 / 3, 1 / 2, 0, np.nan], nan_ok=True)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.neighbors import NearestNeighbors
 
+from fusebook import findings
 from fusebook.data.dataset import Dataset
 from fusebook.data.features import Features
 from fusebook.data.predictions import Predictions
@@ -69,20 +70,82 @@ def test_three_examples_at_most():
     assert pairs["count"].tolist() == [5] and pairs["rows"].tolist() == [[10, 11, 12]]
 
 
-def test_the_most_confused_pair_is_told():
-    facts = {"label": "a", "predicted": "b", "count": 3, "share": "50.0 % [18.8, 81.2]"}
-    assert judged("aaaaaabbbccc", "abbbcabaaacb").pair_verdicts() == [("confused", "look", facts)]
-    assert judged("abc", "abc").pair_verdicts() == [("no mistake", "note", {})]
+def test_a_pair_that_is_confused_more_than_chance_is_told():
+    mistakes = judged(
+        "a" * 60 + "b" * 60 + "c" * 60,
+        "a" * 35 + "b" * 24 + "c" + "b" * 50 + "a" * 5 + "c" * 5 + "c" * 48 + "a" * 10 + "bb",
+    )
+    [(key, grade, facts)] = mistakes.pair_verdicts()
+    assert (key, grade) == ("confused", "look") and findings.say(key, **facts).startswith(
+        "More often than chance would have it a is taken for b: 24 of its 60 test rows, 40.0 % [24.0, 57.7]. "
+        "That is 96 % of its mistakes; of other labels' mistakes it is 17 % (p = "
+    )
+    assert mistakes.share_text("a", 24) == facts["share"]
 
 
-@pytest.mark.parametrize(("f1", "grade"), [(0.95, "note"), (0.8, "look"), (0.5, "serious")])
-def test_the_weakest_class_is_one_that_has_rows(f1, grade):
-    columns = {"f1": [0.0, f1, 0.99], "f1_low": [np.nan, 0.25, 0.9], "f1_high": [np.nan, 0.99, 1.0], "rows": [0, 4, 9]}
-    names = ["none", "x" * 50, "good"]
-    mistakes = Mistakes(Predictions.of({"m": np.eye(3)}, range(3), label_names=names), "m")
-    mistakes.by_class = pd.DataFrame(columns, index=names)
-    facts = {"label": "x" * 39 + "…", "rows": 4, "share": f"{100 * f1:.1f} % [25.0, 99.0]"}
-    assert mistakes.class_verdicts() == [("weakest", grade, facts)]
+@pytest.mark.parametrize(
+    ("label", "predicted", "said"),
+    [
+        (
+            "a" * 9 + "b" * 9 + "c" * 9,
+            "aaaabbbbcbbbbaaccccccccaabb",
+            "No two labels are confused more than chance would have it. The nearest to it is",
+        ),
+        ("abc", "abc", "None of 3 test rows is wrong."),
+        ("aabbcc", "aabbca", "Wrong: 1 of 6 test rows. These are too few or too alike"),
+        ("aabbcc", "abbbbc", "Wrong: 2 of 6 test rows. These are too few or too alike"),
+    ],
+    ids=["by chance", "no mistake", "one mistake", "one answer"],
+)
+def test_mistakes_that_chance_explains_are_for_the_record(label, predicted, said):
+    [(key, grade, facts)] = judged(label, predicted).pair_verdicts()
+    assert grade == "note" and findings.say(key, **facts).startswith(said)
+
+
+def test_two_labels_have_no_pair_that_stands_out():
+    answers = Predictions.of({"m": np.eye(2)[[0, 0, 0, 1, 1, 1, 1, 0]]}, [0] * 4 + [1] * 4, label_names=["x", "y"])
+    [(key, grade, facts)] = Mistakes(answers, "m").pair_verdicts()
+    assert grade == "note" and findings.say(key, **facts) == (
+        "Of 8 test rows, x is taken for y 1 time, 25.0 % [0.3, 84.7] of its rows; y for x 1 time, 25.0 % [0.3, 84.7]."
+    )
+
+
+def test_copies_make_the_interval_of_a_share_wider():
+    labels, predicted = np.repeat([0, 1, 2], 40), np.repeat([0, 1, 1, 2], [20, 20, 40, 40])
+    options = {"label_names": list("abc")}
+    alone, copied = (
+        Mistakes(Predictions.of({"m": np.eye(3)[predicted]}, labels, groups=groups, **options), "m").share_text("a", 20)
+        for groups in (np.arange(120), np.arange(120) // 4)
+    )
+    assert alone == "50.0 % [29.1, 70.9]" and copied.startswith("50.0 % [12.")
+
+
+@pytest.mark.parametrize(
+    ("right", "key", "grade"),
+    [((56, 57, 57), "no weakest", "note"), ((57, 40, 57), "weakest", "look"), ((57, 57, 20), "weakest", "serious")],
+)
+def test_the_weakest_class_is_one_that_chance_does_not_make(right, key, grade):
+    labels = np.repeat([0, 1, 2], 60)
+    predicted = np.where(np.arange(180) % 60 < np.repeat(right, 60), labels, (labels + 1) % 3)
+    answers = Predictions.of({"m": np.eye(4)[predicted]}, labels, label_names=["x" * 50, "b", "c", "none"], fold=1)
+    [(made, given, facts)] = Mistakes(answers, "m").class_verdicts()
+    assert (made, given, facts["on"], facts["classes"], facts["rows"]) == (key, grade, "cross-fitted rows", 3, 60)
+    if key == "weakest":
+        assert facts["label"] == "_bc"[int(np.argmin(right))]
+        share = f"{100 * min(right) / 60:.1f} % ["
+        assert facts["share"].startswith(share) and facts["others"] == "95.0"
+        assert findings.say(made, **facts).startswith(f"The weakest class is {facts['label']}: {share}")
+    else:
+        assert 50 < int(facts["least"]) < 90 and facts["middle"] == 60
+        assert findings.say(made, **facts).startswith(
+            f"No class is told from the others. The furthest below them is {'x' * 39}…"
+        )
+
+
+def test_few_rows_tell_no_class_and_one_class_or_no_mistake_says_nothing():
+    [(key, grade, facts)] = judged("abc", "abb").class_verdicts()
+    assert (key, grade, facts["label"]) == ("classes too small", "note", "c")
+    assert judged("abc", "abc").class_verdicts() == judged("aaa", "abc").class_verdicts() == []
 
 
 def test_confident_mistakes_by_hand():

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from cleanlab.rank import get_self_confidence_for_each_label
+from guesses import drawn_labels
 from scipy.sparse import csr_array
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
@@ -15,8 +16,11 @@ from fusebook.data.dataset import Dataset
 from fusebook.data.features import Features
 from fusebook.data.predictions import Predictions
 from fusebook.errors import faults, suspects
+from fusebook.evaluation.intervals import share_interval
+from fusebook.evaluation.scores import count_text, interval_text
 
 NAMES = ["money", "sport", "技术"]
+COLUMNS = ["row", "split", "label", "suggested", "label_probability", "audit", "action", "text"]
 
 
 def data_of(values, labels, groups=None):
@@ -61,7 +65,7 @@ def test_tiny_tables_get_probabilities(labels):
     np.testing.assert_allclose(made.sum(axis=1), 1)
     learnt = suspects.out_of_fold(data_of(values, np.array(labels)))
     found = suspects.suspect_list(learnt)
-    assert list(found) == ["row", "split", "label", "suggested", "label_probability", "action", "text"]
+    assert list(found) == COLUMNS
     assert learnt.labels.tolist() == [k for k in labels if labels.count(k) > 1]
 
 
@@ -173,8 +177,8 @@ def test_the_list_is_ranked_over_all_splits():
         judged.append(answers(probabilities, labels, row=numbers, split=split, text=[f"text {i}" for i in numbers]))
         found.append(suspects.label_suspects(judged[-1], "judge"))
     listed = suspects.suspect_list(*judged)
-    assert list(listed) == ["row", "split", "label", "suggested", "label_probability", "action", "text"]
-    assert listed["label_probability"].is_monotonic_increasing and set(listed["action"]) == {"keep"}
+    assert list(listed) == COLUMNS
+    assert listed["label_probability"].is_monotonic_increasing and set(listed["action"]) == {""}
     assert set(listed["row"]) == set(found[0]["row"]) | set(found[1]["row"]) and len(listed) > 8
     assert (listed["split"] == np.where(listed["row"] < 1000, "train", "test")).all()
     assert (listed["text"] == "text " + listed["row"].astype(str)).all()
@@ -194,18 +198,36 @@ def found_among(judged, rows, planted=None):
     return made
 
 
+def counts(**given):
+    """What ``suspect_excess`` returns, by hand."""
+    made = {"count": 9, "expected": 4.4, "low": 1.0, "high": 8.0, "wrong": 4.6, "wrong_low": 1.0, "wrong_high": 9.2}
+    return made | {"detectable": 6.1} | given
+
+
 @pytest.mark.parametrize(
-    ("rows", "share", "grade"),
+    ("given", "key", "grade", "more"),
     [
-        (range(3, 4), "0.5 % [0.1, 2.8]", "note"),
-        (range(2, 6), "2.0 % [0.8, 5.0]", "look"),
-        (range(0, 20), "10.0 % [6.6, 14.9]", "serious"),
+        ({"wrong": 1.4}, "suspects", "note", {"wrong": 1, "wrong_low": 1, "wrong_high": 9}),
+        ({}, "suspects", "look", {"wrong": 5, "wrong_low": 1, "wrong_high": 9}),
+        ({"wrong": 10.0}, "suspects", "serious", {"wrong": 10, "wrong_low": 1, "wrong_high": 9}),
+        ({"count": 8, "wrong": 30.0}, "suspects by chance", "note", {"detectable": 7}),
+        ({"count": 8, "detectable": 60.5}, "suspects untold", "note", {}),
+        ({"wrong": 30.0, "detectable": 60.5}, "suspects untold", "note", {}),
     ],
 )
-def test_only_labels_of_the_rows_judged_are_counted(rows, share, grade):
-    judged = answers(np.full((200, 3), 1 / 3), np.zeros(200, int), split="test", text="")
-    made = found_among(judged, [*rows, 500, 501])
-    assert made.verdicts() == [("suspects", grade, {"count": len(rows), "rows": 200, "share": share})]
+def test_what_is_graded_is_the_excess_over_chance(given, key, grade, more):
+    made = found_among(answers(np.full((200, 3), 1 / 3), np.zeros(200, int), split="test", text=""), [1, 2, 500])
+    made.excess = counts(**given)
+    facts = {
+        "count": made.excess["count"],
+        "rows": 200,
+        "model": "judge",
+        "lines": 3,
+        "expected": 4,
+        "low": 1,
+        "high": 8,
+    }
+    assert made.verdicts() == [(key, grade, facts | more)]
 
 
 def test_planted_labels_are_scored_among_the_rows_judged():
@@ -214,9 +236,10 @@ def test_planted_labels_are_scored_among_the_rows_judged():
     judged = answers(np.eye(3)[predicted], np.ones(4, int), row=[1, 2, 3, 4], split=split, text="")
     made = found_among(judged, [2, 4, 9], {2: "money", 3: "money", 9: "技术"})
     assert made.scores.to_dict("records") == [{"planted": 2, "found": 2, "hit": 1, "precision": 0.5, "recall": 0.5}]
+    share = interval_text(2 / 3, *share_interval(np.array([True, True, False])))
     assert made.planted_verdicts() == [
-        ("planted", "note", {"planted": 2, "recall": "50.0 % [9.5, 90.5]", "precision": "50.0 % [9.5, 90.5]"}),
-        ("corrected", "note", {"model": "judge", "share": "66.7 % [20.8, 93.9]"}),
+        ("planted", "note", {"planted": 2, "recall": count_text(1, 2), "precision": count_text(1, 2)}),
+        ("corrected", "note", {"model": "judge", "share": share, "rows": 3, "on": "test rows"}),
     ]
 
 
@@ -243,6 +266,75 @@ def test_suspects_of_all_rows_with_what_was_planted_and_edited(three_classes, tm
     pd.testing.assert_frame_equal(made.pairs(), suspects.overlapping_pairs(learnt).round(3))
     assert made.wrong_labels == {i: NAMES[true[i]] for i in flipped if i >= number}
     assert made.scores.loc["label suspects", "planted"] == len(wrong)
-    edited = made.list.assign(action=["keep"] * (len(made.list) - 1) + ["drop"])
+    edited = made.list.assign(action=[""] * (len(made.list) - 1) + ["drop"])
     edited.to_csv(tmp_path / "edited.csv", index=False)
-    assert made.with_edits(tmp_path / "edited.csv")["action"].tolist() == ["drop"] + ["keep"] * (len(edited) - 1)
+    assert made.with_edits(tmp_path / "edited.csv")["action"].tolist() == ["drop"] + [""] * (len(edited) - 1)
+    made.excess = counts()
+    ((key, grade, facts),) = made.audit_verdicts("", tmp_path / "nowhere.csv")
+    assert (key, grade, facts["lines"]) == ("audit", "note", min(len(made.list), 30))
+
+
+def test_cross_fitted_rows_are_judged_by_the_folds_alone(three_classes):
+    """All rows have an answer: no linear model is asked about training rows, and all count for the corrected score."""
+    values, labels, _ = three_classes(90, 9)
+    data, (probabilities, given, _, _) = data_of(values, labels), easy_set(120, 8)
+    numbers, fold = np.arange(1000, 1120), np.repeat([1, 0], [90, 30])
+    split = np.repeat(["train", "test"], [90, 30])
+    judged = answers(probabilities, given, row=numbers, split=split, text="", fold=fold)
+    made = suspects.Suspects(data, judged)
+    pd.testing.assert_frame_equal(made.list, suspects.suspect_list(judged))
+    pd.testing.assert_frame_equal(made.pairs(), suspects.overlapping_pairs(judged.chosen(slice(0, 90))).round(3))
+    made.wrong_labels, made.scores = {1000: "money"}, suspects.suspect_scores(made.list, judged, {1000: "money"})
+    (_, (key, _, facts)) = made.planted_verdicts()
+    assert (key, facts["rows"], facts["on"]) == ("corrected", 120, "cross-fitted rows")
+    part = suspects.Suspects(data, judged.chosen(np.arange(1, 120)))
+    listed = part.list[part.list["row"] == 1000]
+    assert set(part.list["row"]) - {1000} == set(suspects.suspect_list(part.judged)["row"]) and len(listed) <= 1
+
+
+# --- How many are wrong ------------------------------------------------------------------------------
+
+
+def answered(n_rows, n_classes, scale, share=0.0, *, copies=1, seed=0, factor=1.0):
+    """A model that knows the true probabilities (``factor`` 1), and a share of wrong labels."""
+    random = np.random.default_rng(seed)
+    logits = random.normal(scale=scale, size=(n_rows // copies, n_classes))
+    labels = drawn_labels(softmax(logits, axis=1), random)
+    places = random.permutation(len(labels)) < share * len(labels)
+    labels = np.where(places, (labels + random.integers(1, n_classes, len(labels))) % n_classes, labels)
+    values, labels = (np.repeat(each, copies, axis=0) for each in (softmax(factor * logits, axis=1), labels))
+    return Predictions.of({"m": values}, labels, groups=np.arange(n_rows) // copies)
+
+
+@pytest.mark.parametrize(
+    "world",
+    [{"n_rows": 30, "n_classes": 2, "scale": 3}, {"n_rows": 100, "n_classes": 10, "scale": 3},
+     {"n_rows": 100, "n_classes": 5, "scale": 0.1}, {"n_rows": 100, "n_classes": 5, "scale": 2.5, "copies": 4}],
+    ids=["few rows", "many classes", "random labels", "copies"],
+)  # fmt: skip
+def test_a_table_without_a_wrong_label_has_no_excess(world):
+    made = suspects.suspect_excess(answered(**world), "m", n_draws=25)
+    assert made["low"] <= made["count"] <= made["high"] and made["wrong_low"] == 0
+    assert made["detectable"] > 0 and made["expected"] > 0
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.4], ids=["true probabilities", "temperature fitted on wrong labels"])
+def test_one_wrong_label_in_ten_is_counted(factor):
+    made = suspects.suspect_excess(answered(300, 5, 6, 0.1, factor=factor), "m", n_draws=25)
+    assert made["count"] > made["high"] and made["wrong_low"] <= 30 <= made["wrong_high"]
+    assert made["wrong"] == pytest.approx(30, abs=15)
+
+
+@pytest.mark.parametrize("labels", [[0], [0, 0, 0], [0, 1]], ids=str)
+def test_the_excess_of_a_few_rows_is_no_crash(labels):
+    made = suspects.suspect_excess(answers(np.full((len(labels), 3), 1 / 3), np.array(labels)), "judge", n_draws=5)
+    assert made["wrong_low"] == 0 and made["wrong_high"] <= len(labels)
+
+
+def test_the_sample_of_the_audit_is_numbered(monkeypatch):
+    monkeypatch.setattr(suspects, "N_AUDITED", 4)
+    probabilities, labels, _, _ = easy_set(100, 8)
+    judged = answers(probabilities, labels, split="test", text="")
+    listed = suspects.suspect_list(judged)
+    assert sorted(listed["audit"]) == [""] * (len(listed) - 4) + ["1", "2", "3", "4"]
+    pd.testing.assert_frame_equal(listed, suspects.suspect_list(judged))

@@ -1,16 +1,14 @@
-"""Calibration and coverage against scikit-learn, statsmodels, and hand cases."""
+"""Calibration against scikit-learn and hand cases."""
 
 import numpy as np
 import pytest
 from guesses import guesses, true_answers
 from scipy.special import softmax
 from sklearn.calibration import calibration_curve
-from sklearn.metrics import accuracy_score
-from statsmodels.stats.proportion import proportion_confint
 
 from fusebook.data.predictions import Predictions
 from fusebook.evaluation import confidence, scores
-from fusebook.evaluation.measures import measures_of
+from fusebook.evaluation.measures import chance_error, measures_of
 
 
 def one(probabilities, labels, groups=None):
@@ -50,53 +48,43 @@ def test_the_error_before_and_after_scaling():
     table = confidence.Confidence(answers, "text").scaling({"text": 3.0, "audio": 1.0})
     assert list(table.index) == ["text"] and table.loc["text", "temperature"] == 3
     assert table.loc["text", "error before"] == pytest.approx(measures_of(raw, labels)["ece"], abs=1e-6)
+    limit = chance_error(probabilities.max(axis=1))[1]
+    assert table.loc["text", "chance after"] == pytest.approx(limit, abs=1e-3)
     assert table.loc["text", "error after"] < 0.03 < 0.1 < table.loc["text", "error before"]
 
 
 def test_without_temperatures_the_table_is_empty():
     table = confidence.Confidence(one(np.eye(2), [0, 1]), "m").scaling({})
-    assert table.empty and list(table) == ["temperature", "error before", "error after"]
-
-
-def test_coverage_by_hand():
-    table = confidence.coverage_table(of_confidence([0.7, 0.9, 0.6, 0.8], [0, 1, 1, 1]), "m")
-    np.testing.assert_allclose(table["coverage"], [0.25, 0.5, 0.75, 1.0])
-    np.testing.assert_allclose(table["accuracy"], [1, 1, 2 / 3, 3 / 4])
-    np.testing.assert_allclose(table["threshold"], [0.9, 0.8, 0.7, 0.6])
-
-
-def test_coverage_ends_at_the_accuracy():
-    probabilities, labels = guesses()
-    table = confidence.coverage_table(one(probabilities, labels), "m")
-    assert table["accuracy"].iloc[-1] == pytest.approx(accuracy_score(labels, probabilities.argmax(axis=1)))
-    assert table["threshold"].is_monotonic_decreasing
-
-
-@pytest.mark.parametrize(("share", "rows"), [(0.9, 18), (1.0, 20), (0.5, 10), (0.01, 1)])
-def test_the_surest_rows(share, rows):
-    sure = np.linspace(0.55, 0.99, 20)
-    answers = one(np.column_stack([sure, 1 - sure]), np.repeat([1, 0], [4, 16]))  # the least sure are wrong
-    judged = confidence.Confidence(answers, "m")
-    line, right = judged.answered(share), min(rows, 16)
-    assert line["coverage"] == rows / 20 and line["accuracy"] == pytest.approx(right / rows)
-    expected = proportion_confint(right, rows, method="wilson")
-    np.testing.assert_allclose(line[["low", "high"]].astype(float), expected, atol=1e-9)
-    ends = [100 * right / rows, *(100 * end for end in expected)]
-    facts = {"coverage": f"{5 * rows}", "share": "{:.1f} % [{:.1f}, {:.1f}]".format(*ends)}
-    assert judged.coverage_verdict(share) == ("coverage", "note", facts)
-
-
-@pytest.mark.parametrize("share", [0, -0.1, 1.1])
-def test_a_share_that_is_none(share):
-    with pytest.raises(ValueError, match="expected a share of rows above 0"):
-        confidence.Confidence(one(np.eye(2), [0, 1]), "m").answered(share)
+    assert table.empty and list(table) == [
+        "temperature", "error before", "chance before", "error after", "chance after"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("sure", "grade"), [(0.8, "note"), (0.88, "look"), (0.95, "serious")])
-def test_the_calibration_error_is_graded(sure, grade):
+def test_the_calibration_error_is_graded_by_what_lies_above_chance(sure, grade):
     """Eight of ten rows are right, at one confidence: the error is what lies between."""
-    answers = of_confidence([sure] * 10, [1] * 8 + [0] * 2) | {"other": np.tile([0.3, 0.7], (10, 1))}
+    answers = of_confidence([sure] * 1000, [1] * 800 + [0] * 200) | {"other": np.tile([0.3, 0.7], (1000, 1))}
     key, given, facts = confidence.Confidence(answers, "m").verdict()
     line = scores.score_table(answers).loc["m", ["ece", "ece_low", "ece_high"]]
     assert line["ece"] == pytest.approx(sure - 0.8)
-    assert (key, given, facts) == ("calibration", grade, {"error": scores.number_text(*line)})
+    mean, limit = (f"{value:.3f}" for value in chance_error(answers["m"].max(axis=1)))
+    expected = {"error": scores.number_text(*line), "chance": mean, "limit": limit, "rows": 1000, "on": "test rows"}
+    assert (key, given, facts) == ("calibration" if sure > 0.8 else "calibrated", grade, expected)
+
+
+@pytest.mark.parametrize(("n_rows", "copies"), [(30, 1), (200, 4)])
+def test_of_a_calibrated_model_no_error_is_shown(n_rows, copies):
+    """In 30 test sets; a rate of 5 % makes more than 6 a chance of 0.1 %."""
+    texts, found = np.repeat(np.arange(n_rows // copies), copies), 0
+    for seed in range(30):
+        probabilities, labels = true_answers(n_rows // copies, seed)
+        answers = one(probabilities[texts], labels[texts], texts)
+        mean, limit = chance_error(answers["m"].max(axis=1), texts)
+        assert mean < limit
+        found += measures_of(answers["m"], answers.labels)["ece"] > limit
+    assert found <= 6
+
+
+def test_ten_rows_show_no_error():
+    answers = of_confidence([0.88] * 10, [1] * 8 + [0] * 2)
+    assert confidence.Confidence(answers, "m").verdict()[:2] == ("calibrated", "note")

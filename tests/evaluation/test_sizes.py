@@ -102,25 +102,33 @@ def test_one_class_alone_is_answered():
 # --- Verdicts -----------------------------------------------------------------------------------------
 
 
-def curve_of(before, after):
+def curve_of(before, after, others=()):
     lines = [{"model": "MLP", "rows": rows, "right": right} for rows, right in ((400, before), (800, after))]
     made = sizes.SizeCurve.__new__(sizes.SizeCurve)
-    made.table, made._groups = pd.DataFrame(lines), None
+    made.table, made._groups, made._other_gains = pd.DataFrame(lines), None, {"MLP": list(others)}
     return made
 
 
 @pytest.mark.parametrize(
     ("gained", "lost", "n_rows", "said"),
     [
-        (60, 20, 1000, "More training rows would help: MLP gained +4.0 points"),
-        (20, 20, 5000, "More training rows would not help: MLP changed by +0.0 points"),
-        (20, 12, 200, "can't be told: MLP changed by +4.0 points"),
-        (10, 60, 1000, "More training rows would not help: MLP changed by -5.0 points"),
+        (60, 20, 1000, "more rows would probably help"),
+        (20, 20, 5000, "more rows of this kind would hardly help"),
+        (20, 12, 200, "can't be told, as 200 test rows show"),
+        (0, 0, 15, "can't be told, as 15 test rows show"),  # two models that agree on a few rows
+        (10, 60, 1000, "more rows of this kind would hardly help"),
     ],
 )
 def test_the_verdict_follows_the_last_doubling(gained, lost, n_rows, said):
     before = np.repeat([False, True, True], [gained, lost, n_rows - gained - lost])
     after = np.repeat([True, False, True], [gained, lost, n_rows - gained - lost])
     (found,) = Findings("04_error_analysis").add_all([curve_of(before, after).verdict("MLP")])
-    assert said in found.text and "from 400 to 800" in found.text and found.place == "Would more rows help?"
-    assert found.severity == ("look" if "would help:" in said else "note")
+    assert said in found.text and f"from 400 to 800, brought MLP {100 * (gained - lost) / n_rows:+.1f}" in found.text
+    assert found.place == "Would more rows help?" and found.severity == ("look" if "probably" in said else "note")
+
+
+def test_a_gain_that_other_trainings_do_not_have_is_not_sure():
+    before, after = np.repeat([False, True, True], [60, 20, 920]), np.repeat([True, False, True], [60, 20, 920])
+    others = [before.astype(int) - after, np.zeros(1000, int)]
+    assert curve_of(before, after).verdict("MLP")[0] == "more rows help"
+    assert curve_of(before, after, others).verdict("MLP")[0] == "more rows unsure"

@@ -542,7 +542,7 @@ def test_pairs_with_interval_and_examples():
     made = pairs_of(np.eye(5)[[0, 1, 1, 1, 1, 3]], [0, 0, 0, 0, 1, 1], **options)
     lines = [[cell.get_text("|") for cell in line.find_all("td")] for line in made.tbody.find_all("tr")]
     first, examples, second, _ = lines
-    assert first == ["7", "<script>alert(1)</script>", "3", "75.0 % [30.1, 95.4]"]
+    assert first == ["7", "<script>alert(1)</script>", "3", "75.0 % [9.5, 99.9]"]
     examples = examples[0].split("|")
     assert examples[:2] == ["11: <u>b</u>", "12: (no text)"] and len(examples[2]) == 84
     assert second[:3] == ["<script>alert(1)</script>", "nan", "1"] and not made.find(["u", "script"])

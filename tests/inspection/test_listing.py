@@ -8,7 +8,7 @@ import pytest
 
 from fusebook.data.predictions import Predictions
 from fusebook.errors import corrections
-from fusebook.evaluation.confidence import coverage_table
+from fusebook.evaluation.guarantees import coverage_table
 from fusebook.inspection import listing
 from fusebook.inspection.listing import Listing
 from fusebook.runs import Run
@@ -197,11 +197,11 @@ def test_pages_hold_every_row_once(table, n_rows, size, monkeypatch):
 def test_a_listing_is_the_table_of_its_model_and_of_others(table, tmp_path):
     rows, predictions, suspects, slices = draw()
     path = tmp_path / "label_suspects.csv"
-    suspects.assign(label="a", suggested="b", action=["keep", "drop", "keep"], text="").to_csv(path, index=False)
+    suspects.assign(label="a", suggested="b", action=["", "drop", "keep"], text="").to_csv(path, index=False)
     listed = Listing(rows, predictions, "fused", suspects=path, slices=slices)
     pd.testing.assert_frame_equal(listed.table, table)
     assert not listed.about("text")["confidence"].equals(table["confidence"])
-    assert listed.decided()["rows"].to_dict() == {"keep": 2, "drop": 1}
+    assert listed.decided()["rows"].to_dict() == {"–": 1, "drop": 1, "keep": 1}
     none = Listing(rows, predictions, "fused")
     pd.testing.assert_frame_equal(none.table, listing.inspection_table(rows, predictions, "fused"))
     assert none.decided().empty and list(none.decided()) == ["rows"]

@@ -17,9 +17,11 @@ from PIL import Image
 from sklearn.metrics import confusion_matrix
 
 from fusebook.data.predictions import Predictions
+from fusebook.errors.mistakes import row_table
 from fusebook.inspection import listing, twin, twin_data
 from fusebook.inspection.question import FEWEST_SPANS, Question
 from fusebook.report import pages
+from fusebook.runs import Run
 
 LABELS = ["money", "sport", "技术"]
 HOSTILE = [
@@ -176,7 +178,7 @@ def test_totals_are_those_of_all_test_rows():
     made = twin_data.totals(table, LABELS)
     expected = confusion_matrix(test["label"], test["predicted"], labels=LABELS)
     assert {(i, j): n for i, j, n in made["cells"]} == {(i, j): int(expected[i, j]) for i, j in np.argwhere(expected)}
-    assert sorted(made["order"]) == [0, 1, 2] and made["n_test"] == len(test)
+    assert sorted(made["order"]) == [0, 1, 2] and made["n_scored"] == len(test) and made["scored"] == "test"
     for percent in (0, 55, 93):
         sure = test[test["confidence"] >= percent / 100]
         right = (sure["label"] == sure["predicted"]).sum()
@@ -630,9 +632,12 @@ def test_every_control_has_a_name_and_is_reached_by_keyboard(reader):
 def test_the_pages_of_a_run_answer_without_a_network_and_change_nothing(browser, finished_run, name):
     path = finished_run / f"{name}.html"
     before = {file: hashlib.sha256(file.read_bytes()).digest() for file in finished_run.rglob("*") if file.is_file()}
-    judged = pd.read_parquet(finished_run / "artifacts" / "errors.parquet")
+    run = Run(finished_run)
+    chosen = run.read("metrics.json")["chosen"]
+    split, answers = ("cross-fitted", run.scored()) if name[:2] == "04" else ("test", run.predictions("test"))
+    judged = row_table(answers, chosen)
     with Reader(browser, path) as opened:
-        opened.choose(rows_of="test", answer="wrong")
+        opened.choose(rows_of=split, answer="wrong")
         wrong = judged[~judged["right"]].sort_values("row").sort_values("confidence", ascending=False, kind="stable")
         assert opened.rows() == wrong["row"].tolist()
         names = sorted(pd.read_parquet(finished_run / "artifacts" / "rows.parquet")["label"].unique())
@@ -645,13 +650,26 @@ def test_the_pages_of_a_run_answer_without_a_network_and_change_nothing(browser,
         opened.page.get_by_label("answer only from this confidence on").fill("50")
         told = opened.page.locator(".fb-threshold output").inner_text()
         assert (
-            told.startswith(f"{len(sure)} of {len(judged)} test rows")
+            told.startswith(f"{len(sure)} of {len(judged)} {split} rows")
             and f"{sure['right'].sum()} of them right" in told
         )
-        opened.choose(rows_of="test")
+        opened.choose(rows_of=split)
         opened.page.locator(".fb-rows > tbody button").first.click()
         assert opened.page.locator(".fb-open .fb-say tbody tr").count() >= 2
         cards = data_of(path.read_text("utf-8"))["cards"].values()
         assert any("words" in card and "patches" in card for card in cards) == (name == "05_inspect")
     after = {file: hashlib.sha256(file.read_bytes()).digest() for file in finished_run.rglob("*") if file.is_file()}
     assert before == after
+
+
+def test_rows_that_folds_answered_are_counted_as_one_kind():
+    """Of a cross-fitted table all rows are counted, whichever split they were of; without folds the test rows."""
+    rows = pd.DataFrame({"row": range(6), "text": list("abcdef"), "image": "", "audio": "", "label": list("xyxyxy")})
+    values, split = np.tile([[0.8, 0.2]], (6, 1)), ["train", "train", "validation", "test", "test", "test"]
+    for folds, expected in (([1, 2, 1, 0, 0, 0], ("cross-fitted", 6)), ([0] * 6, ("test", 3))):
+        columns = {"split": split, "fold": folds, "label": rows["label"].tolist()}
+        answers = Predictions.of({"m": values}, [0, 1] * 3, label_names=["x", "y"], **columns)
+        table = listing.inspection_table(rows, [answers], "m")
+        made = twin_data.totals(table, ["x", "y"])
+        assert (made["scored"], made["n_scored"]) == expected
+        assert f"{expected[1]} {expected[0]} rows" in twin.page_twin(table, [answers], ["m"]).data

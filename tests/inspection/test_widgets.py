@@ -289,6 +289,21 @@ def test_a_decision_is_in_the_list_at_once(box, suspects):
     assert listed(suspects)["action"].tolist() == ["drop", "change", "keep"]
 
 
+def test_a_line_is_undecided_until_a_person_decides_and_keep_is_a_decision(box, suspects):
+    pd.read_csv(suspects).assign(action="").to_csv(suspects, index=False)
+    before = suspects.read_bytes()
+    choose(box, 12)
+    assert box.decision.action.value is None and "label_suspects.csv: not decided." in box.decision.told.value
+    box.decision.label.value = "money"
+    choose(box, 17)
+    assert suspects.read_bytes() == before, "a label alone is no decision"
+    choose(box, 12)
+    box.decision.action.value = "keep"
+    assert listed(suspects)["action"].fillna("").tolist() == ["keep", "", ""]
+    choose(box, 17)
+    assert box.decision.action.value is None
+
+
 def test_a_row_that_is_no_suspect_has_no_decision(box, suspects):
     choose(box, 13)
     assert box.decision.action.disabled and "not on the list" in box.decision.told.value
@@ -304,12 +319,12 @@ def test_a_list_that_cannot_be_written_is_told(box, suspects):
     assert "No table at" in box.decision.problem.value and 'role="alert"' in box.decision.problem.value
 
 
-def test_an_action_that_nobody_knows_counts_as_keep_and_hostile_labels_are_escaped(suspects):
+def test_an_action_that_nobody_knows_is_no_decision_and_hostile_labels_are_escaped(suspects):
     table = pd.read_csv(suspects).assign(action=" Delete", suggested=HOSTILE, label=HOSTILE)
     table.to_csv(suspects, index=False)
     decision = row_widgets.Decision(suspects, ["sport"])
     decision.show(12)
-    assert decision.action.value == "keep" and decision.label.value == HOSTILE
+    assert decision.action.value is None and decision.label.value == HOSTILE
     assert escape(HOSTILE) in decision.told.value and "<img" not in decision.told.value
 
 

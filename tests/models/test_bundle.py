@@ -22,6 +22,8 @@ from tiny_networks import CLOSE
 
 from fusebook.data import checks, tables
 from fusebook.data.dataset import Dataset
+from fusebook.data.predictions import mean_interval
+from fusebook.models.calibration import fit_label_sets, label_sets
 from fusebook.runs import Run
 
 layers, room = Lazy("fusebook.models.layers"), Lazy("fusebook.models.bundle")
@@ -98,10 +100,11 @@ def test_fit_trains_a_network_a_part_and_a_joint_one(trained):
 def test_each_network_is_the_one_that_is_fitted_alone(trained):
     """On the rows that have its part, all from the same seed: the order of fitting does not matter."""
     data, models, _ = trained
-    alone = Lazy("fusebook.models.network").Network(**models.recipe).fit(data.of("text")).calibrate(data.validation)
-    np.testing.assert_array_equal(alone.predict(data.test), models["text"].predict(data.test))
-    joint = room.Models(modality_dropout=0.3, **models.recipe).fit_joint(data).calibrate(data.validation)
-    np.testing.assert_array_equal(joint.predict(data.test)[FEATURE_LEVEL], models.predict(data.test)[FEATURE_LEVEL])
+    alone = Lazy("fusebook.models.network").Network(**models.recipe).fit(data.of("text"))
+    np.testing.assert_array_equal(alone.predict_raw(data.test), models["text"].predict_raw(data.test))
+    joint = room.Models(modality_dropout=0.3, **models.recipe).fit_joint(data)
+    votes = [made.votes(data.test)[FEATURE_LEVEL] for made in (joint, models)]
+    np.testing.assert_array_equal(*votes)
 
 
 def test_one_part_has_no_joint_network_and_no_rules(trained):
@@ -110,7 +113,7 @@ def test_one_part_has_no_joint_network_and_no_rules(trained):
     assert models.fit(data) is models  # and what it learnt before is forgotten
     assert models.names == ["text"] == models.parts and models.joins == [] and models.fusions_ == {}
     assert models.weights().to_dict() == {"text": 1.0}
-    assert list(models.predict(data.test)) == ["text"] == list(models.predict_held_out(data.validation))
+    assert list(models.predict(data.test)) == ["text"] == list(models.held_out(models.votes(data.validation)))
 
 
 def test_a_part_that_no_training_row_has_is_told(trained):
@@ -123,10 +126,10 @@ def test_a_part_that_no_training_row_has_is_told(trained):
 def test_held_out_answers_differ_where_a_rule_learns(trained):
     data, models, _ = trained
     watched = data.validation
-    own, held = models.predict(watched), models.predict_held_out(watched)
+    own, held = models.predict(watched), models.held_out(models.votes(watched))
     assert list(held) == NAMES
-    for name in [*NAMES[:3], "decision-level mean", "decision-level product"]:
-        np.testing.assert_allclose(held[name], own[name], atol=1e-12)
+    for name in NAMES[:3]:  # another temperature, never another ranking
+        np.testing.assert_array_equal(held.predicted(name), own.predicted(name))
     assert np.abs(held["decision-level stacked"] - own["decision-level stacked"]).max() > 1e-4
     assert held.rows["row"].tolist() == watched.rows["row"].tolist()
 
@@ -243,6 +246,23 @@ def test_a_bundle_of_the_version_before_answers_as_it_did(tmp_path):
         # A temperature under 1 or a weight over 1 makes what rounding there is as much larger.
         larger = max(1, *(1 / t for t in bundle.models.temperatures().values()), *bundle.models.weights())
         np.testing.assert_allclose(predictions[name], values, atol=larger * CLOSE)
+
+
+def test_a_bundle_keeps_the_label_sets_of_models_with_held_out_answers(made, tmp_path):
+    data, models, encoders = made
+    held = models.predict(data, ["text", "decision-level mean"])
+    folder = tiny_bundle.save(tmp_path, models, encoders, held)
+    bundle = room.Bundle(folder)
+    least = {name: fit_label_sets(values, data.labels, held.groups) for name, values in held.items()}
+    assert bundle.label_sets == pytest.approx(least) and list(least) == ["text", "decision-level mean"]
+    path = write(tmp_path, [["goal", ""], ["bank share", ""]])
+    for model in NAMES:
+        answers = bundle.answer(path, columns=COLUMNS, model=model)
+        assert ("labels_90" in answers.table) == (model in least), model
+        if model in least:
+            np.testing.assert_array_equal(answers.sets, label_sets(answers.probabilities, bundle.label_sets[model]))
+    few = held.chosen(np.arange(8))
+    assert room.Bundle(tiny_bundle.save(tmp_path / "few", models, encoders, few)).label_sets == {}
 
 
 def test_a_bundle_can_be_carried_elsewhere(made, born, folder, tmp_path):
@@ -562,7 +582,7 @@ def test_without_a_new_table_the_test_rows_of_the_run_are_answered(bundle, tmp_p
     expected = answered_with(bundle.predict(test, [name])[name], LABELS)
     pd.testing.assert_frame_equal(made.table, pd.concat([test[["row", "text"]], expected], axis=1))
     assert made.rejected.empty and list(made.rejected) == ["row", "part", "reason", "detail"]
-    assert [key for key, *_ in made.verdicts()] == ["predicted again", "unsure"]
+    assert [key for key, *_ in made.verdicts()] == ["predicted again", "unsure", "no label sets"]
     table = write(tmp_path, [[tiny_bundle.WORDS[0], ""], ["", ""]])
     again = bundle.answer(table, columns=COLUMNS, model=model, run=run)
     for frame, other in zip((again.table, again.rejected), answered(bundle, table, model=model), strict=True):
@@ -574,11 +594,19 @@ def test_without_a_new_table_the_test_rows_of_the_run_are_answered(bundle, tmp_p
 
 def test_what_is_said_of_answers_by_hand():
     values = np.array([[0.9, 0.1, 0], [0.45, 0.3, 0.25], [0.6, 0.4, 0], [0.49, 0.3, 0.21]])
-    first, second = answers_of(values, LABELS, rejected=[3]).verdicts()
+    first, second, third = answers_of(values, LABELS, rejected=[3]).verdicts()
     assert first == ("predicted", "look", {"rows": 4, "model": "text", "refused": 1})
-    assert second == ("unsure", "look", {"confidence": "61", "unsure": 2, "rows": 4})
-    first, second = answers_of(values[::2], LABELS, again=True).verdicts()
+    low, high = (100 * end for end in mean_interval(values.max(axis=1), 0.5))
+    assert second == ("unsure", "look", {"confidence": f"61 % [{low:.0f}, {high:.0f}]", "unsure": 2, "rows": 4})
+    assert third == ("no label sets", "note", {"model": "text"})
+    first, second, _ = answers_of(values[::2], LABELS, again=True).verdicts()
     assert first == ("predicted again", "note", {"rows": 2, "model": "text", "refused": 0}) and second[1] == "note"
+    sets = label_sets(values, 0.3)
+    assert answers_of(values, LABELS, sets=sets).table["labels_90"].tolist() == [
+        "money", "money; sport", "money; sport", "money; sport",
+    ]  # fmt: skip
+    said = answers_of(values, LABELS, sets=sets).verdicts()[2]
+    assert said == ("label sets", "note", {"rows": 4, "one": 1, "more": 3, "most": 2})
     assert len(answers_of(values[:0], LABELS).verdicts()) == 1, "nothing is said of the confidence of no row"
     assert answers_of(values, LABELS).counts().to_dict() == dict(zip(LABELS, [4, 0, 0], strict=True))
 

@@ -8,9 +8,8 @@ import pytest
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
-from sklearn.model_selection import GroupKFold
 
-from fusebook.models.fusion import RULES, DecisionFusion, held_out
+from fusebook.models.fusion import RULES, DecisionFusion
 
 PARTS = {"text": 2.0, "audio": 1.0, "image": 0.3}  # how much each knows
 
@@ -286,66 +285,3 @@ def test_validation_rows_of_one_class_are_no_crash(rule, n_rows):
 def test_an_unknown_rule_is_named():
     with pytest.raises(ValueError, match="'vote'; expected one of mean, product, weighted, stacked"):
         DecisionFusion("vote", [0.5, 0.5])
-
-
-# --- Held out -----------------------------------------------------------------------------------------
-
-
-@every_rule
-def test_held_out_answers_come_from_other_folds(rule):
-    votes, present, labels, prior = case(60)
-    made = held_out(rule, prior, votes, present, labels)
-    for learn, answer in GroupKFold(5, shuffle=True, random_state=42).split(labels, groups=range(60)):
-
-        def rows(arrays, chosen):
-            return {name: values[chosen] for name, values in arrays.items()}
-
-        fusion = DecisionFusion(rule, prior).fit(rows(votes, learn), rows(present, learn), labels[learn])
-        np.testing.assert_array_equal(made[answer], fusion.predict(rows(votes, answer), rows(present, answer)))
-
-
-@every_rule
-def test_copies_of_a_row_are_held_out_together(rule):
-    """The label of a copy tells nothing of the row; only other groups' labels do."""
-    votes, present, labels, prior = case(40)
-    votes, present = ({n: np.concatenate([v, v]) for n, v in arrays.items()} for arrays in (votes, present))
-    labels, groups = np.concatenate([labels, labels]), np.tile(np.arange(40), 2)
-    made = held_out(rule, prior, votes, present, labels, groups=groups)
-    np.testing.assert_array_equal(made[:40], made[40:])
-    for i in (0, 23):
-        other = np.where(groups == i, (labels + 1) % 3, labels)
-        np.testing.assert_array_equal(held_out(rule, prior, votes, present, other, groups=groups)[i], made[i])
-    one = held_out(rule, prior, votes, present, labels, groups=np.zeros(80))
-    np.testing.assert_array_equal(one, np.tile(prior, (80, 1)))
-
-
-@every_rule
-def test_a_rows_own_label_does_not_change_its_answer(rule):
-    votes, present, labels, prior = case(40)
-    made = held_out(rule, prior, votes, present, labels)
-    for i in (0, 17, 39):
-        other = labels.copy()
-        other[i] = (labels[i] + 1) % 3
-        np.testing.assert_array_equal(held_out(rule, prior, votes, present, other)[i], made[i])
-
-
-def test_random_labels_are_not_learnt():
-    """On its own rows a stack of noise looks better than the class shares; held out it does not."""
-    own, out, base = [], [], []
-    for seed in range(8):
-        votes, _, labels, _ = case(60, 4, parts=dict.fromkeys(PARTS, 0.0), seed=seed)
-        prior, there = np.full(4, 0.25), everywhere(votes)
-        fusion = DecisionFusion("stacked", prior).fit(votes, there, labels)
-        own.append(log_loss(labels, fusion.predict(votes, there), labels=range(4)))
-        out.append(log_loss(labels, held_out("stacked", prior, votes, there, labels), labels=range(4)))
-        base.append(np.log(4))
-    assert np.mean(own) < np.mean(base) - 0.01 < np.mean(base) < np.mean(out) < np.mean(base) + 0.1
-
-
-@every_rule
-@pytest.mark.parametrize("n_rows", [1, 2, 3])
-def test_hardly_any_rows_are_no_crash(rule, n_rows):
-    votes, _, labels, prior = case(n_rows)
-    made = held_out(rule, prior, votes, everywhere(votes), labels)
-    assert made.shape == (n_rows, 3)
-    np.testing.assert_allclose(made.sum(axis=1), 1, atol=1e-9)

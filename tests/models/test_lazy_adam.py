@@ -56,7 +56,7 @@ def test_it_ends_where_kerass_adam_ends(train_both, blocks, falling, n_rows, epo
 def test_most_steps_carry_rows_on_that_they_do_not_read(train_both, monkeypatch):
     """The table of plain Adam without the carrying on is another one, so the test above would see its lack."""
     inputs, labels = with_bag(61, n_ngrams=400)
-    monkeypatch.setattr(lazy_adam, "step_sizes", lambda optimizer, done, n: np.zeros(n + 1, np.float32))
+    monkeypatch.setattr(lazy_adam, "step_sizes", lambda _, rates, done: np.zeros(len(rates) + 1, np.float32))
     made, _ = train_both(inputs, labels, n_ngrams=400)
     with pytest.raises(AssertionError):
         assert_as_by_keras(*made)
@@ -112,9 +112,11 @@ def test_what_is_trained_lazily(optimizer, n_ngrams, worth):
     network.optimizer.build(network.trainable_variables)
     assert lazy_adam.is_worth_it(network, inputs, 8) == worth
     assert not lazy_adam.is_worth_it(small(), {"text": inputs["text"]}, 8)
+    network.optimizer.learning_rate = keras.optimizers.schedules.PolynomialDecay(0.01, 40)
+    assert not lazy_adam.is_worth_it(network, inputs, 8), "the rates of steps are given, and a schedule has its own"
 
 
-@pytest.mark.parametrize("name", ["_momentums", "_velocities", "_learning_rate"])
+@pytest.mark.parametrize("name", ["_momentums", "_velocities"])
 def test_where_keras_hides_what_it_keeps_training_steps_aside_to_the_plain_step(train_both, monkeypatch, name):
     """These names are private: a later Keras may have others. Its own methods still find them here, ours do not."""
 
@@ -172,7 +174,8 @@ def test_catching_up_is_as_many_steps_with_a_gradient_of_0(falling, read, done, 
     rows = [np.array(part) for part in (variable, rule._momentums[0], rule._velocities[0])]
     for _ in range(later):
         rule.apply([np.zeros((4, 3), np.float32)])
-    sizes = lazy_adam.step_sizes(rule, done, read + later + 5)
+    numbers = np.arange(done, done + read + later + 5)
+    sizes = lazy_adam.step_sizes(rule, 0.01 * (1 - numbers / 40 * falling), done)
     caught = lazy_adam.catch_up(rows, np.full(4, read), read + later, sizes, rule)
     expected = [np.array(part) for part in (variable, rule._momentums[0], rule._velocities[0])]
     for values, wanted in zip(caught, expected, strict=True):

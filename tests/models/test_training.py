@@ -8,7 +8,8 @@ from sklearn.metrics import accuracy_score, log_loss
 from tiny_networks import CLOSE, all_weights, assert_as_by_keras, blobs, by_keras, dense_layers, small, with_bag
 
 keras = Lazy("keras")
-layers, training = Lazy("fusebook.models.layers"), Lazy("fusebook.models.training")
+cnn, layers, training = (Lazy(f"fusebook.{name}") for name in ("encoders.cnn", "models.layers", "models.training"))
+lazy_adam = Lazy("fusebook.models.lazy_adam")
 
 
 # --- Steps --------------------------------------------------------------------------------------------
@@ -195,6 +196,41 @@ def test_the_same_seed_gives_the_same_weights(dropout):
     np.random.default_rng().random()
     np.testing.assert_array_equal(first, weights(1))
     assert np.abs(first - weights(2)).max() > 0.01
+
+
+@pytest.mark.parametrize("data", [blobs, with_bag], ids=["dense", "bag"])
+@pytest.mark.parametrize("lazy", [False, True])
+def test_rows_and_steps_that_fill_up_change_nothing(data, lazy, monkeypatch):
+    """With dropout and early stopping, as the same units and rows are drawn; n-grams lazily and not."""
+    (inputs, labels), watched = data(141), data(33, seed=1)
+    monkeypatch.setattr(lazy_adam, "is_worth_it", lambda *_: lazy and len(inputs) > 1)
+    made = []
+    for filled_up in (True, False):
+        if not filled_up:
+            monkeypatch.setattr(training, "roomy", lambda n: n)
+            monkeypatch.setattr(lazy_adam, "roomy", lambda n: n)
+            monkeypatch.setattr(training, "padded_size", lambda n, _: n)
+        network = small(tuple(inputs), dropout=0.4, learning_rate=0.05)
+        options = {"epochs": 6, "batch_size": 8, "patience": 1, "falling": True}
+        history = training.fit_mlp(network, inputs, labels, validation=watched, **options)
+        made.append((history, all_weights(network)))
+    assert cnn.roomy(141) > 141 and cnn.roomy(18) == 18 and cnn.padded_size(33, 1024) == 64
+    np.testing.assert_allclose(*(history for history, _ in made), atol=1e-4)
+    np.testing.assert_allclose(*(weights for _, weights in made), atol=1e-3)
+
+
+@pytest.mark.parametrize("data", [blobs, with_bag], ids=["dense", "bag"])
+def test_networks_that_are_built_alike_compile_once(data, monkeypatch):
+    """Of nearly as many rows, with another seed and another rate."""
+    traced, losses = [], training._losses
+    monkeypatch.setattr(training, "_losses", lambda *given: traced.append(1) or losses(*given))
+    counts = []
+    for n_rows, options in ((44, {}), (43, {"random_state": 5, "learning_rate": 0.2}), (44, {"activations": ["elu"]})):
+        (inputs, labels), build = data(n_rows), {"activations": ["selu"], "dropout": 0.2, **options}
+        network, watched = small(tuple(inputs), **build), data(n_rows // 2, seed=1)
+        training.fit_mlp(network, inputs, labels, validation=watched, epochs=2, batch_size=8, falling=True)
+        counts.append(len(traced))
+    assert 2 <= counts[0] == counts[1] < counts[2]
 
 
 # --- What goes wrong ----------------------------------------------------------------------------------

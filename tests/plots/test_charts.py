@@ -14,11 +14,13 @@ from matplotlib.figure import Figure
 from sklearn.metrics import confusion_matrix
 
 from fusebook.data.predictions import Predictions
-from fusebook.evaluation.confidence import calibration_table, coverage_table
+from fusebook.evaluation.confidence import calibration_table
+from fusebook.evaluation.guarantees import coverage_table
 from fusebook.evaluation.scores import score_table
-from fusebook.plots import charts
+from fusebook.plots import charts, words
 
 pytestmark = pytest.mark.filterwarnings("error:Glyph .* missing")
+SIDE_BY_SIDE = "predicted (similar classes side by side)"
 CHINESE = [f"类别{i}" for i in range(60)]
 
 
@@ -87,7 +89,7 @@ PLOTS = {
     "tag mix": (lambda n, **o: charts.plot_tag_mix(shares(n, 9), **o), "share of tokens", ""),
     "log mel": (lambda n, **o: charts.plot_log_mel(rng().normal(size=(50, 40)), **o), "seconds", "mel band"),
     "scores": (lambda n, **o: charts.plot_scores(scores(n), **o), "accuracy, % (95 % interval)", ""),
-    "confusion": (lambda n, **o: charts.plot_confusion(confused(n), **o), "predicted", "true"),
+    "confusion": (lambda n, **o: charts.plot_confusion(confused(n), **o), SIDE_BY_SIDE, "true"),
     "calibration": (
         lambda n, **o: charts.plot_calibration(calibration_table(answers(), "a"), **o),
         "mean confidence", "accuracy",
@@ -244,6 +246,25 @@ def test_scores_are_dots_with_their_intervals(measure):
     assert ax.get_ylim()[0] > 1.3 and ax.get_ylim()[1] < -0.3, "no dot on the frame"
 
 
+def test_the_chosen_model_has_a_mark_of_its_own_and_says_so_in_words():
+    table = scores(list("abc"))
+    ax = charts.plot_scores(table, chosen="b")
+    others, one = (container.lines[0] for container in ax.containers)
+    assert (list(others.get_ydata()), list(one.get_ydata())) == ([0, 2], [1])
+    assert (others.get_marker(), one.get_marker()) == ("o", "D") and others.get_color() != one.get_color()
+    labels = ax.get_yticklabels()
+    assert [label.get_text() for label in labels] == ["a", "b (chosen)", "c"]
+    assert [label.get_fontweight() for label in labels] == ["normal", "bold", "normal"]
+    told = words.describe(ax.figure)
+    assert all(name in told for name in ("a ", "b (chosen) ", "c ")), told
+    assert len(charts.plot_scores(table, chosen="z").containers) == 1, "none is marked that is not there"
+
+
+def test_boxes_are_in_the_order_of_their_names():
+    ax = charts.plot_spread(pd.DataFrame({"label": list("cabc"), "n": [1, 2, 3, 4]}), column="n")
+    assert [label.get_text() for label in ax.get_yticklabels()] == list("abc")
+
+
 def test_confusion_shows_counts_and_shares_of_the_true_class():
     labels, predicted = [0, 0, 0, 1, 1], [0, 0, 1, 0, 1]
     confusion = confusion_matrix(labels, predicted, labels=[0, 1, 2])  # class 2 has no rows
@@ -302,6 +323,8 @@ def test_calibration_has_points_with_their_rows():
 def test_coverage_is_in_percent():
     table = pd.DataFrame({"coverage": [0.5, 1.0], "accuracy": [1.0, 0.75]})
     np.testing.assert_array_equal(charts.plot_coverage(table).lines[0].get_xydata(), [[50, 100], [100, 75]])
+    marked = charts.plot_coverage(table.assign(threshold=[0.9, 0.6]), wanted=0.8, threshold=0.7)
+    assert marked.lines[1].get_ydata() == [80, 80] and marked.lines[2].get_xydata().tolist() == [[50, 100]]
 
 
 def test_votes_are_grouped_by_label():

@@ -70,7 +70,10 @@ def test_dots_of_several_models_name_the_model():
 def test_a_confusion_matrix_is_told_by_its_counts():
     confusion = pd.DataFrame([[5, 1], [2, 8]], index=["a", "财经"], columns=["a", "财经"])
     _, words = told(charts.plot_confusion(confusion, title="Confusion"))
-    assert "Heat map; across: predicted, upwards: true. row a: a 5, 财经 1; row 财经: a 2, 财经 8" in words
+    assert (
+        "Heat map; across: predicted (similar classes side by side), upwards: true. row a: a 5, 财经 1; row 财经: a 2, 财经 8"
+        in words
+    )
     assert words.endswith("Colour: share of the true class.")
 
 

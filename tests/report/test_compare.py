@@ -111,9 +111,12 @@ def test_models_of_one_name_are_compared_and_others_left_out(tmp_path, table):
         line = models[models["run"] == name].loc["text"]
         assert line["p"] == f"{p[-1]:.2g}"
         assert line["difference, points"].startswith(f"{100 * (right[name].mean() - right['a'].mean()):+.1f} [")
-    holm = np.minimum(np.maximum.accumulate(np.sort(p) * [4, 3, 2, 1]), 1)
-    tested = models[models["p"] != "–"]
-    assert sorted(map(float, tested["p, Holm"])) == pytest.approx(sorted(holm), rel=0.05)
+    assert sorted(models.loc[models["p"] != "–", "p"].map(float)) == pytest.approx(sorted(p), rel=0.05)
+    lines, chosen = models[models["run"] != "a"], Comparison.of([tmp_path / name for name in WRONG]).pairs()
+    for shown in ("difference, points", "p", "p, Holm"):
+        expected = list(chosen.loc[chosen.index == "a", shown])
+        assert list(lines.loc["text", shown]) == expected, "a pair of chosen models has one test on the page"
+    assert list(lines.loc["majority", "p, Holm"]) == ["1", "1"]
     assert list(models.loc[models["run"] == "a", "p, Holm"]) == ["–", "–"]
 
 
@@ -128,7 +131,7 @@ def test_no_model_of_one_name_is_an_empty_table(tmp_path, table):
     ("wrong", "sentence", "grade"),
     [
         (([3], [3]), "run b gives each common test row the same answer as run a.", "note"),
-        (([3], [6]), "No difference between run b and run a was shown: +0.0 points", "look"),
+        (([3], [6]), "No difference between run b and run a was shown: +0.0 points", "note"),
         (([], range(3, 90, 3)), "Run b is worse than run a: -36.2 points", "serious"),
         ((range(3, 90, 3), []), "Run b is better than run a: +36.2 points", "note"),
     ],

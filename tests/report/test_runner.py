@@ -228,7 +228,7 @@ def test_predictions_agree_with_the_bundle(finished_run):
     from fusebook.models.bundle import Bundle
 
     table = pd.read_parquet(finished_run / "artifacts" / "predictions.parquet")
-    table = table[table["split"] == "test"]
+    table = table[(table["split"] == "test") & (table["fold"] == 0)]
     rows = pd.read_parquet(finished_run / "artifacts" / "rows.parquet").set_index("row")
     numbers = table["row"].unique()
     bundle = Bundle(finished_run / "bundle")

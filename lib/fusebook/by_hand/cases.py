@@ -144,7 +144,7 @@ class CurveCase:
         values = {"always the mean": np.zeros(len(self.held_out.rows))}
         values |= {name: np.ravel(_output(model, self.held_out.rows)) for name, model in models.items()}
         squares = (self.spread * (np.column_stack(list(values.values())) - self.held_out.targets)) ** 2
-        sums = intervals.resampled_sums(squares, np.zeros(len(squares), int))
+        sums = intervals.resampled_sums(squares)
         low, high = intervals.percentile_interval(np.sqrt(sums / len(squares)))
         index = pd.Index(values, name="model")
         return pd.DataFrame({"rmse": np.sqrt(squares.mean(axis=0)), "low": low, "high": high}, index)

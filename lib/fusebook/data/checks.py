@@ -10,13 +10,16 @@ from functools import partial
 from pathlib import Path
 
 import ftfy
+import numpy as np
 import pandas as pd
 
 from fusebook import runs
 from fusebook.data import files, splits
 from fusebook.data.tables import FEWEST_ROWS_PER_LABEL, PARTS, REASONS, REJECTED_COLUMNS, read_table
+from fusebook.findings import graded
 from fusebook.runs import Run
 
+MUCH_REFUSED = 0.02  # share of the rows, or of the parts, from which what was refused is worth a look
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 _LINE_END = re.compile(r"\r\n?|[\x0b\x0c]")
 _LOST = re.compile("\ufffd|\u951f\u65a4\u62f7")  # the mark for an unreadable character, also read as GBK
@@ -33,7 +36,7 @@ class Table:
     Attributes
     ----------
     content : the table as it came, every value as text, indexed by row number from 1
-    rows : what goes on, as ``check_rows`` returns it; ``group_texts`` and ``group_images`` add the column group
+    rows : what goes on, as ``check_rows`` returns it; ``group_texts``, ``group_images`` and ``group_sounds`` add the column group
     rejected : what does not: row, part, reason, detail
     text_groups : the groups of copies among the texts alone, shape (n_rows,), once ``group_texts`` has looked
 
@@ -57,6 +60,13 @@ class Table:
         whole = int(self.rejected["part"].eq("row").sum())
         return {"rows": len(self.rows), "lines": self._n_lines, "whole": whole, "parts": len(self.rejected) - whole}
 
+    def verdicts(self) -> list[tuple[str, str, dict]]:
+        """Key, grade and facts: how much was refused, serious from a tenth of the rows, or of the parts, on."""
+        counts = self.counts()
+        parts = int((self.rows[list(PARTS)] != "").sum().sum()) + counts["parts"]
+        share = max(counts["whole"] / max(counts["lines"], 1), counts["parts"] / max(parts, 1))
+        return [("rows", graded(share, MUCH_REFUSED, 5 * MUCH_REFUSED), counts)]
+
     def repairs(self) -> dict[str, int]:
         """How many rows had their text mended or their label tidied, and how many texts have lost characters."""
         tidied = (self.rows["label"] != self.rows["label_given"]).sum()
@@ -66,13 +76,25 @@ class Table:
     def group_texts(self, threshold: float) -> None:
         """Rows whose texts are copies get one ``group``, as ``splits.duplicate_texts`` finds them."""
         self.rows["group"] = self.text_groups = splits.duplicate_texts(self.rows["text"].tolist(), threshold=threshold)
-        self._joined = {}
+        self._alike: dict[str, np.ndarray] = {}
+        self._joined: dict[str, int] = {}
 
     def group_images(self) -> None:
         """Rows whose pictures are copies join the group of their texts, as ``splits.duplicate_images`` finds them."""
-        self.rows["group"] = splits.duplicate_images(self.rows["image"].tolist(), self.text_groups)
-        before, now = (self.rows.groupby(by)["row"].transform("size") for by in (self.text_groups, "group"))
-        self._joined = {"rows joined by a picture": int((now > before).sum())}
+        self._join("a picture", splits.duplicate_images(self.rows["image"].tolist()))
+
+    def group_sounds(self) -> None:
+        """Rows whose sounds are one recording join their groups too, as ``splits.duplicate_sounds`` finds them."""
+        self._join("a sound", splits.duplicate_sounds(self.rows["audio"].tolist()))
+
+    def _join(self, name: str, alike: np.ndarray) -> None:
+        """Keep the groups of one part, and join those of all parts; each part counts the rows that got company by it."""
+        self._alike[name], groups = alike, self.text_groups
+        for part, own in self._alike.items():
+            wider = splits.join_groups(groups, own)
+            before, now = (self.rows.groupby(by)["row"].transform("size") for by in (groups, wider))
+            self._joined[f"rows joined by {part}"], groups = int((now > before).sum()), wider
+        self.rows["group"] = groups
 
     def copies(self, most: int = 8) -> pd.DataFrame:
         """The first ``most`` rows that share their group with another, copies side by side: group, row, label, text."""
@@ -81,12 +103,17 @@ class Table:
     def copy_counts(self) -> pd.DataFrame:
         """How many rows share their group with another, in how many groups, and how many of these have two labels.
 
-        After ``group_images`` also how many rows got company by that. One column, "count".
+        After ``group_images`` and ``group_sounds`` also how many rows got company by these. One column, "count".
         """
         labels = self._shared().groupby("group")["label"].nunique()
         counts = {"rows with a copy": len(self._shared()), "groups": len(labels)}
         counts |= {"groups with two labels": int((labels > 1).sum())} | self._joined
         return pd.Series(counts, name="count").to_frame()
+
+    def joined_verdicts(self) -> list[tuple[str, str, dict]]:
+        """Key, grade and facts, where copies of a picture or a sound joined rows whose texts differ."""
+        pictures, sounds = (self._joined.get(f"rows joined by {part}", 0) for part in ("a picture", "a sound"))
+        return [("copies joined", "note", {"pictures": pictures, "sounds": sounds})] if pictures or sounds else []
 
     def _shared(self) -> pd.DataFrame:
         return self.rows[self.rows["group"].duplicated(keep=False)]

@@ -9,7 +9,9 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from fusebook import runs
 from fusebook.data.features import Features
+from fusebook.data.splits import fold_splits
 from fusebook.runs import Run
 
 SPLITS = ("train", "validation", "test")
@@ -103,10 +105,11 @@ class Dataset:
         """The same rows with other features."""
         return replace(self, features=features)
 
-    def save(self, run: Run) -> None:
-        """Write splits.parquet and features/ to ``run``; the texts stay in rows.parquet."""
+    def save(self, run: Run, folds: "Folds | None" = None) -> None:
+        """Write splits.parquet, features/ and folds/ to ``run``; the texts stay in rows.parquet."""
         run.write("splits.parquet", self.rows[_SPLIT_COLUMNS])
         self.features.save(run.path("features"))
+        (Folds() if folds is None else folds).save(run)
 
     @classmethod
     def load(cls, run: Run) -> "Dataset":
@@ -114,3 +117,46 @@ class Dataset:
         rows = run.read("rows.parquet").drop(columns=["label", "group"])
         rows = rows.merge(run.read("splits.parquet"), on="row", validate="one_to_one")
         return cls(rows, sorted(rows["label"].unique()), Features.load(run.need("features")))
+
+
+class Folds(list):
+    """Training and validation rows dealt into folds, to score a small table by (cross-fitting; Stone, 1974).
+
+    Each is a ``Dataset`` of all these rows in which one fold's rows are the test rows, so that each row is a test row
+    once. Copies of each other are in one fold. Of the other rows some are for validation, in the same share as before.
+    """
+
+    @classmethod
+    def of(cls, data: Dataset) -> "Folds":
+        """Those of ``data``, without features; none where there is but one group of rows to deal out."""
+        data = data[data.rows["split"].isin(["train", "validation"]).to_numpy()]
+        if len(np.unique(data.groups)) < 2:
+            return cls()
+        share = len(data.validation) / len(data)
+        splits = fold_splits(data.labels, data.groups, validation_share=share)
+        return cls(replace(data, rows=data.rows.assign(split=split), features=Features({}, {})) for split in splits)
+
+    def table(self) -> pd.DataFrame:
+        """One line a fold: the rows to train on, for validation, and held out."""
+        lines = [{name: len(fold.split(name)) for name in SPLITS} for fold in self]
+        made = pd.DataFrame(lines, columns=list(SPLITS), index=pd.RangeIndex(1, len(lines) + 1, name="fold"))
+        return made.rename(columns={"test": "held out"})
+
+    def save(self, run: Run) -> None:
+        """Write them to folds/ of ``run``, whole: the split and the features of each."""
+        with runs.replacing(run.path("folds")) as beside:
+            beside.mkdir(parents=True)
+            for number, fold in enumerate(self, 1):
+                fold.features.save(beside / str(number))
+                fold.rows[["row", "split"]].to_parquet(beside / f"{number}.parquet")
+
+    @classmethod
+    def load(cls, run: Run) -> "Folds":
+        """What ``save`` left in ``run``. Raises FileNotFoundError as ``Run.need`` does."""
+        folder, whole = run.need("folds"), Dataset.load(run)
+        made, rows = cls(), whole.rows.drop(columns="split")
+        for number in range(1, len(list(folder.glob("*.parquet"))) + 1):
+            splits = pd.read_parquet(folder / f"{number}.parquet")
+            features = Features.load(folder / str(number))
+            made.append(replace(whole, rows=splits.merge(rows, on="row", validate="one_to_one"), features=features))
+        return made

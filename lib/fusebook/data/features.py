@@ -65,11 +65,6 @@ class Features:
         """The values of one block, shape (n_rows, n_features): the others are not cut for it."""
         return self._cut(self._blocks[name])
 
-    @property
-    def encoded(self) -> dict[str, np.ndarray]:
-        """The blocks of all rows that were encoded together, also of those that were cut away since."""
-        return self._blocks
-
     @cached_property
     def present(self) -> dict[str, np.ndarray]:
         """Part to bools of shape (n_rows,)."""

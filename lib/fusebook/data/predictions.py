@@ -4,11 +4,12 @@ Notebooks 03_train (makes them), 04_error_analysis (reads them) and 06_predict (
 """
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.stats import t
 
 from fusebook import runs
 from fusebook.data.tables import PARTS
@@ -99,6 +100,13 @@ class Predictions(dict):
     def __or__(self, other: dict[str, np.ndarray]) -> "Predictions":
         return Predictions({**self, **other}, self.rows, self.label_names)
 
+    @classmethod
+    def joined(cls, parts: Sequence["Predictions"]) -> "Predictions":
+        """The rows of all ``parts`` one below the other, answered by those models that answered each."""
+        names = [name for name in parts[0] if all(name in part for part in parts)]
+        rows = pd.concat([part.rows.assign(fold=part.folds) for part in parts], ignore_index=True)
+        return cls({name: np.concatenate([part[name] for part in parts]) for name in names}, rows, parts[0].label_names)
+
     def known(self, model: str) -> str:
         """``model`` itself where it answered; else ValueError, naming those that did."""
         if model not in self:
@@ -134,6 +142,17 @@ class Predictions(dict):
         return cls._of_table(run, table[(table["fold"] > 0) | (table["split"] == "test")])
 
     @classmethod
+    def unseen(cls, run: Run, model: str) -> "Predictions":
+        """The answers of ``model`` in ``run`` about all rows that whoever answered was not trained on.
+
+        Those of ``scored``, and where the scores rest on the test rows alone, those about the validation rows as well.
+        Raises as ``load`` does.
+        """
+        table = run.read("predictions.parquet")
+        kept = (table["fold"] > 0) | (table["split"] == "test") | (not (table["fold"] > 0).any())
+        return cls._of_table(run, table[kept & (table["model"] == model)])
+
+    @classmethod
     def _of_table(cls, run: Run, table: pd.DataFrame) -> "Predictions":
         columns = [name for name in table if name.startswith("p") and name[1:].isdigit()]
         models, rows = table["model"].unique(), run.read("rows.parquet")
@@ -149,23 +168,31 @@ class Answers:
     Attributes
     ----------
     table : one line a row that could be read: the columns that it came with (" (table)" stands behind a name that is
-        also ours), then predicted, class_id, confidence and one column ``probability_<label>`` a label
+        also ours), then predicted, class_id, confidence, labels_90 where there are ``sets`` (the set's labels, the
+        likeliest first, with "; " between them) and one column ``probability_<label>`` a label
     rejected : what could not be read: row, part, reason, detail
     model : the model that answered
     label_names : list of str, the order of class ids
+    sets : which labels are in each row's set, bools of shape (n_rows, n_classes); of new rows nine in ten sets hold the
+        right label, see ``calibration.fit_label_sets``; None where the bundle knows of none
     """
 
     def __init__(
         self, given: pd.DataFrame, probabilities: np.ndarray, rejected: pd.DataFrame, model: str, label_names: list[str],
-        *, again: bool = False,
+        *, again: bool = False, sets: np.ndarray | None = None,
     ):  # fmt: skip
         self.rejected, self.model, self.label_names, self.again = rejected, model, label_names, again
+        self.probabilities, self.sets = probabilities, sets
         best = probabilities.argmax(axis=1)
         made = {
             "predicted": np.array(label_names, dtype=object)[best],
             "class_id": best,
             "confidence": probabilities.max(axis=1, initial=0),
         }
+        if sets is not None:
+            order = np.argsort(-probabilities, axis=1, kind="stable")
+            pairs = zip(order, sets, strict=True)
+            made["labels_90"] = ["; ".join(label_names[i] for i in places if held[i]) for places, held in pairs]
         made |= {f"probability_{label}": probabilities[:, i] for i, label in enumerate(label_names)}
         given = given.reset_index(drop=True)
         given.columns = _distinct_names(list(given), set(made))
@@ -176,15 +203,28 @@ class Answers:
         return self.table["predicted"].value_counts().reindex(self.label_names, fill_value=0)
 
     def verdicts(self) -> list[tuple[str, str, dict]]:
-        """Key, grade and facts: how many rows were answered, how many refused, and how surely."""
+        """Key, grade and facts: how many rows were answered, how many refused, how surely, and by how many labels."""
         confidence, refused = self.table["confidence"], len(self.rejected)
         facts = {"rows": len(confidence), "model": self.model, "refused": refused}
         made = [("predicted again" if self.again else "predicted", "look" if refused else "note", facts)]
         if len(confidence):
-            unsure = int((confidence < 0.5).sum())
-            facts = {"confidence": f"{100 * confidence.mean():.0f}", "unsure": unsure, "rows": len(confidence)}
-            made.append(("unsure", "look" if unsure else "note", facts))
+            unsure, copies = int((confidence < 0.5).sum()), self._copies()
+            low, high = mean_interval(confidence.to_numpy(), 0.5, groups=copies)
+            mean = f"{100 * confidence.mean():.0f} % [{100 * low:.0f}, {100 * high:.0f}]"
+            facts = {"confidence": mean, "unsure": unsure, "rows": len(confidence)}
+            made += [("unsure", "look" if unsure else "note", facts), self._sets_verdict()]
         return made
+
+    def _copies(self) -> np.ndarray:
+        """A number a row: rows with the same answer, which copies have, share one."""
+        return np.unique(self.probabilities.round(6), axis=0, return_inverse=True)[1].ravel()
+
+    def _sets_verdict(self) -> tuple[str, str, dict]:
+        if self.sets is None:
+            return "no label sets", "note", {"model": self.model}
+        sizes = self.sets.sum(axis=1)
+        facts = {"rows": len(sizes), "one": int((sizes == 1).sum()), "more": int((sizes > 1).sum())}
+        return "label sets", "note", facts | {"most": int(sizes.max())}
 
     def save(self, place: str | Path | Run) -> None:
         """Write the table, whole or not at all, as CSV to a path, or as predictions.csv of a run.
@@ -195,6 +235,28 @@ class Answers:
             # All text in quotes: pandas leaves a lone carriage return bare, and readers would break the line there.
             options = {"quoting": csv.QUOTE_NONNUMERIC, "float_format": "%.6f"}
             self.table.to_csv(beside, index=False, encoding="utf-8-sig", **options)
+
+
+def mean_interval(values, pseudo: float, *, least: float = 0, most: float = 1, groups=None) -> tuple[float, float]:
+    """Low and high end of the 95 % interval of the mean of ``values``, shape (n_rows,), which lie from least to most.
+
+    Wilson's formula with as many rows as the variance is worth (Korn and Graubard, 1998), so that it holds for skewed
+    values too. To that variance one more value counts, ``pseudo``, so that it is hardly ever 0; where it is, all from
+    least to most is given. Rows of a group (copies) count as one of their size.
+    """
+    units = np.arange(len(values)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    sizes, n_units = np.bincount(units).astype(float), units.max() + 1
+    shares = (np.append(np.bincount(units, values) / sizes, pseudo) - least) / (most - least)
+    weights = np.append(sizes, sizes.mean())
+    mean, middle = np.average(shares[:-1], weights=sizes), np.average(shares, weights=weights)
+    variance = (weights**2 * (shares - middle) ** 2).sum() / sizes.sum() ** 2
+    if not variance:
+        return least, most  # nothing is known of how values vary
+    quantile = t.ppf(0.975, n_units)
+    ratio = quantile**2 * variance / (middle * (1 - middle))
+    centre, half = mean + ratio / 2, np.sqrt(ratio * mean * (1 - mean) + ratio**2 / 4)
+    low, high = min((centre - half) / (1 + ratio), mean), max((centre + half) / (1 + ratio), mean)
+    return least + low * (most - least), least + high * (most - least)
 
 
 def _distinct_names(names: list[str], ours: set[str]) -> list[str]:

@@ -4,25 +4,33 @@ Notebooks 01_explore and 02_preprocess tell the story.
 """
 
 import math
+import warnings
 from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 import pandas as pd
+import soxr
 from datasketch import MinHash, MinHashLSH
-from scipy.fft import dctn
+from scipy.fft import dctn, irfft, next_fast_len, rfft, rfftfreq
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import StratifiedKFold, train_test_split
 
-from fusebook.data.files import read_images
+from fusebook import runs
+from fusebook.data.files import RATE, on_all_cores, read_audio, read_images
 
 _NEIGHBOURS = 100  # rows of a band that a row is compared with at most
 _PERMUTATIONS = 128  # numbers in a text's signature
 _HASHED = 32  # pixels a side of the small pictures that are compared
 MOST_BITS = 10  # of 64 hash bits in which copies may differ
 MOST_DIFFERENCE = 12  # of 255 grey levels, root mean square, by which small copies may differ
-_AT_ONCE = 512  # pictures that are compared with all others at a time
+_AT_ONCE = 512  # pictures or sounds that are compared with all others at a time
+LEAST_SPECTRUM = 0.925  # cosine of two sounds' spectra from which their samples are compared
+LEAST_CORRELATION = 0.9  # of the samples of two sounds from which they are copies
+_HALF_RATE = RATE // 2  # samples a second at which sounds are compared: telephone quality keeps what lies below
+_BANDS = np.arange(100, 3401, 10)  # edges of a spectrum's bands, in Hz
+_MOST_ALIKE = 20  # sounds whose samples a sound is compared with at most, those with the nearest spectra
 
 
 def duplicate_texts(texts: Sequence[str], *, threshold: float = 0.8) -> np.ndarray:
@@ -108,10 +116,76 @@ def duplicate_images(paths: Sequence[str], groups: Sequence | None = None) -> np
         left, right = left[left + start < right] + start, right[left + start < right]
         alike = np.sqrt(np.square(small[left] - small[right]).mean(axis=1)) <= MOST_DIFFERENCE
         pairs += zip(rows[left[alike]], rows[right[alike]], strict=True)
-    if groups is not None:
+    made = _joined(pairs, len(paths))
+    return made if groups is None else join_groups(groups, made)
+
+
+def join_groups(*groupings: Sequence) -> np.ndarray:
+    """Rows that share a group in one of ``groupings``, each of shape (n_rows,), get one number: ints of shape (n_rows,)."""
+    pairs = []
+    for groups in groupings:
         first: dict = {}
         pairs += [(first.setdefault(group, row), row) for row, group in enumerate(groups)]
+    return _joined(pairs, len(groupings[0]))
+
+
+# --- The same sounds ----------------------------------------------------------------------------------
+
+
+def duplicate_sounds(paths: Sequence[str]) -> np.ndarray:
+    """Group sounds that are one recording, saved anew or not: an int array of shape (n_paths,); "" stands alone.
+
+    Two are copies where their bytes are the same, or where their samples, laid over each other as they fit best,
+    correlate by ``LEAST_CORRELATION``: neither volume, rate, format nor silence before and after changes that much.
+    The same word said twice stays below. Only sounds whose spectra are near are compared so; a silent sound has none.
+    """
+    rows = [row for row, path in enumerate(paths) if path]
+    first: dict = {}
+    bytes_of = on_all_cores(runs.fingerprint, [paths[row] for row in rows], doing="reading sounds")
+    pairs = [(first.setdefault(code, row), row) for row, code in zip(rows, bytes_of, strict=True)]
+    distinct = list(first.values())
+    _slopes.cache_clear()  # a file may have changed since
+    spectra = np.array(on_all_cores(_spectrum, [paths[row] for row in distinct], doing="reading sounds"), np.float32)
+    for one, other in sorted(_near_spectra(spectra)):
+        if _correlation(paths[distinct[one]], paths[distinct[other]]) >= LEAST_CORRELATION:
+            pairs.append((distinct[one], distinct[other]))
     return _joined(pairs, len(paths))
+
+
+def _near_spectra(spectra: np.ndarray) -> set[tuple[int, int]]:
+    """Pairs of sounds, the lower number first, that are near in spectrum: of each the ``_MOST_ALIKE`` nearest."""
+    found, most = set(), min(_MOST_ALIKE + 1, len(spectra))  # it is near itself, too
+    for start in range(0, len(spectra), _AT_ONCE):
+        cosines = spectra[start : start + _AT_ONCE] @ spectra.T
+        nearest = np.argpartition(-cosines, most - 1, axis=1)[:, :most]
+        near = np.take_along_axis(cosines, nearest, axis=1) >= LEAST_SPECTRUM
+        left, right = np.nonzero(near)[0] + start, nearest[near]
+        found |= {(min(pair), max(pair)) for pair in zip(left.tolist(), right.tolist(), strict=True)}
+    return {(one, other) for one, other in found if one != other}
+
+
+@lru_cache(maxsize=32)  # a sound is compared with a few others, one after the other
+def _slopes(path: str) -> np.ndarray:
+    """From sample to sample at 8 kHz, shape (n_samples,): in these high tones weigh more, in which words said twice differ."""
+    samples = soxr.resample(read_audio(path), RATE, _HALF_RATE)
+    return np.diff(samples, prepend=samples[:1])
+
+
+def _spectrum(path: str) -> np.ndarray:
+    """The amplitudes of a sound in bands of 10 Hz, of length 1, float32, shape (n_bands,): the same wherever it begins."""
+    slopes = _slopes.__wrapped__(path)
+    length = next_fast_len(max(len(slopes), _HALF_RATE // 5), real=True)  # at least two lines a band
+    power = np.append(0, np.square(np.abs(rfft(slopes, length))).cumsum(dtype=np.float64))
+    amplitudes = np.sqrt(np.diff(power[np.searchsorted(rfftfreq(length, 1 / _HALF_RATE), _BANDS)]).clip(0))
+    return (amplitudes / (np.linalg.norm(amplitudes) + 1e-9)).astype(np.float32)
+
+
+def _correlation(one: str, other: str) -> float:
+    """The highest correlation of two sounds' slopes at any shift, from 0 to 1."""
+    first, second = _slopes(one), _slopes(other)
+    length = next_fast_len(len(first) + len(second), real=True)
+    products = irfft(rfft(first, length) * np.conj(rfft(second, length)), length)
+    return float(np.abs(products).max() / np.sqrt((first @ first) * (second @ second) + 1e-20))
 
 
 # --- The split ----------------------------------------------------------------------------------------
@@ -155,3 +229,45 @@ def _stratified(heads: pd.Series, share: float, random_state: int) -> tuple[np.n
         )
     stay, out = train_test_split(several.index.to_numpy(), test_size=taken, stratify=several, random_state=random_state)
     return np.concatenate([stay, heads.index[alone]]), out
+
+
+def fold_numbers(labels, groups, *, n_folds: int = 5, random_state: int = 42) -> np.ndarray:
+    """The fold of each row, from 1 on, shape (n_rows,): classes in their shares, each group in one fold as a whole.
+
+    A group's first label counts. There are at most as many folds as groups, and as the largest class has groups, but two
+    at least. Raises ValueError where there are fewer than two groups.
+    """
+    units, first, unit_of_row = np.unique(groups, return_index=True, return_inverse=True)
+    if len(units) < 2:
+        raise ValueError(f"{len(units)} group(s) of rows; expected two at least, so that one can be left out.")
+    heads = np.unique(np.asarray(labels)[first], return_inverse=True)[1]
+    most = np.bincount(heads).max()
+    n_folds = min(n_folds, len(heads), max(2, most))
+    if most < n_folds:  # no class can be spread
+        return (np.arange(len(heads)) % n_folds)[unit_of_row] + 1
+    made = np.zeros(len(heads), int)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class")
+        spread = StratifiedKFold(n_folds, shuffle=True, random_state=random_state)
+        for number, (_, held) in enumerate(spread.split(heads, heads), 1):
+            made[held] = number
+    return made[unit_of_row]
+
+
+def fold_splits(labels, groups, *, validation_share: float, random_state: int = 42) -> list[np.ndarray]:
+    """The split of each row in each of the ``fold_numbers``: "test" for the fold's own rows, else train or validation.
+
+    ``validation_share`` of the rows that are not held out are for validation, stratified by label, groups whole; none
+    where they are too few for that. Returns arrays of str of shape (n_rows,).
+    """
+    table, made = pd.DataFrame({"label": np.asarray(labels), "group": np.asarray(groups)}), []
+    folds = fold_numbers(labels, groups, random_state=random_state)
+    for fold in range(1, folds.max() + 1):
+        heads = table[folds != fold].groupby("group", sort=False)["label"].first()
+        try:
+            _, watched = _stratified(heads, validation_share, random_state)
+        except ValueError:
+            watched = []
+        others = np.where(table["group"].isin(watched), "validation", "train")
+        made.append(np.where(folds == fold, "test", others))
+    return made

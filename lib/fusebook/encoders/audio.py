@@ -155,6 +155,11 @@ class AudioEncoder:
         self.mean_, self.scale_ = numbers.mean(axis=0), np.where(spread > 1e-6, spread, 1)  # 1 for a constant
         return self
 
+    @property
+    def reads_labels(self) -> bool:
+        """Does what it learnt depend on the labels?"""
+        return self.features == "cnn"
+
     def transform(self, paths: list[str]) -> np.ndarray:
         """Features of shape (n_paths, n_features), float32; zeros (the training mean) where the sound is missing."""
         return files.standardised(self._numbers, paths, self.mean_, self.scale_)

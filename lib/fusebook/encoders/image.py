@@ -57,6 +57,11 @@ class ImageEncoder:
         self.mean_, self.scale_ = numbers.mean(axis=0), np.where(spread > 1e-3, spread, 1)  # 1 for a dead unit
         return self
 
+    @property
+    def reads_labels(self) -> bool:
+        """Does what it learnt depend on the labels?"""
+        return self.features == "cnn"
+
     def transform(self, paths: list[str]) -> np.ndarray:
         """Features of shape (n_paths, n_features), float32; zeros (the training mean) where the picture is missing."""
         return files.standardised(self._numbers, paths, self.mean_, self.scale_)

@@ -3,15 +3,17 @@
 Notebook 02_preprocess tells the story.
 """
 
+import copy
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
+from tqdm import tqdm
 
 from fusebook import runs
-from fusebook.data.dataset import Dataset
+from fusebook.data.dataset import Dataset, Folds
 from fusebook.data.features import Features
 from fusebook.encoders.audio import AudioEncoder
 from fusebook.encoders.image import ImageEncoder
@@ -35,6 +37,34 @@ class Encoders(dict):
         if train[0]:
             self[part] = encoder.fit(*train, validation=validation)
         return self
+
+    def folds(self, data: Dataset, *, below: int) -> Folds:
+        """``data`` as ``Folds``, each with features of its own; none where there are ``below`` rows or more.
+
+        What learns from labels (the choice of n-grams, a CNN) learns anew from each fold's training rows, with the same
+        settings. What knows no label stays: word vectors, and what sounds or a pretrained network make of a file.
+        """
+        if len(data) >= below:
+            return Folds()
+        made = Folds.of(data)
+        for number, fold in enumerate(tqdm(made, "folds", leave=False, delay=5)):
+            fitted = self._refitted(fold)
+            made[number] = fold.with_features(fitted.transform(fold.rows, ngrams=fitted.ngrams(fold.rows)))
+        return made
+
+    def _refitted(self, data: Dataset) -> "Encoders":
+        made = Encoders()
+        for part, encoder in self.items():
+            if not (data.train.rows[part] != "").any():  # nothing to train on: this fold does without
+                continue
+            if not encoder.reads_labels:
+                made[part] = encoder
+                continue
+            again = copy.copy(encoder)
+            if part == "text":
+                again.vectors = copy.copy(encoder.vectors_)  # its weights are learnt from the fold's texts
+            made.fit(part, again, data)
+        return made
 
     def ngrams(self, rows: pd.DataFrame) -> csr_array | None:
         """The whole bag of n-grams of the rows' texts, which linear models read; None where no text is read."""

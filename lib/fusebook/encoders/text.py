@@ -109,6 +109,8 @@ class TextEncoder:
         self.parts, self.vectors, self.words = parts, vectors, words
         self.max_ngrams, self.width, self.syntax_pipeline = max_ngrams, width, syntax_pipeline
 
+    reads_labels = True  # they choose among the n-grams
+
     def fit(self, texts: list[str], labels, *, validation=None) -> "TextEncoder":
         """Learn from the training rows' ``texts``; ``labels`` (class numbers) choose among the n-grams.
 

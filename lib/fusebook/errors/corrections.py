@@ -1,21 +1,26 @@
 """What a person decided about suspect labels: read the edited list, apply it to training rows, measure what it brought.
 
-Notebook 02_preprocess applies it, 04_error_analysis measures.
+The action of a line is "" until somebody decides; keep is a decision too. Notebook 02_preprocess applies the list,
+04_error_analysis measures, and counts what a person said of the lines drawn for the audit.
 """
 
 import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.stats import hypergeom
 
 from fusebook import runs
 from fusebook.data import tables
 from fusebook.data.dataset import Dataset
 from fusebook.evaluation.comparison import compare, verdicts
+from fusebook.evaluation.scores import interval_text
 from fusebook.evaluation.sizes import linear_answers
 
 ACTIONS = ("keep", "change", "drop")
+N_AUDITED = 30  # lines of the list that are drawn for the audit
 _WANTED = ["row", "label", "suggested", "action"]
 DROPPED = "dropped"  # the split of a training row that a person took out
 
@@ -31,21 +36,81 @@ REASONS = {
 
 
 def with_edits(listed: pd.DataFrame, path: str | Path) -> pd.DataFrame:
-    """``listed`` with what a person has decided in an earlier list at ``path``: nothing that was edited gets lost.
+    """``listed`` with what a person has decided in an earlier list at ``path``: nothing that was decided gets lost.
 
-    Lines whose action was edited stand first, as they were. Where there is no list, or it has no such line, the table
-    comes back as it is.
+    Lines that were decided stand first, as they were; in a list without the column audit, which had "keep" in each line,
+    these are the others. An audit that has begun goes on: its numbers stay, and no new lines are drawn. Where there is no
+    list, or it has no such line, the table comes back as it is.
     """
-    if not Path(path).is_file() or len(Path(path).read_bytes().strip().splitlines()) < 2:  # no line below the header
-        return listed
-    earlier = tables.read_table(path)[0]
+    earlier = _earlier(path)
     if not {"row", "action"} <= set(earlier):
         return listed
-    edited = earlier[earlier["action"].map(_tidy) != "keep"]
-    if edited.empty:
+    undecided = ["", "keep"][: 1 if "audit" in earlier else 2]
+    decided = earlier[~earlier["action"].map(_tidy).isin(undecided)]
+    if decided.empty:
         return listed
-    new = listed[~listed["row"].astype(str).isin(edited["row"].str.strip())]
-    return pd.concat([edited.reindex(columns=listed.columns, fill_value=""), new], ignore_index=True)
+    numbers = listed["row"].astype(str)
+    if "audit" in earlier and (decided["audit"].str.strip() != "").any():
+        marks = dict(zip(earlier["row"].str.strip(), earlier["audit"], strict=True))
+        listed = listed.assign(audit=numbers.map(marks).fillna(""))
+    new = listed[~numbers.isin(decided["row"].str.strip())]
+    return pd.concat([decided.reindex(columns=listed.columns, fill_value=""), new], ignore_index=True)
+
+
+def _earlier(path: str | Path) -> pd.DataFrame:
+    """The list at ``path``, all as text; without a column where there is no file, or no line below its header."""
+    if not Path(path).is_file() or len(Path(path).read_bytes().strip().splitlines()) < 2:
+        return pd.DataFrame()
+    return tables.read_table(path)[0]
+
+
+def audit_verdicts(n_suspects: int, share: float, paths: Iterable[str | Path] = ()) -> list[tuple]:
+    """Key, grade and facts of how many suspects are wrong, by the lines drawn for the audit that a person has decided.
+
+    A line that is to be changed or dropped was wrong. The first of ``paths`` with such a decision counts. Where none has
+    one, it is said what an audit of ``n_suspects`` would bring, if that ``share`` of them is wrong; nothing where there
+    are no suspects.
+    """
+    for path in filter(None, paths):
+        listed = _earlier(runs.resolve(path))
+        if {"row", "audit", "action"} <= set(listed):
+            actions = listed.loc[listed["audit"].str.strip() != "", "action"].map(_tidy)
+            audited, wrong = int(actions.isin(ACTIONS).sum()), int(actions.isin(ACTIONS[1:]).sum())
+            if audited:
+                return [("audited", "note", _audit_facts(len(listed), audited, wrong))]
+    audited = min(N_AUDITED, n_suspects)
+    if not audited:
+        return []
+    low, high = wrong_among(n_suspects, audited, round(share * audited))
+    return [("audit", "note", {"lines": audited, "points": f"{50 * (high - low) / n_suspects:.0f}"})]
+
+
+def _audit_facts(n_suspects: int, audited: int, wrong: int) -> dict:
+    low, high = wrong_among(n_suspects, audited, wrong)
+    share = interval_text(wrong / audited, low / n_suspects, high / n_suspects)
+    about = round(n_suspects * wrong / audited)
+    return {
+        "audited": audited,
+        "wrong": wrong,
+        "share": share,
+        "all": n_suspects,
+        "about": about,
+        "low": low,
+        "high": high,
+    }
+
+
+def wrong_among(n_suspects: int, audited: int, wrong: int) -> tuple[int, int]:
+    """How many of ``n_suspects`` are wrong: the ends of an exact 95 % interval, as ``wrong`` of those ``audited`` were.
+
+    These are drawn without replacement: the ends are the numbers that a hypergeometric test does not reject (Buonaccorsi,
+    1987). Where all were audited, both are ``wrong``.
+    """
+    numbers = np.arange(n_suspects + 1)
+    fewer = hypergeom.cdf(wrong, n_suspects, numbers, audited)  # so many wrong or fewer are found
+    more = hypergeom.sf(wrong - 1, n_suspects, numbers, audited)
+    kept = numbers[(fewer > 0.025) & (more > 0.025)]
+    return int(kept[0]), int(kept[-1])
 
 
 def read_corrections(path: str | Path) -> pd.DataFrame:
@@ -111,7 +176,7 @@ def apply_corrections(rows: pd.DataFrame, corrections: pd.DataFrame) -> tuple[pd
     lines["reason"] = _reasons(lines, set(rows["label"]))
     corrected = _corrected(rows, lines)
     while emptied := _training_labels(rows) - _training_labels(corrected):
-        gone = (lines["reason"] == "") & (lines["action"] != "keep") & lines["label_now"].isin(emptied)
+        gone = (lines["reason"] == "") & lines["action"].isin(ACTIONS[1:]) & lines["label_now"].isin(emptied)
         lines.loc[gone, "reason"] = "LABEL_EMPTIED"
         corrected = _corrected(rows, lines)
     refused = lines[lines["reason"] != ""]
@@ -121,7 +186,7 @@ def apply_corrections(rows: pd.DataFrame, corrections: pd.DataFrame) -> tuple[pd
 
 
 def _tidy(action: str) -> str:
-    return action.strip().casefold() or "keep"
+    return action.strip().casefold()
 
 
 def _numbers(column: pd.Series) -> pd.Series:
@@ -132,12 +197,12 @@ def _numbers(column: pd.Series) -> pd.Series:
 
 def _reasons(lines: pd.DataFrame, known: set[str]) -> np.ndarray:
     """Why each line can't be applied, "" where it can; the first reason counts."""
-    edits = lines["action"] != "keep"
+    edits = ~lines["action"].isin(["", "keep"])
     label = lines["label"].map(lambda text: unicodedata.normalize("NFKC", text).strip())
     checks = {
         "ROW_UNKNOWN": lines["label_now"].isna(),
         "ROW_TWICE": lines["number"].duplicated(),
-        "ACTION_UNKNOWN": ~lines["action"].isin(ACTIONS),
+        "ACTION_UNKNOWN": ~lines["action"].isin(["", *ACTIONS]),
         "ROW_NOT_TRAINING": edits & (lines["split"] != "train"),
         "LABEL_DIFFERS": edits & (label != lines["label_now"]),
         "LABEL_UNKNOWN": (lines["action"] == "change") & ~lines["suggested"].isin(known),

@@ -3,6 +3,7 @@
 Notebook 04_error_analysis tells the story.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,34 +18,36 @@ from fusebook.encoders.tokens import script, tokenise
 MOST_NAMES = 20  # a column with no more different numbers holds names, such as years
 
 
-def facts_table(data: Dataset, columns: str = "", table: str | Path = "") -> pd.DataFrame:
-    """What can be said of each row that no model was trained on, without a model; indexed by its number (``row``).
+def facts_table(data: Dataset, columns: str = "", table: str | Path = "", wanted=None) -> pd.DataFrame:
+    """What can be said of each row without a model; indexed by its number (``row``).
 
     Parameters
     ----------
     data : all rows; the words of training rows count as known
     columns : names of columns of the person's ``table``, comma-separated, that are facts too; "" for none
+    wanted : the numbers of the rows to tell of, all by default
 
-    Returns one column a fact: characters, unknown words (share of the text's words that no training text has), script
-    (of most letters), digits, has text, has picture, has sound, picture brightness (0 to 1) and blur (low means
-    blurred), sound seconds and loudness (dB below full scale), near-duplicate, and ``named_columns``. NaN where a part
-    is missing. Raises as ``named_columns`` does.
+    Returns one column a fact: characters, unknown words (share of the text's words that no training row of another
+    group has, so that no row knows its own), script (of most letters), digits, has text, has picture, has sound,
+    picture brightness (0 to 1) and blur (low means blurred), sound seconds and loudness (dB below full scale),
+    near-duplicate, and ``named_columns``. NaN where a part is missing. Raises as ``named_columns`` does.
     """
     rows, training = data.rows, (data.rows["split"] == "train").to_numpy()
-    made = _facts(rows[~training], rows.loc[training, "text"])
-    made["near-duplicate"] = rows["group"].duplicated(keep=False).to_numpy()[~training]
+    chosen = np.ones(len(rows), bool) if wanted is None else rows["row"].isin(wanted).to_numpy()
+    made = _facts(rows[chosen])
+    made["unknown words"] = _unknown_shares(rows[chosen], rows[training])
+    made["near-duplicate"] = rows["group"].duplicated(keep=False).to_numpy()[chosen]
     content = tables.read_table(runs.resolve(table))[0] if columns else pd.DataFrame()
     return made.join(named_columns(content, columns.split(",")))
 
 
-def _facts(judged: pd.DataFrame, texts: pd.Series) -> pd.DataFrame:
-    """The facts of the rows ``judged`` by themselves; words of ``texts`` count as known."""
+def _facts(judged: pd.DataFrame) -> pd.DataFrame:
+    """The facts of the rows ``judged`` by themselves."""
     pictures = files.facts_table("image", judged["image"].tolist())
     sounds = files.facts_table("audio", judged["audio"].tolist())
-    known = {word for text in texts for word in tokenise(text)}
     facts = {
         "characters": judged["text"].str.len().to_numpy(),
-        "unknown words": [_unknown_share(tokenise(text), known) for text in judged["text"]],
+        "unknown words": np.nan,
         "script": [script(text) for text in judged["text"]],
         "digits": judged["text"].str.count(r"\d").to_numpy(),
         "has text": (judged["text"] != "").to_numpy(),
@@ -73,5 +76,13 @@ def named_columns(content: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
     return pd.DataFrame(made, index=content.index)
 
 
-def _unknown_share(words: list[str], known: set[str]) -> float:
-    return np.mean([word not in known for word in words]) if words else np.nan
+def _unknown_shares(judged: pd.DataFrame, training: pd.DataFrame) -> list[float]:
+    """The share of each text's words that no training row of another group has; NaN without words."""
+    words = [set(tokenise(text)) for text in training["text"]]
+    pairs = {(group, word) for group, own in zip(training["group"], words, strict=True) for word in own}
+    groups = Counter(word for _, word in pairs)  # how many groups of training rows have a word
+    made = []
+    for group, text in zip(judged["group"], judged["text"], strict=True):
+        found = tokenise(text)
+        made.append(np.mean([groups[word] <= ((group, word) in pairs) for word in found]) if found else np.nan)
+    return made

@@ -15,8 +15,9 @@ from sklearn import metrics
 from fusebook.data.dataset import Dataset
 from fusebook.data.features import Features
 from fusebook.data.predictions import Predictions
-from fusebook.evaluation.scores import class_table, count_text, interval_text
-from fusebook.findings import graded, shortened
+from fusebook.errors.extremes import LEVEL, effective_rows, exact_interval, furthest_pair, lowest_class, shared_tail
+from fusebook.evaluation.scores import class_table, interval_text
+from fusebook.findings import graded, p_text, shortened
 
 
 def row_table(predictions: Predictions, model: str) -> pd.DataFrame:
@@ -88,22 +89,78 @@ class Mistakes:
         """``nearest_training_rows`` of the ``most_confident``."""
         return nearest_training_rows(self.most_confident(most)["row"], data)
 
+    def share_text(self, label: str, count: int) -> str:
+        """``count`` rows as a share of those of ``label``, with an interval that holds for all pairs of labels at once."""
+        own = self._rows_of(label)
+        n_pairs = self.table["label"].nunique() * (len(self.short) - 1)
+        return self._text(count / own.sum(), own, n_pairs)
+
+    def _rows_of(self, label: str) -> np.ndarray:
+        return (self.table["label"] == label).to_numpy()
+
+    def _text(self, share: float, own: np.ndarray, among: int) -> str:
+        groups = self.predictions.groups
+        n_rows = own.sum() if groups is None else effective_rows(groups[own])
+        return interval_text(share, *exact_interval(share, n_rows, shared_tail(among)))
+
     def pair_verdicts(self) -> list[tuple]:
-        """Key, grade and facts of the pair that is confused most, or that no row is wrong."""
-        if self.table["right"].all():
-            return [("no mistake", "note", {})]
-        label, predicted, count, _, _ = self.pairs(1).iloc[0]
-        share = count_text(count, (self.table["label"] == label).sum())
-        facts = {"label": self.short[label], "predicted": self.short[predicted], "count": int(count), "share": share}
-        return [("confused", "look", facts)]
+        """Key, grade and facts of the pair of labels that is confused more than chance would have it, or that none is.
+
+        Worth a look where ``furthest_pair`` tells it from chance, and where it is a tenth of the label's rows or of the
+        mistakes; less is no thing to act on.
+        """
+        wrong = ~self.table["right"]
+        on = {"on": self.predictions.scored_on}
+        if not wrong.any():
+            return [("no mistake", "note", {"rows": len(wrong)} | on)]
+        if len(self.short) == 2:
+            return [("mistakes of two labels", "note", self._two_labels() | {"rows": len(wrong)} | on)]
+        answers = self.predictions.labels, self.predictions.predicted(self.model), self.predictions.groups
+        pair = furthest_pair(*answers, len(self.short))
+        if pair is None:
+            return [("pairs too few", "note", {"wrong": int(wrong.sum()), "rows": len(wrong)} | on)]
+        label, predicted = (self.predictions.label_names[place] for place in pair[:2])
+        own = self._rows_of(label)
+        count = int((own & (self.table["predicted"] == predicted)).sum())
+        facts = {"label": self.short[label], "predicted": self.short[predicted], "count": count, "rows": int(own.sum())}
+        facts |= {"own": f"{100 * pair.own:.0f}", "others": f"{100 * pair.others:.0f}"} | on
+        facts |= {"share": self.share_text(label, count)}
+        if pair.p >= LEVEL:
+            return [("no pair", "note", facts | {"least": pair.least, "chance": f"{100 * pair.p:.0f}"})]
+        large = max(count / own.sum(), count / wrong.sum()) >= 0.1
+        return [("confused", "look" if large else "note", facts | {"p": p_text(pair.p)})]
+
+    def _two_labels(self) -> dict:
+        facts = {}
+        for place, (label, short) in enumerate(self.short.items()):
+            own, names = self._rows_of(label), ("label", "other")
+            count = int((own & ~self.table["right"]).sum())
+            share = self.share_text(label, count) if own.any() else "–"
+            facts |= {names[place]: short, f"count_{names[place]}": count, f"share_{names[place]}": share}
+        return facts
 
     def class_verdicts(self) -> list[tuple]:
-        """Key, grade and facts of the class with the lowest F1, of those that have rows."""
-        tested = self.by_class[self.by_class["rows"] > 0]
-        name, line = tested["f1"].idxmin(), tested.loc[tested["f1"].idxmin()]
-        facts = {"label": self.short[name], "rows": int(line["rows"])}
-        facts["share"] = interval_text(*line[["f1", "f1_low", "f1_high"]])
-        return [("weakest", graded(1 - line["f1"], 0.1, 0.5), facts)]
+        """Key, grade and facts of the class whose rows are wrong most surely more often than the others', or that none is.
+
+        None at all where no row is wrong or only one class has rows. What ``lowest_class`` tells from the others is
+        worth a look where at most 90 % of its rows are right, and serious where at most half are.
+        """
+        right, answers = self.table["right"].to_numpy(), self.predictions
+        n_classes = self.table["label"].nunique()
+        if right.all() or n_classes < 2:
+            return []
+        low = lowest_class(answers.labels, right, answers.groups, len(self.short))
+        name = answers.label_names[low.place]
+        own = self._rows_of(name)
+        recall = right[own].mean()
+        facts = {"label": self.short[name], "rows": int(own.sum()), "on": answers.scored_on, "classes": n_classes}
+        facts |= {"share": self._text(recall, own, n_classes), "others": f"{100 * low.others:.1f}"}
+        if low.p < LEVEL:
+            return [("weakest", graded(1 - recall, 0.1, 0.5), facts | {"p": p_text(low.p)})]
+        facts |= {"chance": f"{100 * low.p:.0f}", "middle": low.rows}
+        if np.isnan(low.least):
+            return [("classes too small", "note", facts)]
+        return [("no weakest", "note", facts | {"least": f"{100 * low.least:.0f}"})]
 
 
 def confusion_order(confusion: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Where does the model fail? Slices of the test rows, described by facts, that are wrong more often than the rest.
+"""Where does the model fail? Slices of the scored rows, described by facts, that are wrong more often than the rest.
 
 Notebook 04_error_analysis tells the story.
 """
@@ -7,13 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.stats import hypergeom
+from scipy.stats import hypergeom, norm
 from sklearn.tree import DecisionTreeClassifier
-from statsmodels.stats.multitest import multipletests
 
-from fusebook.data.dataset import Dataset
 from fusebook.data.predictions import Predictions
-from fusebook.evaluation.intervals import wilson_interval
+from fusebook.errors.extremes import LEVEL, critical_score, effective_rows, exact_interval, least_lift, slice_excess
 from fusebook.evaluation.scores import interval_text
 from fusebook.findings import fact_name, p_text, word
 
@@ -21,7 +19,9 @@ FEWEST, MOST_SLICES = 10, 8  # rows of a slice, slices reported
 LEAST_LIFT = 1.2  # of a slice that is reported: less is of no use, however sure
 _QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 _MOST_VALUES = 20  # of a fact that is no number: the most frequent ones
-_COLUMNS = ["slice", "rows", "wrong", "error", "low", "high", "lift", "p", "p_holm", "path", "members"]
+_COLUMNS = ["slice", "rows", "wrong", "error", "low", "high", "lift", "p", "p_corrected", "path", "members"]
+_DRAWS, _WORK, _MOST_WORK = (200, 1000), 1e10, 3e8  # permutations; row by slice that they count, and at most in one
+_CELLS = 2e7  # row by slice held at a time
 
 
 class Condition(NamedTuple):
@@ -62,33 +62,36 @@ def path_text(path: Path, language: str = "en") -> str:
 
 
 class Slices:
-    """Slices of the test rows that a model gets wrong more often than the rest: ``SliceFinder`` asked.
+    """Slices of rows that a model gets wrong more often than the rest: ``SliceFinder`` asked.
 
     Parameters
     ----------
-    facts : ``facts_table`` of all rows that no model was trained on
-    judged : what ``model`` answered about test rows, and perhaps about validation rows; where it did not, the
-        validation rows of ``data`` say where to cut the facts, and there is no tree
+    facts : ``facts_table`` of the rows that were judged
+    judged : what ``model`` answered about test rows, and perhaps about other rows, none of which it has learnt from:
+        the tree is learnt from the validation rows, all others are tested; there is no tree without validation rows
 
     Attributes
     ----------
     found, looked_at : what ``SliceFinder.find`` returns
-    rows : the numbers of the test rows
+    finder : the ``SliceFinder``
+    tested : ``Predictions`` of the rows that were tested
+    rows : their numbers
 
     Raises as ``SliceFinder.find`` does.
     """
 
-    def __init__(self, facts: pd.DataFrame, judged: Predictions, model: str, data: Dataset):
-        known, tested = (judged.chosen((judged.rows["split"] == name).to_numpy()) for name in ("validation", "test"))
-        earlier = ~known.right(model) if known.n_rows else None
-        finder = SliceFinder().fit(facts.loc[(known.rows if known.n_rows else data.validation.rows)["row"]], earlier)
-        self.rows = tested.rows["row"].to_numpy()
-        self.found, self.looked_at = finder.find(facts.loc[self.rows], ~tested.right(model), tested.groups)
+    def __init__(self, facts: pd.DataFrame, judged: Predictions, model: str):
+        earlier = (judged.rows["split"] == "validation").to_numpy()
+        known, tested = judged.chosen(earlier), judged.chosen(~earlier)
+        self.tested, self.rows, self.on = tested, tested.rows["row"].to_numpy(), judged.scored_on
+        before = (facts.loc[known.rows["row"]], ~known.right(model)) if known.n_rows else ()
+        self.finder = SliceFinder().fit(facts.loc[self.rows], *before)
+        self.found, self.looked_at = self.finder.find(facts.loc[self.rows], ~tested.right(model), tested.groups)
 
     @property
     def table(self) -> pd.DataFrame:
         """The slices to be read: rows, error with its interval, lift and corrected p, by the slice in words."""
-        return self.found.set_index("slice")[["rows", "error", "low", "high", "lift", "p_holm"]].round(4)
+        return self.found.set_index("slice")[["rows", "error", "low", "high", "lift", "p_corrected"]].round(4)
 
     def members(self) -> pd.DataFrame:
         """Which row is in which slice: row and slice (in words), one line for each row of each slice."""
@@ -96,30 +99,39 @@ class Slices:
         return pd.DataFrame(lines, columns=["row", "slice"]).astype({"row": int, "slice": str})
 
     def verdicts(self, language: str = "en") -> list[tuple]:
-        """Key, grade and facts of each slice, or one that says there is none.
+        """Key, grade and facts of each slice, or one that says there is none, and how large one would have been found.
 
         It is serious where the error is at least twice that of all rows even at the low end of its interval, else worth
-        a look.
+        a look. What could be found is told of a slice of a tenth of the rows, see ``extremes.least_lift``.
         """
-        if self.found.empty:
-            return [("no slice", "note", {"looked_at": self.looked_at})]
-        return [_verdict(line, self.looked_at, language) for line in self.found.to_dict("records")]
+        facts = {"looked_at": self.looked_at, "on": self.on}
+        if len(self.found):
+            return [_verdict(line, facts, language) for line in self.found.to_dict("records")]
+        facts |= {"rows": len(self.rows)}
+        if not self.looked_at:
+            return [("no slice looked", "note", {"rows": len(self.rows), "on": self.on, "least": FEWEST})]
+        lift = self.finder.least_lift(size := self.finder.tenth)
+        if np.isnan(lift):
+            return [("no slice could", "note", facts | {"size": size, "wrong": self.finder.n_wrong_})]
+        return [("no slice", "note", facts | {"size": size, "lift": f"{lift:.1f}"})]
 
 
-def _verdict(line: dict, looked_at: int, language: str) -> tuple:
+def _verdict(line: dict, facts: dict, language: str) -> tuple:
     grade = "serious" if line["low"] * line["lift"] >= 2 * line["error"] else "look"
-    facts = {"slice": path_text(line["path"], language), "rows": line["rows"], "looked_at": looked_at}
-    facts |= {"lift": f"{line['lift']:.1f}", "p": p_text(line["p_holm"])}
+    facts = facts | {"slice": path_text(line["path"], language), "rows": line["rows"]}
+    facts |= {"lift": f"{line['lift']:.1f}", "p": p_text(line["p_corrected"])}
     return "slice", grade, facts | {"error": interval_text(line["error"], line["low"], line["high"])}
 
 
 class SliceFinder:
-    """Finds the slices of the test rows that are wrong more often than the rest, or none.
+    """Finds the slices of rows that are wrong more often than the rest, or none.
 
     What is looked at: each condition, each pair of conditions on two facts, and the nodes of a shallow tree. Numbers
-    are cut at quantiles of the rows that ``fit`` is given, and the tree is learnt from them: they must be other rows
-    than those that ``find`` tests, such as the validation rows. Then all that is looked at is known before the first
-    test row is judged, and Holm's correction over it keeps the chance of any false slice below 5 %.
+    are cut at quantiles, which don't look at what is wrong; the tree is learnt from other rows, such as the validation
+    rows. So all that is looked at is known before the first row is judged. How far the furthest of so many slices goes
+    by chance is found by permutation (Westfall and Young, 1993): the wrong rows are dealt anew over all rows. It keeps
+    the chance of any false slice below 5 %, and finds more than a correction that takes slices for unrelated. Half of
+    the 5 % is for the few slices of one condition or of the tree, so that the many pairs don't hide them.
 
     Parameters
     ----------
@@ -129,39 +141,43 @@ class SliceFinder:
     ----------
     conditions_ : list of ``Condition``
     tree_ : DecisionTreeClassifier over the conditions, or None
+    critical_ : the ``extremes.slice_excess`` above which one told by one condition stands out, after ``find``
+    n_rows_, n_wrong_ : rows that count, and how many of them are wrong
     """
 
     def __init__(self, depth: int = 3):
         self.depth = depth
 
-    def fit(self, facts: pd.DataFrame, wrong: np.ndarray | None = None) -> "SliceFinder":
-        """Learn where to cut the facts and, where it is known which rows are ``wrong``, the tree.
+    def fit(self, facts: pd.DataFrame, earlier: pd.DataFrame | None = None, wrong=None) -> "SliceFinder":
+        """Learn where to cut ``facts`` and, from ``earlier`` rows of which it is known which are ``wrong``, the tree.
 
-        ``facts`` has one line a row and one column a fact: numbers are cut at quantiles, all else is taken as text.
-        ``wrong`` are bools of shape (n_rows,).
+        Both tables have one line a row and one column a fact: numbers are cut at quantiles, all else is taken as text.
+        ``facts`` may be those of the rows that ``find`` tests, ``earlier`` must be of others. ``wrong`` are bools, one
+        for each of ``earlier``.
         """
         self.conditions_ = [condition for fact in facts for condition in _conditions(fact, facts[fact])]
         self.tree_ = None
-        if wrong is not None and 0 < np.sum(wrong) < len(facts) and self.conditions_ and self.depth:
+        if wrong is not None and 0 < np.sum(wrong) < len(wrong) and self.conditions_ and self.depth:
             tree = DecisionTreeClassifier(max_depth=self.depth, min_samples_leaf=FEWEST, random_state=0)
-            self.tree_ = tree.fit(self._singles(facts), wrong)
+            self.tree_ = tree.fit(self._singles(earlier), wrong)
         return self
 
     def find(self, facts: pd.DataFrame, wrong: np.ndarray, groups=None) -> tuple[pd.DataFrame, int]:
-        """Test every slice on these rows, which ``fit`` has not seen.
+        """Test every slice on these rows, whose answers ``fit`` has not seen.
 
         p is that of Fisher's exact test, one-sided: so many wrong rows or more in the slice, were the wrong rows spread
-        by chance. A slice is reported where p, corrected over all slices looked at (Holm, 1979), is below 0.05, where
-        its error is at least 1.2 times that of all rows, and where it also stands out among the rows that the slices
-        before it leave. A condition that adds nothing sure to a slice is left out. Of rows that are copies of each
-        other (``groups``, one a row) only the first counts for p.
+        by chance. A slice is reported where p, corrected for all slices looked at, is below 0.05, where its error is at
+        least 1.2 times that of all rows, and where it also stands out among the rows that the slices before it leave. A
+        condition that adds nothing sure to a slice is left out. Of rows that are copies of each other (``groups``, one
+        a row) only the first counts for p.
 
         Returns
         -------
         slices : a DataFrame of at most ``MOST_SLICES`` lines, the surest first, none where no slice stands out: slice (in
-            words), rows, wrong, error (share wrong) with its 95 % interval low and high (Wilson, 1927), lift (error
-            over that of all rows), p, p_holm, path, and members (bools of shape (n_rows,)). As a slice is found and measured on the
-            same rows, its error is a little too high.
+            words), rows, wrong, error (share wrong) with low and high, lift (error over that of all rows), p,
+            p_corrected (over permutations, at most Bonferroni's), path, and members (bools of shape (n_rows,)). The
+            interval is exact (Clopper and Pearson, 1934) at the level of the test, so that it holds for all slices
+            looked at together: the error of one that was chosen for it is a little too high.
         looked_at : how many slices were tested
 
         Raises ValueError where there is no row, or not one answer a line of facts.
@@ -171,22 +187,34 @@ class SliceFinder:
             raise ValueError(
                 f"{len(facts)} lines of facts for {len(wrong)} answers; expected one line a row, and at least one row."
             )
-        counted = np.ones(len(wrong), bool) if groups is None else ~pd.Series(groups).duplicated().to_numpy()
+        groups = np.arange(len(wrong)) if groups is None else np.asarray(groups)
+        counted = ~pd.Series(groups).duplicated().to_numpy()
+        self.n_rows_, self.n_wrong_ = int(counted.sum()), int((counted & wrong).sum())
         candidates = _Candidates(self._singles(facts), self._nodes(facts), self._paths(), counted)
         p = candidates.p_values(counted, wrong)
-        p_holm = multipletests(p, method="holm")[1] if len(p) else p
-        chosen = candidates.choose(counted, wrong, p, p_holm)
-        lines = [self._line(candidates, place, wrong, p[place], p_holm[place]) for place in chosen]
-        return pd.DataFrame(lines, columns=_COLUMNS), len(p)
+        p_corrected, critical = candidates.corrected(counted, wrong, p)
+        self.critical_ = min(critical, default=np.inf)
+        chosen = candidates.choose(counted, wrong, p_corrected, critical)
+        lines = [self._line(candidates, place, wrong, groups, critical[place]) for place in chosen]
+        return pd.DataFrame(lines, columns=_COLUMNS).assign(p=p[chosen], p_corrected=p_corrected[chosen]), len(p)
 
-    def _line(self, candidates: "_Candidates", place: int, wrong: np.ndarray, p: float, p_holm: float) -> dict:
+    @property
+    def tenth(self) -> int:
+        """A tenth of the rows that count, at least as many as a slice must have."""
+        return max(round(self.n_rows_ / 10), FEWEST)
+
+    def least_lift(self, size: int) -> float:
+        """How many times as often as the rest a slice of ``size`` rows must be wrong: ``extremes.least_lift``."""
+        return least_lift(size, self.n_rows_, self.n_wrong_, self.critical_, LEAST_LIFT)
+
+    def _line(self, candidates: "_Candidates", place: int, wrong, groups: np.ndarray, critical: float) -> dict:
         members = candidates.members(place)
         n_rows, n_wrong = int(members.sum()), int(wrong[members].sum())
-        low, high = wilson_interval(n_wrong / n_rows, n_rows)
+        error, tail = n_wrong / n_rows, min(norm.sf(critical), 0.025)
+        low, high = exact_interval(error, effective_rows(groups[members]), tail)
         path = tuple((self.conditions_[i], holds) for i, holds in sorted(candidates.path(place)))
-        error = n_wrong / n_rows
-        made = [path_text(path), n_rows, n_wrong, error, float(low), float(high), error / wrong.mean(), p, p_holm]
-        return dict(zip(_COLUMNS, [*made, path, members], strict=True))
+        made = {"slice": path_text(path), "rows": n_rows, "wrong": n_wrong, "error": error, "low": low, "high": high}
+        return made | {"lift": error / wrong.mean(), "path": path, "members": members}
 
     def _singles(self, facts: pd.DataFrame) -> np.ndarray:
         """Which condition holds for which row, shape (n_rows, n_conditions), float32."""
@@ -264,17 +292,65 @@ class _Candidates:
         p[wanted] = hypergeom.sf(hits[wanted] - 1, among.sum(), (among & wrong).sum(), rows[wanted])
         return np.where(rows >= FEWEST, p, 1.0)
 
-    def choose(self, among, wrong, p: np.ndarray, p_holm: np.ndarray) -> list[int]:
+    def scores(self, among: np.ndarray, wrong: np.ndarray) -> np.ndarray:
+        """The ``slice_excess`` of each slice among the rows where ``among``; 0 where it is too small."""
+        rows, hits = self.count(among), self.count(among & wrong)
+        return np.where(rows >= FEWEST, slice_excess(hits, rows, (among & wrong).sum(), among.sum()), 0.0)
+
+    def corrected(self, among: np.ndarray, wrong: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """p corrected for all slices, and the score above which each is told.
+
+        Slices of one condition and nodes of the tree have half of the level, pairs the other. By permutation, at most
+        Bonferroni's, which is all there is where there is nothing to deal, or too much to count.
+        """
+        scores, p_corrected, critical = self.scores(among, wrong), np.ones(len(p)), np.zeros(len(p))
+        n_pairs, level = len(self.first), LEVEL / 2
+        of_pair = self.kept < n_pairs
+        of_pair[of_pair] = (self.first != self.second)[self.kept[of_pair]]
+        for family in (np.flatnonzero(~of_pair), np.flatnonzero(of_pair)):
+            p_corrected[family] = np.minimum(p[family] * len(family) * 2, 1)
+            critical[family] = norm.isf(level / max(len(family), 1))
+            furthest = self.furthest(among, wrong, family)
+            if len(furthest):
+                over = len(furthest) - np.searchsorted(furthest, scores[family] - 1e-9)
+                p_corrected[family] = np.minimum(p_corrected[family], 2 * (1 + over) / (1 + len(furthest)))
+                critical[family] = critical_score(furthest, level)
+        return p_corrected, critical
+
+    def furthest(self, among: np.ndarray, wrong: np.ndarray, family: np.ndarray) -> np.ndarray:
+        """How far the furthest of some slices goes where the wrong rows are dealt anew, for each deal, the least first.
+
+        Empty where there is nothing to deal, or too much to count.
+        """
+        n_rows, n_wrong, rows = int(among.sum()), int((among & wrong).sum()), self.count(among)[family]
+        if not 0 < n_wrong < n_rows or not len(rows) or n_rows * len(rows) > _MOST_WORK:
+            return np.zeros(0)
+        n_draws = int(np.clip(_WORK / (n_rows * max(len(rows), 1000)), *_DRAWS))
+        dealt = np.random.default_rng(0).permuted(np.tile(wrong[among].astype(np.float32), (n_draws, 1)), axis=1).T
+        width, made = max(int(_CELLS / n_rows), 1), np.zeros(n_draws)
+        for start in range(0, len(rows), width):
+            part = slice(start, start + width)
+            hits = np.rint(self._held(self.kept[family[part]], among).T @ dealt)
+            made = np.maximum(made, slice_excess(hits, rows[part, None], n_wrong, n_rows).max(axis=0))
+        return np.sort(made)
+
+    def _held(self, numbers: np.ndarray, among: np.ndarray) -> np.ndarray:
+        """Which of the rows where ``among`` is in which of these slices, float32."""
+        n_pairs = len(self.first)
+        pairs, nodes = numbers[numbers < n_pairs], numbers[numbers >= n_pairs] - n_pairs
+        singles = self.singles[among]
+        return np.hstack([singles[:, self.first[pairs]] * singles[:, self.second[pairs]], self.nodes[among][:, nodes]])
+
+    def choose(self, among, wrong, p_corrected: np.ndarray, critical: np.ndarray) -> list[int]:
         """Positions of the slices to report: the surest, then each that stands out among the rows left."""
         lift = self.count(among & wrong) / np.maximum(self.count(among), 1) / max(wrong[among].mean(), 1e-12)
-        chosen, left, sure = [], among.copy(), (p_holm < 0.05) & (lift >= LEAST_LIFT)
+        chosen, left, sure = [], among.copy(), (p_corrected < LEVEL) & (lift >= LEAST_LIFT)
         while sure.any() and len(chosen) < MOST_SLICES:
-            now = p if not chosen else self.p_values(left, wrong, sure)
-            now = np.where(sure, now, 1.0)
-            best = int(now.argmin())
-            if now[best] * len(p) >= 0.05:
+            scores = self.scores(left, wrong)
+            scores[~sure | ((scores <= critical) & (len(chosen) > 0))] = 0.0
+            if not scores.any():
                 break
-            chosen.append(self.simplest(best, left, wrong, sure))
+            chosen.append(self.simplest(int(scores.argmax()), left, wrong, sure))
             left &= ~self.members(chosen[-1])
         return chosen
 

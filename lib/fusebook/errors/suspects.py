@@ -1,53 +1,71 @@
 """Labels that may be wrong, in one list for a person to edit: what was judged, by whom, and how good the list is.
 
-Validation and test rows are judged by a network that was not trained on them. Training rows are judged out of fold by a
-linear model on the n-gram bag (or whatever numbers a row has): fitted k times it takes seconds, where the networks
-would take k times their training. Notebook 04_error_analysis tells the story, and ``corrections`` takes the edited list back.
+The chosen model judges the rows that are scored: of a small table all of them, each answered by a fold that never saw its
+group; of a large one the test rows, and the validation rows, which taught its networks no weight but stopped their
+training and set their temperatures. Training rows of a large table are judged out of fold by a linear model on the n-gram
+bag (or whatever numbers a row has): fitted k times it takes seconds, where the networks would take k times their training.
+How many suspects there would be by chance is drawn from the model's own probabilities. Notebook 04_error_analysis tells
+the story, and ``corrections`` takes the edited list back.
 """
 
 import warnings
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from cleanlab.dataset import find_overlapping_classes
 from cleanlab.filter import find_label_issues
+from scipy.special import log_softmax
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import StratifiedKFold
 
 from fusebook.data.dataset import Dataset
 from fusebook.data.predictions import Predictions
-from fusebook.errors.corrections import gain_verdicts, with_edits
+from fusebook.data.splits import fold_numbers
+from fusebook.errors.corrections import N_AUDITED, audit_verdicts, gain_verdicts, with_edits
 from fusebook.errors.faults import detector_scores, planted_labels
 from fusebook.errors.mistakes import row_table
 from fusebook.evaluation.intervals import group_numbers, share_interval
 from fusebook.evaluation.scores import count_text, interval_text
 from fusebook.findings import graded
 
+POWERS = np.exp(np.linspace(-3, 1.6, 47))  # to which a model's probabilities are raised: 1 where it is calibrated
+SHARES = np.array([0, *np.geomspace(0.002, 0.3, 15)])  # of wrong labels; above, they can't be told from a bad model
+_LEAST = 1e-12  # a probability below this has no logarithm to speak of
+
 
 class Suspects:
-    """Labels that may be wrong, of all rows; each row is judged by a model that has not seen it.
+    """Labels that may be wrong, of all rows; each row is judged by a model that was not trained on it.
 
     Parameters
     ----------
-    data : all rows; the training rows are judged ``out_of_fold``
-    judged : the answers of one model about validation and test rows
+    data : all rows; training rows that ``judged`` lacks are judged ``out_of_fold``
+    judged : the answers of one model: cross-fitted about all rows, or about validation and test rows
     table, planted : the person's table, and the name of a list beside it that says which labels were planted; "" for none
 
     Attributes
     ----------
     list : ``suspect_list``
-    learnt : the answers of ``out_of_fold``
+    learnt : the answers about training rows, those of ``judged`` where it has them, else of ``out_of_fold``
     scores : ``suspect_scores`` of the planted labels among the rows of ``judged``
 
     Raises ValueError where a column of such a list is missing.
     """
 
     def __init__(self, data: Dataset, judged: Predictions, table: str | Path = "", planted: str = ""):
-        self.data, self.judged, self.learnt = data, judged, out_of_fold(data)
-        self.list = suspect_list(self.learnt, judged)
+        self.data, self.judged = data, judged
+        (self.model,) = judged
+        held = judged.rows["row"].isin(data.train.rows["row"]).to_numpy()
+        self.learnt = judged.chosen(held) if held.sum() == len(data.train) else out_of_fold(data)
+        unheld = ~self.learnt.rows["row"].isin(judged.rows["row"]).to_numpy()
+        self.list = suspect_list(self.learnt.chosen(unheld), judged)
         self.wrong_labels = planted_labels(table, planted)
         self.scores = suspect_scores(self.list, judged, self.wrong_labels)
+
+    @cached_property
+    def excess(self) -> dict:
+        """``suspect_excess`` of the model's answers: how many labels are suspect, by chance, and wrong."""
+        return suspect_excess(self.judged, self.model)
 
     def pairs(self) -> pd.DataFrame:
         """``overlapping_pairs`` of the training rows, to be read."""
@@ -58,25 +76,44 @@ class Suspects:
         return with_edits(self.list, path)
 
     def verdicts(self) -> list[tuple]:
-        """Key, grade and facts of how many labels of the rows judged are suspect."""
-        count, n_rows = int(self.list["row"].isin(self.judged.rows["row"]).sum()), self.judged.n_rows
-        facts = {"count": count, "rows": n_rows, "share": count_text(count, n_rows)}
-        return [("suspects", graded(count / n_rows, 0.01, 0.1), facts)]
+        """Key, grade and facts of how many labels are suspect, how many would be by chance, and how many are wrong.
+
+        What is graded is the number of wrong labels, where there are more suspects than chance gives.
+        """
+        made, rows = self.excess, self.judged.n_rows
+        facts = {"count": made["count"], "rows": rows, "model": self.model, "lines": len(self.list)}
+        facts |= {name: round(made[name]) for name in ("expected", "low", "high")}
+        if made["detectable"] > SHARES[-1] * rows:
+            return [("suspects untold", "note", facts)]
+        if made["count"] > made["high"]:
+            facts |= {name: round(made[name]) for name in ("wrong", "wrong_low", "wrong_high")}
+            return [("suspects", graded(made["wrong"] / rows, 0.01, 0.05), facts)]
+        return [("suspects by chance", "note", facts | {"detectable": int(np.ceil(made["detectable"]))})]
+
+    def audit_verdicts(self, *paths: str | Path) -> list[tuple]:
+        """Key, grade and facts of how many suspects are wrong by a person's own count, see ``corrections.audit_verdicts``.
+
+        ``paths`` are lists that may have been edited; the first that has an answer counts.
+        """
+        wrong = self.excess["wrong"] / max(self.excess["count"], 1)
+        return audit_verdicts(len(self.list), min(wrong, 1), paths)
 
     def planted_verdicts(self) -> list[tuple]:
-        """Key, grade and facts of ``scores``, and of what the model scores against the labels of test rows as they were.
+        """Key, grade and facts of ``scores``, and of what the model scores against the labels of rows as they were.
 
         Nothing is said where no wrong label was planted among the rows judged.
         """
         if not self.scores["planted"].sum():
             return []
-        line, (model,) = self.scores.iloc[0], self.judged
+        line, judged = self.scores.iloc[0], self.judged
         facts = {"planted": int(line["planted"]), "recall": count_text(line["hit"], line["planted"])}
         facts["precision"] = count_text(line["hit"], line["found"])
-        table = row_table(self.judged, model)[(self.judged.rows["split"] == "test").to_numpy()]
+        scored = judged.chosen((judged.folds > 0) | (judged.rows["split"] == "test").to_numpy())
+        table = row_table(scored, self.model)
         right = table["predicted"] == table["row"].map(self.wrong_labels).fillna(table["label"])
-        share = interval_text(right.mean(), *share_interval(right))
-        return [("planted", "note", facts), ("corrected", "note", {"model": model, "share": share})]
+        share = interval_text(right.mean(), *share_interval(right, scored.groups))
+        corrected = {"model": self.model, "share": share, "rows": scored.n_rows, "on": scored.scored_on}
+        return [("planted", "note", facts), ("corrected", "note", corrected)]
 
     def gain_verdicts(self, language: str = "en") -> list[tuple]:
         """Key, grade and facts of what earlier corrections brought, see ``corrections.correction_gain``; none without."""
@@ -110,31 +147,13 @@ def fold_probabilities(
     A class that no other fold has gets probability 0. Raises ValueError for fewer than two rows (or groups).
     """
     units = group_numbers(groups, len(labels))
-    if len(np.unique(units)) < 2:
-        raise ValueError(f"{len(labels)} training rows in {len(np.unique(units))} groups; expected two at least.")
-    folds = _folds(np.asarray(labels), units, random_state)
+    folds = fold_numbers(labels, units, random_state=random_state)
     made = np.zeros((len(labels), n_classes))
     for fold in np.unique(folds):
         held = folds == fold
         answers = _answers(values[~held], labels[~held], values[held], random_state)
         made[np.ix_(held, np.unique(labels[~held]))] = answers
     return made
-
-
-def _folds(labels: np.ndarray, units: np.ndarray, random_state: int) -> np.ndarray:
-    """The fold of each row: classes in their shares, each group in one fold; its first row's label counts."""
-    _, first, unit_of_row = np.unique(units, return_index=True, return_inverse=True)
-    heads = labels[first]
-    n_folds = min(5, len(heads), max(2, np.bincount(heads).max()))
-    if np.bincount(heads).max() < n_folds:  # no class can be spread
-        return (np.arange(len(heads)) % n_folds)[unit_of_row]
-    made = np.zeros(len(heads), int)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The least populated class")
-        spread = StratifiedKFold(n_folds, shuffle=True, random_state=random_state)
-        for number, (_, held) in enumerate(spread.split(heads, heads)):
-            made[held] = number
-    return made[unit_of_row]
 
 
 def _answers(known, labels: np.ndarray, held, random_state: int) -> np.ndarray:
@@ -154,29 +173,113 @@ def label_suspects(predictions: Predictions, model: str) -> pd.DataFrame:
     ``model`` must not have seen the rows. Returns row, label, suggested, and label_probability: what the model gives to
     the label as it stands. Rows of one class alone have no suspects.
     """
-    values, labels, found = predictions[model], predictions.labels, np.array([], int)
-    if len(np.unique(labels)) > 1:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "May not flag all label issues")
-            # One process: by default cleanlab forks, which can lock up where JAX's threads run.
-            found = find_label_issues(labels, values, return_indices_ranked_by="self_confidence", n_jobs=1)
+    values, labels = predictions[model], predictions.labels
+    found = _found(labels, values, return_indices_ranked_by="self_confidence")
     rows, names = predictions.rows["row"].to_numpy(), np.array(predictions.label_names)
     made = {"row": rows[found], "label": names[labels[found]], "suggested": names[values[found].argmax(axis=1)]}
     return pd.DataFrame(made | {"label_probability": values[found, labels[found]]})
 
 
-def suspect_list(*judged: Predictions) -> pd.DataFrame:
-    """One list for a person to work through: row, split, label, suggested, label_probability, action, text.
+def _found(labels: np.ndarray, values: np.ndarray, **options) -> np.ndarray:
+    """What cleanlab finds: bools of shape (n_rows,), or positions where ``options`` say how they are ranked."""
+    if len(np.unique(labels)) < 2:
+        return np.array([], int) if options else np.zeros(len(labels), bool)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "May not flag all label issues")
+        # One process: by default cleanlab forks, which can lock up where JAX's threads run.
+        return find_label_issues(labels, values, n_jobs=1, **options)
 
-    Each of ``judged`` has the answers of one model about rows that it has not seen, such as ``out_of_fold`` and those
-    of the chosen model about validation and test rows; no row is in two of them. The most suspect stand first. Each action
-    is "keep", so that a list that nobody has edited changes nothing.
+
+def suspect_excess(predictions: Predictions, model: str, *, n_draws: int = 0, random_state: int = 42) -> dict:
+    """How many labels are suspect, how many would be if none were wrong, and how many are wrong.
+
+    Labels are drawn from the model's own probabilities ``n_draws`` times (by default 40 to 200, fewer for many rows), one
+    draw a group where copies are answered alike, and the suspects of each draw are found in the same way. How sure the
+    model should be is estimated: each draw raises the probabilities to a power that the labels allow (``_powers``).
+    Then so many labels of each draw as seem to be wrong are changed at random, which tells how many suspects one wrong
+    label brings, and how far that scatters.
+
+    Returns count (suspects), expected, low, high (of them without a wrong label: mean and 95 % range), wrong, wrong_low,
+    wrong_high (wrong labels: estimate and 95 % interval, from 0 where count is not above high), and detectable (so many
+    wrong labels bring more suspects than chance in four of five draws). A row that the model is sure of and wrong about
+    counts as a wrong label: nothing but a person can tell the two apart.
+    """
+    values, labels, units = (
+        predictions[model],
+        predictions.labels,
+        group_numbers(predictions.groups, predictions.n_rows),
+    )
+    random, n_rows = np.random.default_rng(random_state), len(labels)
+    n_draws = n_draws or int(np.clip(200_000 // max(n_rows, 1), 40, 200))
+    logs, count = np.log(np.maximum(values, _LEAST)), int(_found(labels, values).sum())
+    powers = random.choice(POWERS, n_draws, p=_powers(logs, labels, units))
+    drawn = [_drawn(log_softmax(power * logs, axis=1), units, random) for power in powers]
+    clean = np.array([_found(draw, values).sum() for draw in drawn])
+    more = max(count - clean.mean(), 0.05 * n_rows)
+    changed = [_changed(draw, units, more / max(n_rows, 1), values.shape[1], random) for draw in drawn]
+    n_changed = np.array([(one != draw).sum() for one, draw in zip(changed, drawn, strict=True)])
+    spoilt = np.array([_found(draw, values).sum() for draw in changed])
+    return {"count": count} | _excess(count, n_rows, clean, spoilt, n_changed)
+
+
+def _excess(count: int, n_rows: int, clean: np.ndarray, spoilt: np.ndarray, n_changed: np.ndarray) -> dict:
+    """Wrong labels from the suspects of draws without any and of draws with ``n_changed``, read off a straight line."""
+    slope = max((spoilt.mean() - clean.mean()) / max(n_changed.mean(), 1), 0.1)
+    low, high = (float(np.percentile(clean, at, method=way)) for at, way in ((2.5, "lower"), (97.5, "higher")))
+    wrong = float(np.clip((count - clean.mean()) / slope, 0, n_rows))
+    ends = np.clip(np.percentile(n_changed + (count - spoilt) / slope, [2.5, 97.5]), 0, n_rows)
+    ends = (min(max(ends[0], 1), wrong) if count > high else 0.0, max(ends[1], wrong))
+    made = {"expected": float(clean.mean()), "low": low, "high": high, "wrong": wrong}
+    made |= {"wrong_low": float(ends[0]), "wrong_high": float(ends[1])}
+    # Wrong labels make it less known how sure the model should be: the range is wider than without them.
+    return made | {"detectable": float((1 + 1.5 * (high - clean.mean()) + 1.28 * spoilt.std()) / slope)}
+
+
+def _powers(logs: np.ndarray, labels: np.ndarray, units: np.ndarray) -> np.ndarray:
+    """How likely each of ``POWERS`` is, given the labels; copies count as one row.
+
+    A share of the labels, one of ``SHARES``, may be wrong, any class as likely as another: else wrong labels, on which
+    temperatures were fitted too, would make the model look unsure. A priori the power is near 1, and the share small.
+    """
+    weights, own = 1 / np.bincount(units)[units], np.arange(len(labels))
+    likely = np.stack([np.exp(log_softmax(power * logs, axis=1)[own, labels]) for power in POWERS])
+    fits = [
+        (np.log((1 - share) * likely + share / logs.shape[1]) * weights).sum(axis=1) - 10 * share for share in SHARES
+    ]
+    made = np.array(fits) - np.log(POWERS) ** 2 / 2
+    made = np.exp(made - made.max()).sum(axis=0)
+    return made / made.sum()
+
+
+def _drawn(logs: np.ndarray, units: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """A class number a row, drawn from its probabilities; the rows of a unit share one random number."""
+    points = random.random(units.max(initial=0) + 1)[units]
+    return np.minimum((np.exp(logs).cumsum(axis=1) < points[:, None]).sum(axis=1), logs.shape[1] - 1)
+
+
+def _changed(labels: np.ndarray, units: np.ndarray, share: float, n_classes: int, random: np.random.Generator):
+    """``labels`` with another class for that ``share`` of the units, one at least."""
+    n_units = units.max(initial=0) + 1
+    steps = np.zeros(n_units, int)
+    places = random.permutation(n_units)[: max(round(share * n_units), 1)]
+    steps[places] = random.integers(1, max(n_classes, 2), len(places))
+    return (labels + steps[units]) % n_classes
+
+
+def suspect_list(*judged: Predictions) -> pd.DataFrame:
+    """One list for a person to work through: row, split, label, suggested, label_probability, audit, action, text.
+
+    Each of ``judged`` has the answers of one model about rows that it was not trained on; no row is in two of them. The
+    most suspect stand first. ``audit`` numbers a random sample of ``corrections.N_AUDITED`` lines (fewer where there are
+    no more), the others are "". Each action is "": nobody has decided yet.
     """
     found = [label_suspects(predictions, model) for predictions in judged for model in predictions]
     rows = pd.concat([predictions.rows[["row", "split", "text"]] for predictions in judged])
     joined = pd.concat(found, ignore_index=True).sort_values("label_probability", kind="stable")
-    joined = joined.merge(rows, on="row", validate="one_to_one").assign(action="keep")
-    return joined[["row", "split", "label", "suggested", "label_probability", "action", "text"]]
+    joined = joined.merge(rows, on="row", validate="one_to_one").assign(audit="", action="")
+    sample = np.random.default_rng(42).permutation(len(joined))[:N_AUDITED]
+    joined.loc[sample, "audit"] = [str(number) for number in range(1, len(sample) + 1)]
+    return joined[["row", "split", "label", "suggested", "label_probability", "audit", "action", "text"]]
 
 
 def suspect_scores(suspects: pd.DataFrame, judged: Predictions, wrong_labels: dict[int, str]) -> pd.DataFrame:

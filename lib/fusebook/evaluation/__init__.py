@@ -2,7 +2,8 @@
 
 scores      every model's scores with intervals: Scores(predictions)
 confidence  may one model's confidence be trusted? Confidence(predictions, model)
-comparison  models on the same rows: PairedTests(predictions, *families)
+guarantees  what may be promised of its answers: Guarantees(held, test, model)
+comparison  models on the same rows: PairedTests(predictions, pairs, by_seed=by_seed)
 fusion      what a fusion gains, and what it does with its parts: fusion_table, FusionAudit, Ledger(predictions, fusion)
 sizes       would more training rows help? SizeCurve(data)
 common_rows several finished runs, and the test rows that all of them have
@@ -17,6 +18,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "scores": ["Scores", "number_text"],
         "confidence": ["Confidence"],
+        "guarantees": ["Guarantees"],
         "comparison": ["PairedTests"],
         "fusion": ["FusionAudit", "Ledger", "fusion_table"],
         "sizes": ["SizeCurve"],

@@ -108,7 +108,10 @@ class CommonRows:
         return self.of_rows({run.name: self.answers[i][run.chosen] for i, run in enumerate(self.runs)})
 
     def tests(self) -> pd.DataFrame:
-        """``compare_pairs`` of all pairs of ``chosen``, in the order of the runs; p_holm corrects over all of them."""
+        """``compare_pairs`` of all pairs of ``chosen``, in the order of the runs; p_holm corrects over all of them.
+
+        A run keeps the answers of one training: what others would have brought is no part of p.
+        """
         order = {run.name: i for i, run in enumerate(self.runs)}
         table = compare_pairs(self.chosen)
         return table.sort_values(["a", "b"], key=lambda names: names.map(order)).reset_index(drop=True)

@@ -14,8 +14,8 @@ import pandas as pd
 from fusebook.data.dataset import Dataset
 from fusebook.data.features import Features, Kinds, part_of
 from fusebook.data.predictions import Predictions
-from fusebook.evaluation.comparison import compare_pairs
-from fusebook.evaluation.intervals import percentile_interval, resampled_sums
+from fusebook.evaluation.comparison import LEVEL, PairedTests, paired_interval, sign_flip_p
+from fusebook.evaluation.intervals import group_numbers, percentile_interval, resampled_sums
 from fusebook.evaluation.measures import measures_of
 from fusebook.evaluation.scores import count_text, interval_text, score_table
 from fusebook.findings import capital, p_text, shortened
@@ -24,6 +24,7 @@ from fusebook.models.bundle import DECISION_LEVEL, FEATURE_LEVEL, Models
 Audited = dict[str, tuple[Models, str]]
 MEASURED = ("accuracy", "macro_f1")
 SHOWN = {"accuracy": "accuracy", "macro_f1": "macro-F1", "gain": "gain"}
+_NOT_SURE = {"parts used": "parts unsure", "kinds used": "kinds unsure"}
 _ENDS = ("_low", "_high", "_lowest", "_highest")  # of the interval over rows, of the range over seeds
 _INTERVALS = [f"{name}{end}" for name in MEASURED for end in ("", "_low", "_high")]
 
@@ -31,39 +32,46 @@ _INTERVALS = [f"{name}{end}" for name in MEASURED for end in ("", "_low", "_high
 # --- Is it worth it? ----------------------------------------------------------------------------------
 
 
-def fusion_table(by_seed: list[Predictions], *, best: str, fusions: list[str]) -> pd.DataFrame:
-    """``fusion_numbers`` to be read: scores in percent, gains in points, with 95 % intervals; a dash for none."""
-    table = fusion_numbers(by_seed, best=best, fusions=fusions)
+def fusion_table(
+    predictions: Predictions, by_seed: list[Predictions], tests: PairedTests, *, best: str
+) -> pd.DataFrame:  # fmt: skip
+    """``fusion_numbers`` to be read: scores in percent, gains in points, with their intervals; a dash for none."""
+    table = fusion_numbers(predictions, by_seed, tests, best=best)
     texts = {name: _texts(line) for name, line in table.to_dict("index").items()}
     made = pd.DataFrame.from_dict(texts, orient="index").rename_axis("model").fillna("–")
     # What answers the question stands first, as a wide table may not fit its page.
     return made[sorted(made, key=lambda name: name.startswith("macro-F1"))]
 
 
-def fusion_numbers(by_seed: list[Predictions], *, best: str, fusions: list[str]) -> pd.DataFrame:
+def fusion_numbers(
+    predictions: Predictions, by_seed: list[Predictions], tests: PairedTests, *, best: str
+) -> pd.DataFrame:  # fmt: skip
     """One line a model: its scores, their spread over seeds, and what each fusion gains over the best single modality.
 
     Parameters
     ----------
-    by_seed : what the models of each seed say of the same test rows. The first is the run's own; a baseline without a
-        seed need not stand in the others
+    predictions : the answers that the scores rest on
+    by_seed : what the models of each seed say of the test rows. The first is the run's own; a baseline without a seed
+        need not stand in the others
+    tests : the run's one family of tests, in which each fusion is compared with ``best``
     best : the model of one modality that the fusions are compared with, chosen on the validation rows
-    fusions : names of the models to compare
 
-    Returns a DataFrame indexed by model. Of the first seed: accuracy and macro_f1, each with _low and _high (95 %
-    interval over rows, as ``scores.score_table`` has it). Over the seeds: the same with _lowest and _highest, and
-    seeds, their number. For ``fusions``: gain in accuracy with gain_low and gain_high (paired interval), gain_lowest
-    and gain_highest (over the seeds), p (``comparison.sign_flip_p``), p_holm (corrected for the number of fusions) and detectable,
-    the smallest gain that so many rows could find (see ``comparison.compare``); NaN elsewhere.
+    Returns a DataFrame indexed by model. Of ``predictions``: accuracy and macro_f1, each with _low and _high (95 %
+    interval over rows, as ``scores.score_table`` has it). Of ``by_seed``: the same with _lowest and _highest, and seeds,
+    their number. For the models that ``tests`` compares with ``best``: gain in accuracy with gain_low and gain_high, p,
+    p_holm and detectable as they stand in the table of ``tests``, and gain_lowest and gain_highest of ``by_seed``; NaN
+    elsewhere.
 
-    Raises ValueError where a seed lacks ``best`` or one of ``fusions``.
+    Raises ValueError where a seed lacks ``best`` or a model that is compared with it.
     """
+    pairs = tests.table[tests.table["a"] == best].set_index("b")
+    fusions = list(pairs.index)
     for made in by_seed:
         if missing := {best, *fusions} - set(made):
             raise ValueError(
                 f"A seed has no {', '.join(sorted(missing))} among {', '.join(made)}; expected {best} and all fusions."
             )
-    table = score_table(by_seed[0])[_INTERVALS]
+    table = score_table(predictions)[_INTERVALS]
     points = [_points_of(made) for made in by_seed]
     for name in MEASURED:
         seeds = pd.concat([found[name].reindex(table.index) for found in points], axis=1)
@@ -71,9 +79,8 @@ def fusion_numbers(by_seed: list[Predictions], *, best: str, fusions: list[str])
     table["seeds"] = seeds.notna().sum(axis=1)
     if not fusions:
         return table
-    pairs = compare_pairs(by_seed[0], [(best, name) for name in fusions]).set_index("b")
     gains = pd.concat([found["accuracy"][fusions] - found["accuracy"][best] for found in points], axis=1)
-    pairs["lowest"], pairs["highest"] = gains.min(axis=1), gains.max(axis=1)
+    pairs = pairs.assign(lowest=gains.min(axis=1), highest=gains.max(axis=1))
     ends = {end: f"gain_{end}" for end in ("low", "high", "lowest", "highest")}
     pairs = pairs.rename(columns={"difference": "gain", **ends})
     return table.join(pairs[["gain", *ends.values(), "p", "p_holm", "detectable"]])
@@ -145,11 +152,20 @@ class FusionAudit:
         return shown.reset_index(["n_parts", "n_rows"]).drop(columns="n_parts").rename_axis(columns=None)
 
     def verdicts(self, key: str = "parts used") -> list[tuple[str, str, dict]]:
-        """Key, grade and facts of what the first model loses in ``shuffled`` ("parts used") or ``kinds`` ("kinds used")."""
+        """What the first model loses in ``shuffled`` ("parts used") or ``kinds`` ("kinds used"): key, grade and facts.
+
+        Said to be used is what costs surely more than nothing when it is shuffled; of the rest, that no loss was shown.
+        """
         table = self.kinds if key == "kinds used" else self.shuffled
         lines = table[table["model"] == table["model"].iloc[0]] if len(table) else table
-        drops = ", ".join(f"{part} {100 * drop:.1f}" for part, drop in zip(lines["part"], lines["drop"], strict=True))
-        return [(key, "note", {"drops": drops})] if drops else []
+        made = []
+        for name, chosen in ((key, lines["drop_low"] > 0), (_NOT_SURE[key], lines["drop_low"] <= 0)):
+            columns = lines.loc[chosen, ["drop", "drop_low", "drop_high"]].to_numpy(float)
+            points = ["{:.1f} [{:.1f}, {:.1f}]".format(*(100 * line + 0.0)) for line in columns]
+            counts = lines.loc[chosen, ["part", "n_rows"]].itertuples(index=False)
+            drops = [f"{part} {shown} (n = {rows:,})" for (part, rows), shown in zip(counts, points, strict=True)]
+            made += [(name, "note", {"drops": ", ".join(drops)})] * bool(drops)
+        return made
 
 
 def _check(chosen: Audited) -> None:
@@ -197,9 +213,9 @@ def shuffle_audit(audited: Audited, data: Dataset, *, kinds: Kinds | None = None
         block, all of one part
 
     Returns a DataFrame with one line a model and part: model, part, n_rows, accuracy, shuffled (mean accuracy over the
-    permutations) with shuffled_low and shuffled_high, drop (accuracy minus shuffled) with drop_low and drop_high. The
-    intervals, 95 %, are over rows (bootstrap). A part that no row has gets no line. Raises ValueError where one of
-    ``audited`` is not there.
+    permutations) with shuffled_low and shuffled_high (95 %, bootstrap over rows), drop (accuracy minus shuffled) with
+    drop_low and drop_high (``comparison.paired_interval``; those of all parts together hold in 95 of 100 cases:
+    Bonferroni). A part that no row has gets no line. Raises ValueError where one of ``audited`` is not there.
     """
     _check(audited)
     if kinds is None:
@@ -218,7 +234,8 @@ def shuffle_audit(audited: Audited, data: Dataset, *, kinds: Kinds | None = None
                 answers.append(models.predict(mixed, [name]).right(name))
             shuffled = np.mean(answers, axis=0)
             line = {"model": shown, "part": part, "n_rows": len(rows), "accuracy": right.mean()}
-            lines.append(line | _means({"shuffled": shuffled, "drop": right - shuffled}, predictions))
+            drop = _mean_drop(right - shuffled, predictions.groups, LEVEL / len(kinds))
+            lines.append(line | _means({"shuffled": shuffled}, predictions) | drop)
     ends = [f"{name}{end}" for name in ("shuffled", "drop") for end in ("", "_low", "_high")]
     return pd.DataFrame(lines, columns=["model", "part", "n_rows", "accuracy", *ends])
 
@@ -232,10 +249,17 @@ def _shuffled(features: Features, columns: dict[str, slice], order: np.ndarray) 
     return features.replaced(made)
 
 
+def _mean_drop(lost: np.ndarray, groups, level: float) -> dict[str, float]:
+    """The mean of what each row loses, with the interval at ``level``."""
+    units = group_numbers(groups, len(lost))
+    low, high = paired_interval(np.bincount(units, lost), np.bincount(units), level=level)
+    return {"drop": float(lost.mean()), "drop_low": low, "drop_high": high}
+
+
 def _means(values: dict[str, np.ndarray], predictions: Predictions) -> dict[str, float]:
     """The mean of each array over rows, with the ends of its bootstrap interval under _low and _high."""
     columns = np.column_stack([*values.values(), np.ones(predictions.n_rows)])
-    sums = resampled_sums(columns, predictions.labels, predictions.groups)
+    sums = resampled_sums(columns, predictions.groups)
     low, high = percentile_interval(sums[:, :-1] / sums[:, -1:])
     made = {}
     for i, (name, array) in enumerate(values.items()):
@@ -299,7 +323,8 @@ class Ledger:
     """
 
     def __init__(self, predictions: Predictions, fusion: str):
-        self.fusion, self.parts = fusion, predictions.parts
+        self.fusion, self.parts, self.scored_on = fusion, predictions.parts, predictions.scored_on
+        self._groups = predictions.groups
         says = [f"says_{part}" for part in self.parts]
         columns = ["row", "label", *self.parts, *says, "fusion", "confidence", "outcome", "begins"]
         made = _ledger_lines(predictions, fusion) if len(self.parts) > 1 else {}
@@ -323,15 +348,18 @@ class Ledger:
         return surest.drop(columns=self.parts).round({"confidence": 2})
 
     def verdicts(self, key: str = "balance") -> list[tuple[str, str, dict]]:
-        """How many rows the fusion rescued and harmed: the finding ``key``; none without lines."""
-        rows, counts = (
-            len(self.rows),
-            {name: int((self.rows["outcome"] == name).sum()) for name in ("rescued", "harmed")},
-        )
-        facts = {"fusion": capital(self.fusion), "rows": rows, **counts}
-        facts |= {f"{name}_share": count_text(count, rows) for name, count in counts.items()}
-        grade = "look" if counts["harmed"] > counts["rescued"] else "note"
-        return [(key, grade, facts)] if rows else []
+        """How many rows the fusion rescued and harmed: the finding ``key``; none without lines.
+
+        Worth a look where it surely harms more than it rescues (``comparison.sign_flip_p`` by group).
+        """
+        outcome, rows = self.rows["outcome"], len(self.rows)
+        counts = {name: int((outcome == name).sum()) for name in ("rescued", "harmed")}
+        facts = {"fusion": capital(self.fusion), "rows": rows, "on": self.scored_on, **counts}
+        facts |= {f"{name}_share": count_text(count, rows) for name, count in counts.items() if rows}
+        gains = (outcome == "rescued").to_numpy(int) - (outcome == "harmed").to_numpy(int)
+        p = sign_flip_p(np.bincount(group_numbers(self._groups, rows), gains)) if rows else 1.0
+        grade = "look" if counts["harmed"] > counts["rescued"] and p < LEVEL else "note"
+        return [(key, grade, facts | {"p": p_text(p)})] if rows else []
 
 
 def _ledger_lines(predictions: Predictions, fusion: str) -> dict:

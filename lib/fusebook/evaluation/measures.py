@@ -5,6 +5,10 @@ Notebook 04_error_analysis tells the story.
 
 import numpy as np
 from scipy import sparse
+from scipy.special import expit
+
+from fusebook.evaluation.intervals import group_numbers
+from fusebook.models.calibration import calibrate, fit_temperature
 
 # In the order in which tables show them; the second half is better when low.
 MEASURES = [
@@ -52,15 +56,58 @@ def _one_hot(numbers: np.ndarray, n_columns: int, values: np.ndarray | None = No
     return sparse.csr_array((values, (np.arange(len(numbers)), numbers)), shape=(len(numbers), n_columns))
 
 
-def chance_error(confidence: np.ndarray) -> float:
-    """The calibration error that a model whose confidence is always true stays below in 95 % of tests on such rows.
+def chance_error(confidence: np.ndarray, groups=None) -> tuple[float, float]:
+    """The calibration error of a model whose confidence is always true, by chance: the mean, and the limit of 39 in 40 tests.
 
     Each row is right with the probability that its confidence says (consistency resampling; Bröcker and Smith, 2007).
+    One throw decides for all rows of a group, as copies are answered alike.
     """
     random, bins = np.random.default_rng(42), confidence_bins(confidence)
-    cells = _one_hot(bins, N_BINS)
-    gaps = [np.abs(cells.T @ (confidence - (random.random(len(bins)) < confidence))).sum() for _ in range(400)]
-    return float(np.quantile(gaps, 0.95) / len(bins))
+    units = group_numbers(groups, len(bins))
+    n_units, errors = units.max() + 1, []
+    for _ in range(400):
+        right = random.random(n_units)[units] < confidence
+        errors.append(np.abs(np.bincount(bins, confidence - right)).sum() / len(bins))
+    return float(np.mean(errors)), float(np.quantile(errors, 0.975))
+
+
+def imagined_rows(
+    probabilities: np.ndarray, labels: np.ndarray, random: np.random.Generator, *, most: int = 2000, count: int = 50
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows as the model thinks them possible: answers and labels, ``count`` that are wrong, then as many that are right.
+
+    They are drawn from (``most`` of) the rows, with labels by the model's own probabilities; their temperature is half
+    above the one that suits the rows, and at least 2.5, so that a model that is too sure of itself imagines sure
+    mistakes too: rows without a mistake can't tell how sure it may be.
+    """
+    if len(labels) > most:
+        some = random.choice(len(labels), most, replace=False)
+        probabilities, labels = probabilities[some], labels[some]
+    own = calibrate(probabilities, max(1.5 * fit_temperature(probabilities, labels), 2.5)) + 1e-9
+    is_answer = np.arange(own.shape[1]) == own.argmax(axis=1)[:, None]
+    places = []
+    for chances in (own * ~is_answer, own * is_answer):
+        heaped = chances.cumsum()
+        places.append(np.searchsorted(heaped, heaped[-1] * random.random(count), side="right"))
+    rows, drawn = np.divmod(np.minimum(np.concatenate(places), own.size - 1), own.shape[1])
+    return probabilities[rows], drawn
+
+
+def macro_f1_draws(sums: np.ndarray, n_classes: int, size: float, random: np.random.Generator) -> np.ndarray:
+    """Macro-F1 over all classes from the column sums of draws (n_draws, n_columns), shape (n_draws,).
+
+    Of a class of few rows F1 is unsure, and biased. So each gets a prior worth one and a half groups of ``size`` rows,
+    whose share of right ones is that of all classes together but for a shift that the classes have in common: rare ones
+    may all be harder.
+    """
+    right, true, predicted = class_sums(sums, n_classes)
+    counted = true + predicted - right
+    wrong = (counted - right).sum(axis=1)
+    common = np.log((right.sum(axis=1) + size / 2) / (wrong + size / 2)) + 0.8 * random.standard_normal(len(sums))
+    share = expit(common)[:, None]
+    more_right, more_wrong = (size * random.gamma(1.5 * part, size=right.shape) for part in (share, 1 - share))
+    share = (right + more_right) / (counted + more_right + more_wrong)
+    return (2 * share / (1 + share)).mean(axis=1)
 
 
 def class_sums(sums: np.ndarray, n_classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

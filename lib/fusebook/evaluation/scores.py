@@ -16,6 +16,8 @@ from fusebook.evaluation.measures import MEASURES
 from fusebook.models.calibration import check_probabilities
 
 COLUMNS = [*(f"{name}{end}" for name in MEASURES for end in ("", "_low", "_high")), "n_rows"]
+_IMAGINED = 1.5  # groups that are added to those tested, half of them wrong
+_RANGES = {"kappa": (-1, 1), "mcc": (-1, 1), "log_loss": (0, np.inf), "brier": (0, 2)}  # of others from 0 to 1
 _NUMBERS = {"log_loss", "brier", "ece", "kappa", "mcc"}  # measures that are no share
 
 
@@ -82,57 +84,84 @@ class Scores:
     def verdict(self, model: str) -> tuple[str, str, dict]:
         """Key, grade and facts of the accuracy of ``model``; serious where its interval reaches down to ``majority``."""
         grade = "note" if self.table.loc[model, "accuracy_low"] > self.majority else "serious"
-        facts = {"model": model, "share": self.text(model), "rows": self.predictions.n_rows}
+        on = self.predictions.scored_on
+        facts = {"model": model, "share": self.text(model), "rows": self.predictions.n_rows, "on": on}
         return "accuracy", grade, facts | {"base": f"{100 * self.majority:.1f}"}
 
 
-def score_table(predictions: Predictions, **options) -> pd.DataFrame:
+def score_table(predictions: Predictions, *, n_resamples: int = 1000, random_state: int = 42) -> pd.DataFrame:
     """All ``measures.MEASURES`` of each model with their 95 % intervals: one line a model, in the order given.
 
-    Returns each measure under its name, its interval under <name>_low and <name>_high, and n_rows. Shares of rows
-    (accuracy, top-2, top-3) have a score interval (Wilson, 1927), which holds near 100 % too. The other measures have
-    percentile bootstrap intervals (Efron, 1979): rows are drawn within each label, or whole groups where the rows have
-    groups (copies of one text, one speaker); then the shares count the rows that the groups are worth. The calibration
-    error's interval begins at 0 where a perfectly calibrated model could show that error by chance. Where no row is
-    wrong no resample can be, so F1, kappa and mcc take the low end of the accuracy.
+    Returns each measure under its name, its interval under <name>_low and <name>_high, and n_rows. Rows that have groups
+    (copies of one text, one speaker) count as whole groups throughout. Shares of rows (accuracy, top-2, top-3) have a
+    score interval, see ``intervals.share_intervals``. The other measures have those of a Bayesian bootstrap (Rubin,
+    1981) to whose rows one and a half groups of ``measures.imagined_rows`` are added, half of them wrong, as a Dirichlet
+    process has it (Muliere and Secchi, 1996): so the intervals hold too where no row is wrong. They are wider where
+    groups are few, see ``intervals.stretched_interval``. Macro-F1 is also unsure of each class of few rows, see
+    ``measures.macro_f1_draws``. For the calibration error see ``_error_interval``. Other measures than shares of one
+    group alone have no interval (NaN).
 
-    ``options`` are those of ``intervals.draw_weights``. Raises ValueError for what are no probabilities of these rows,
-    see ``calibration.check_probabilities``.
+    Raises ValueError for what are no probabilities of these rows, see ``calibration.check_probabilities``.
     """
     labels, groups, made, start = predictions.labels, predictions.groups, {}, 0
     for name, values in predictions.items():
         check_probabilities(values, labels, name)
     columns = [measures.row_columns(values, labels) for values in predictions.values()]
     if columns:
-        sums = intervals.resampled_sums(sparse.hstack(columns), labels, groups, **options)
+        options = {"n_resamples": n_resamples, "random_state": random_state}
+        sums = intervals.resampled_sums(sparse.hstack(columns), groups, **options)
     for (name, values), by_row in zip(predictions.items(), columns, strict=True):
-        draws = measures.measures_of_sums(sums[:, start : start + by_row.shape[1]], values.shape[1])
-        made[name] = _with_intervals(measures.measures_of(values, labels), draws, values, labels, groups)
+        drawn = sums[:, start : start + by_row.shape[1]].astype(float)
+        made[name] = _with_intervals(values, labels, groups, drawn, np.random.default_rng(random_state))
         start += by_row.shape[1]
     return pd.DataFrame(made, index=COLUMNS, dtype=float).T.rename_axis("model")
 
 
-def _with_intervals(found: dict, draws: dict, probabilities: np.ndarray, labels: np.ndarray, groups) -> dict:
-    places = measures.ranks(probabilities, labels)
-    ends = {name: intervals.percentile_interval(draws[name]) for name in MEASURES}
-    low, high = ends["ece"]
-    # Resamples lie above the rows' own error: turned round, this bias cancels out (basic bootstrap).
-    low, high = max(min(2 * found["ece"] - high, found["ece"]), 0), max(2 * found["ece"] - low, found["ece"])
-    if found["ece"] <= measures.chance_error(probabilities.max(axis=1)):
-        low = 0.0
-    ends["ece"] = low, high
-    if len(labels) == 1:
-        ends = dict.fromkeys(MEASURES, (np.nan, np.nan))
+def _with_intervals(probabilities, labels, groups, sums: np.ndarray, random: np.random.Generator) -> dict:
+    """One line of ``score_table``; ``sums`` are the column sums of the draws, without imagined rows."""
+    n_classes, found = probabilities.shape[1], measures.measures_of(probabilities, labels)
+    shares = [
+        np.bincount(numbers, minlength=n_classes) / len(labels) for numbers in (labels, probabilities.argmax(axis=1))
+    ]
+    n_groups = intervals.group_numbers(groups, len(labels)).max() + 1
+    size = len(labels) / n_groups  # rows of a group
+    columns = measures.row_columns(*measures.imagined_rows(probabilities, labels, random))
+    weights = size * random.gamma(_IMAGINED / columns.shape[0], size=(len(sums), columns.shape[0]))
+    whole = sums + weights @ columns
+    draws = measures.measures_of_sums(whole, n_classes)
+    draws["macro_f1"] = measures.macro_f1_draws(whole, n_classes, size, random)
+    ends = {name: intervals.stretched_interval(found[name], draws[name], n_groups) for name in MEASURES}
+    for name in ("log_loss", "brier"):  # imagined mistakes may raise the high end only
+        plain = intervals.stretched_interval(found[name], measures.measures_of_sums(sums, n_classes)[name], n_groups)
+        ends[name] = min(plain[0], ends[name][0]), ends[name][1]
+    ranks = measures.ranks(probabilities, labels)
     for most, name in enumerate(measures.SHARES, 1):
-        ends[name] = intervals.share_interval(places < most, groups, draws[name])
-    if found["accuracy"] == 1:
-        for name in ("macro_f1", "weighted_f1", "kappa", "mcc"):
-            ends[name] = ends["accuracy"]
+        ends[name] = intervals.share_interval(ranks < most, groups)
+    # An agreement is an accuracy over the room that chance leaves, and no surer than that.
+    room = 1 - float(shares[0] @ shares[1])
+    for name in ("kappa", "mcc") if room > 0 else ():
+        less, more = (abs(end - found["accuracy"]) / room for end in ends["accuracy"])
+        ends[name] = min(ends[name][0], found[name] - less), max(ends[name][1], found[name] + more)
+    ends["ece"] = _error_interval(probabilities.max(axis=1), groups, found["ece"], sums, ends["ece"], n_groups)
     made = {}
     for name in MEASURES:
         low, high = ends[name]
-        made |= {name: found[name], f"{name}_low": float(low), f"{name}_high": float(high)}
+        if n_groups == 1 and name not in measures.SHARES:
+            low = high = np.nan
+        least, most = _RANGES.get(name, (0, 1))
+        made |= {name: found[name], f"{name}_low": max(low, least), f"{name}_high": min(high, most)}
     return made | {"n_rows": len(labels)}
+
+
+def _error_interval(confidence, groups, error: float, sums: np.ndarray, ends, n_groups: int) -> tuple[float, float]:
+    """The interval of the calibration error, from draws without imagined rows and ``ends``, those of draws with them.
+
+    Draws lie above the rows' own error: turned round, this bias cancels out (basic bootstrap). The low end is no higher
+    than what lies above the limit of chance, so it is 0 where a perfectly calibrated model could show such an error.
+    """
+    drawn = np.abs(sums[:, -measures.N_BINS :]).sum(axis=1) / len(confidence)
+    low, high = intervals.stretched_interval(error, 2 * error - drawn, n_groups)
+    return min(low, error - measures.chance_error(confidence, groups)[1]), max(high, ends[1])
 
 
 def readable(scores: pd.DataFrame, measures=("accuracy", "macro_f1", "log_loss")) -> pd.DataFrame:
@@ -158,17 +187,18 @@ def majority_share(predictions: Predictions) -> float:
 
 
 def class_table(predictions: Predictions, model: str) -> pd.DataFrame:
-    """Precision, recall, F1, its 95 % bootstrap interval, rows and predicted rows of each class; 0 where undefined.
+    """Precision, recall, F1 with its 95 % interval, rows and predicted rows of each class; 0 where undefined.
 
-    Indexed by label name. The interval is NaN where the class has fewer than two rows to draw from.
+    Indexed by label name. Where J is the share of right rows among those of the class or predicted as it, F1 is
+    2 J / (1 + J), and so are the ends of its interval: see ``intervals.share_intervals``. From 0 to 1 without any row.
     """
     labels, n_classes = predictions.labels, len(predictions.label_names)
     columns = measures.row_columns(predictions[model], labels)[:, : 3 * n_classes]
     right, support, predicted = measures.class_sums(columns.sum(axis=0), n_classes)
-    draws = measures.f1_of_classes(
-        *measures.class_sums(intervals.resampled_sums(columns, labels, predictions.groups), n_classes)
+    hits, true, answered = (columns[:, i * n_classes : (i + 1) * n_classes] for i in range(3))
+    low, high = (
+        2 * end / (1 + end) for end in intervals.share_intervals(hits, true + answered - hits, predictions.groups)
     )
-    low, high = np.where(support > 1, intervals.percentile_interval(draws), np.nan)
     return pd.DataFrame(
         {
             "precision": right / np.maximum(predicted, 1),

@@ -8,9 +8,11 @@ import pandas as pd
 from sklearn.svm import LinearSVC
 
 from fusebook.data.dataset import Dataset
-from fusebook.evaluation.comparison import compare
+from fusebook.evaluation.comparison import LEVEL, compare, seed_spread
 from fusebook.evaluation.intervals import share_interval
-from fusebook.findings import p_text
+from fusebook.findings import p_text, points_text
+
+HELPFUL = 0.01  # a gain that doubling the rows must bring to be worth their while
 
 
 def nested_order(labels: np.ndarray) -> np.ndarray:
@@ -46,50 +48,77 @@ class SizeCurve:
     The models are an MLP over all parts, a linear support vector machine, and the most frequent class. Each smaller
     training set is part of the next.
 
+    Parameters
+    ----------
+    data : rows of all splits
+    seeds : how often the MLP of the last two sizes is trained, each time with other first weights
+
     Attributes
     ----------
-    table : model, rows, accuracy, low, high, right (the bools of the test rows); no line where training rows are few
+    table : model, rows, accuracy, low, high, right (the bools of the test rows); no line where training rows are few.
+        An MLP's line is that of the first training
     """
 
-    def __init__(self, data: Dataset):
+    def __init__(self, data: Dataset, seeds: int = 3):
         labels, test, lines = data.train.labels, data.test, []
         self._groups = test.groups
         order = nested_order(labels)
-        for size in training_sizes(len(labels), len(np.unique(labels))):
+        sizes = training_sizes(len(labels), len(np.unique(labels)))
+        for size in sizes:
             for model, predicted in _answers(data, order[:size]).items():
                 right = predicted == test.labels
                 lines.append([model, size, right.mean(), *share_interval(right, test.groups), right])
         self.table = pd.DataFrame(lines, columns=["model", "rows", "accuracy", "low", "high", "right"])
+        # What other trainings gained from the last doubling, by model: shape (n_rows,) each.
+        self._other_gains: dict[str, list[np.ndarray]] = {"MLP": []}
+        for seed in range(1, seeds) if len(sizes) > 1 else ():
+            made = [_network_answers(_part(data, order[:size]), test, seed) == test.labels for size in sizes[-2:]]
+            self._other_gains["MLP"].append(made[1].astype(int) - made[0])
 
     def verdict(self, model: str) -> tuple[str, str, dict]:
         """Would more rows help ``model``? Key, grade and facts, from the last doubling of its rows.
 
-        They would where the gain is significant (``comparison.compare``, p < 0.05); they would not where the interval of the gain
-        ends below one point; otherwise it can't be told.
+        They would where the gain is significant (``comparison.compare``, with what other trainings add). They would not
+        where the interval of the gain ends below one point and such a gain could have been found, or the loss is
+        significant; otherwise it can't be told.
         """
         lines = self.table[self.table["model"] == model].sort_values("rows").to_dict("records")
         if len(lines) < 2:
             return "too few rows", "note", {}
-        made = compare(lines[-2]["right"], lines[-1]["right"], self._groups)
-        if made["p"] < 0.05 and made["difference"] > 0:
+        before, after = lines[-2]["right"], lines[-1]["right"]
+        gains = [after.astype(int) - before, *self._other_gains.get(model, [])]
+        made = compare(before, after, self._groups, spread=seed_spread(gains, self._groups))
+        sure = made["p"] < LEVEL
+        if sure and made["difference"] > 0:
             key, grade = "more rows help", "look"
         else:
-            key, grade = "more rows no help" if made["high"] < 0.01 else "more rows unsure", "note"
-        points = {name: f"{100 * made[name]:+.1f}" for name in ("difference", "low", "high")}
-        rows = {"fewer": lines[-2]["rows"], "more": lines[-1]["rows"]}
-        return key, grade, {"model": model, "p": p_text(made["p"]), **rows, **points}
+            none = made["high"] < HELPFUL and (sure or made["detectable"] <= HELPFUL)
+            key, grade = "more rows no help" if none else "more rows unsure", "note"
+        points = {name: points_text(made[name]) for name in ("difference", "low", "high")}
+        rows = {"fewer": lines[-2]["rows"], "more": lines[-1]["rows"], "rows": len(after)}
+        facts = {"model": model, "p": p_text(made["p"]), "detectable": f"{100 * made['detectable']:.1f}"}
+        return key, grade, facts | rows | points
+
+
+def _part(data: Dataset, chosen: np.ndarray) -> Dataset:
+    """The training rows at the positions ``chosen``, and all validation rows."""
+    split = data.rows["split"].to_numpy()
+    places = [np.flatnonzero(split == "train")[chosen], np.flatnonzero(split == "validation")]
+    return data[np.concatenate(places)]
+
+
+def _network_answers(part: Dataset, test: Dataset, seed: int = 0) -> np.ndarray:
+    from fusebook.models.network import Network  # brings Keras, which nobody else in this module needs
+
+    return Network(random_state=42 + seed).fit(part).predict_raw(test).argmax(axis=1)
 
 
 def _answers(data: Dataset, chosen: np.ndarray) -> dict[str, np.ndarray]:
     """Class numbers that each model gives the test rows, trained on the training rows at the positions ``chosen``."""
-    from fusebook.models.network import Network  # brings Keras, which nobody else in this module needs
-
-    split, test = data.rows["split"].to_numpy(), data.test
-    places = np.concatenate([np.flatnonzero(split == "train")[chosen], np.flatnonzero(split == "validation")])
-    part = data[places]
+    part, test = _part(data, chosen), data.test
     train = part.train
     return {
-        "MLP": Network().fit(part).predict_raw(test).argmax(axis=1),
+        "MLP": _network_answers(part, test),
         "linear SVM": linear_answers(train.features.linear, train.labels, test.features.linear),
         "majority": np.full(len(test), np.bincount(train.labels).argmax()),
     }

@@ -18,7 +18,6 @@ from fusebook import ASSETS
 from fusebook.data.dataset import Dataset
 from fusebook.data.tables import PARTS
 from fusebook.errors.mistakes import Mistakes
-from fusebook.evaluation.scores import count_text
 from fusebook.findings import say, shortened
 from fusebook.inspection.occlusion import strongest_verdicts
 from fusebook.plots.charts import AGAINST, FOR, STRENGTH
@@ -172,12 +171,12 @@ def _example(text: str, most: int = EXAMPLE) -> str:
 
 
 def pair_table(mistakes: Mistakes) -> HTML:
-    """``Mistakes.pairs`` as a table with the share's interval and the beginnings of the example texts."""
-    texts, sizes = mistakes.predictions.rows.set_index("row")["text"], mistakes.table["label"].value_counts()
+    """``Mistakes.pairs`` as a table with the share and its interval (``share_text``) and beginnings of example texts."""
+    texts = mistakes.predictions.rows.set_index("row")["text"]
     body = ""
     for pair in mistakes.pairs().itertuples():
         names = (escape(mistakes.short[name]) for name in (pair.label, pair.predicted))
-        cells = [*names, pair.count, count_text(pair.count, sizes[pair.label])]
+        cells = [*names, pair.count, mistakes.share_text(pair.label, pair.count)]
         examples = "<br>".join(f"{row}: {_example(texts[row])}" for row in pair.rows)
         # The examples have a line of their own, so that a phone shows them without scrolling.
         body += "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"

@@ -20,13 +20,17 @@ from fusebook.evaluation.intervals import wilson_interval
 from fusebook.evaluation.scores import count_text
 from fusebook.models.bundle import Bundle
 
+CROSS_FITTED = (
+    "cross-fitted"  # as a split: training, validation and test rows, each answered by models that had not seen it
+)
 ORDERS = ("row", "confidence", "loss", "suspicion")
 PAGE_SIZE = 20
 MOST_BYTES = 2_000_000  # that the rows take on an exported page
 MOST_FOLDED = 50_000  # texts that are remembered in small letters
 COLUMNS = ["row", "split", "text", "image", "audio", "label", "predicted", "right", "confidence", "loss", "suspicion",
            "slices"]  # fmt: skip
-SUSPECT_COLUMNS = ["row", "split", "label", "suggested", "label_probability", "action", "text"]
+SUSPECT_COLUMNS = ["row", "split", "label", "suggested", "label_probability", "audit", "action", "text"]
+NEEDED_COLUMNS = [name for name in SUSPECT_COLUMNS if name not in ("audit", "text")]  # older lists have no audit
 
 
 class Listing:
@@ -55,19 +59,20 @@ class Listing:
         return inspection_table(self.rows, self.predictions, model, suspects=self.listed, slices=self.slices)
 
     def worst(self, most: int = 6) -> pd.DataFrame:
-        """The wrong test rows with the largest loss, to be read: one line a row number."""
-        wrong = sort_rows(filter_rows(self.table, split="test", right=False), "loss").head(most)
+        """The wrong rows with the largest loss, of those that are scored, to be read: one line a row number."""
+        wrong = sort_rows(filter_rows(self.table, split=scored_split(self.table), right=False), "loss").head(most)
         shown = wrong.set_index("row").drop(columns=["split", "image", "audio", "right"]).round(3)
         return shown.assign(slices=["; ".join(names) for names in shown["slices"]])
 
     def thresholds(self) -> pd.DataFrame:
-        """``coverage_and_accuracy`` of the test rows, one line a threshold of confidence."""
-        test, thresholds = filter_rows(self.table, split="test"), pd.Index([0.0, 0.5, 0.7, 0.9], name="threshold")
-        return pd.DataFrame([coverage_and_accuracy(test, each) for each in thresholds], index=thresholds).round(3)
+        """``coverage_and_accuracy`` of the rows that are scored, one line a threshold of confidence."""
+        scored = filter_rows(self.table, split=scored_split(self.table))
+        thresholds = pd.Index([0.0, 0.5, 0.7, 0.9], name="threshold")
+        return pd.DataFrame([coverage_and_accuracy(scored, each) for each in thresholds], index=thresholds).round(3)
 
     def decided(self) -> pd.DataFrame:
-        """How many suspects a person wants to keep, change or drop, as the list stood when it was read."""
-        actions = pd.Series(dtype=str) if self.listed is None else self.listed["action"]
+        """How many suspects a person wants to keep, change or drop, as the list stood when it was read; "–": undecided."""
+        actions = pd.Series(dtype=str) if self.listed is None else self.listed["action"].str.strip().replace("", "–")
         return actions.value_counts().rename_axis("action").to_frame("rows")
 
     def inspector(self, bundle: Bundle):
@@ -102,17 +107,18 @@ def inspection_table(
     Parameters
     ----------
     rows : row, text, image, audio, label
-    predictions : of validation and test rows; training rows are not among them, as models learnt from them
+    predictions : of validation and test rows, or of all rows where folds answered them; training rows that the models
+        learnt from are not among them
     suspects : row, label_probability, as in label_suspects.csv, with split where training rows are listed
     slices : row and slice (its name), one line for each row in a slice
 
     Returns a DataFrame with the columns ``COLUMNS``. Suspicion is 1 minus what a model that has not seen the row gives its
-    label, 0 where the row is not listed, NaN where ``suspects`` is None; slices is a tuple of names. A training row, which
-    is there only as a suspect, has predicted "", right NA, confidence and loss NaN.
+    label, 0 where the row is not listed, NaN where ``suspects`` is None; slices is a tuple of names. The split of rows
+    that folds answered is ``CROSS_FITTED``. A training row, which else is there only as a suspect, has predicted "", right NA, confidence and loss NaN.
 
     Raises ValueError where ``model`` predicted nothing.
     """
-    judged = [row_table(some, model).assign(split=some.rows["split"]) for some in predictions if model in some]
+    judged = [row_table(some, model).assign(split=_splits(some)) for some in predictions if model in some]
     if not judged:
         predictions[-1].known(model)
     judged = pd.concat(judged, ignore_index=True).astype({"right": "boolean"})
@@ -126,6 +132,17 @@ def inspection_table(
     table["suspicion"] = np.nan if suspects is None else table["row"].map(doubt).fillna(0.0)
     table["slices"] = [names.get(row, ()) for row in table["row"]]
     return table.sort_values("row", ignore_index=True)[COLUMNS]
+
+
+def _splits(predictions: Predictions) -> pd.Series:
+    """The split of each row, ``CROSS_FITTED`` for all of them where folds answered some."""
+    folded = (predictions.folds > 0).any()
+    return predictions.rows["split"].mask(np.full(predictions.n_rows, folded), CROSS_FITTED)
+
+
+def scored_split(table: pd.DataFrame) -> str:
+    """The split of the rows of an ``inspection_table`` that scores rest on: ``CROSS_FITTED`` where there are such, else test."""
+    return CROSS_FITTED if (table["split"] == CROSS_FITTED).any() else "test"
 
 
 def _suspicion(suspects: pd.DataFrame | None, known: set[int]) -> pd.Series:
@@ -227,7 +244,7 @@ def threshold_text(made: dict, threshold: float) -> str:
 
 
 def read_suspects(path: str | Path) -> pd.DataFrame:
-    """The list of suspects at ``path``, all as text, with the columns ``SUSPECT_COLUMNS``.
+    """The list of suspects at ``path``, all as text, with the columns ``NEEDED_COLUMNS`` at least.
 
     Without a line where the file holds none. Raises FileNotFoundError where there is no file, ValueError where a line
     can't be read or a column is missing: such a list is not to be written anew, or something of it would be lost.
@@ -236,7 +253,7 @@ def read_suspects(path: str | Path) -> pd.DataFrame:
     if path.is_file() and len(path.read_bytes().strip().splitlines()) < 2:
         return pd.DataFrame(columns=SUSPECT_COLUMNS, dtype=str)
     listed, rejected = tables.read_table(path)
-    if missing := [name for name in SUSPECT_COLUMNS[:-1] if name not in listed]:
+    if missing := [name for name in NEEDED_COLUMNS if name not in listed]:
         raise ValueError(f"{path} has no column {', '.join(missing)}; expected {', '.join(SUSPECT_COLUMNS)}.")
     if len(rejected):
         lines = ", ".join(map(str, rejected["row"].head(5)))

@@ -144,13 +144,15 @@ class RowCard(ipywidgets.VBox):
 
 
 class Decision(ipywidgets.VBox):
-    """Keep, change or drop: what is chosen is in the list of suspects at once, see ``listing.set_action``."""
+    """Keep, change or drop: what is chosen is in the list of suspects at once, see ``listing.set_action``.
+
+    Nothing is chosen, and nothing written, until a person has decided; keep is a decision.
+    """
 
     def __init__(self, path: str | Path, label_names: list[str]):
         self.path, self.label_names, self.number = path, label_names, None
-        self.action = ipywidgets.ToggleButtons(
-            options=ACTIONS, description="label", style={"description_width": "7.5rem", "button_width": "6rem"}
-        )
+        style = {"description_width": "7.5rem", "button_width": "6rem"}
+        self.action = ipywidgets.ToggleButtons(options=ACTIONS, value=None, description="label", style=style)
         self.label = ipywidgets.Dropdown(options=label_names, description="change to", **WIDE)
         self.told, self.problem = ipywidgets.HTML(), ipywidgets.HTML()
         super().__init__([self.action, self.label, self.told, self.problem] if path else [])
@@ -174,17 +176,19 @@ class Decision(ipywidgets.VBox):
         with silent(self.action, self._write), silent(self.label, self._write):
             self.label.options = [(shortened(name, EXAMPLE) or "(none)", name) for name in names]
             self.label.value = line["suggested"]
-            self.action.value = action if action in ACTIONS else "keep"
+            self.action.value = action if action in ACTIONS else None
         self._tell(line)
 
     def _write(self, _=None) -> None:
+        if self.action.value is None:  # a label alone is no decision
+            return
         with told_in(self.problem):
             listed = listing.set_action(self.path, self.number, self.action.value, self.label.value)
             self._tell(listed[listed["row"].str.strip() == str(self.number)].iloc[0])
 
     def _tell(self, line: pd.Series) -> None:
         text = f"Row {line['row']} is listed as suspect: given {line['label']}, suggested {line['suggested']}. "
-        text += f"In {Path(self.path).name}: {line['action']}."
+        text += f"In {Path(self.path).name}: {line['action'].strip() or 'not decided'}."
         if line["split"] != "train":
             text += f" It is a {line['split']} row. {capital(REASONS['ROW_NOT_TRAINING'])}."
         self.told.value = f"<p>{escape(text)}</p>"

@@ -14,7 +14,7 @@ from fusebook import ASSETS
 from fusebook.data.predictions import Predictions
 from fusebook.errors.mistakes import short_names
 from fusebook.inspection import cards, twin_data
-from fusebook.inspection.listing import MOST_BYTES
+from fusebook.inspection.listing import CROSS_FITTED, MOST_BYTES, scored_split
 from fusebook.inspection.occlusion import PATCH_COLUMNS
 from fusebook.inspection.question import Question, one_row
 from fusebook.models.bundle import Bundle
@@ -59,13 +59,13 @@ def page_twin(
     Parameters
     ----------
     table : as ``listing.inspection_table`` returns it
-    predictions : of validation and test rows
+    predictions : of the rows of ``table``
     models : whose answers a card tells; first the one that ``table`` is about
     effects : row number to what moved its answer, as ``row_effects`` returns it
     most_bytes : that all of it takes. The numbers of each row are there in any case; texts, answers, pictures and sounds
         as far as they fit, mistakes and label suspects first. What was left out is counted in the HTML
 
-    Raises ValueError where ``table`` has no test row or a model did not predict.
+    Raises ValueError where ``table`` has no scored row (see ``listing.scored_split``) or a model did not predict.
     """
     predictions = [some for some in predictions if some.n_rows]
     _check(table, predictions, models)
@@ -104,7 +104,7 @@ def _entries(table: pd.DataFrame, votes: dict[int, list], effects: dict) -> list
 
 
 def _check(table: pd.DataFrame, predictions: list[Predictions], models: list[str]) -> None:
-    n_test = int((table["split"] == "test").sum())
+    n_test = int((table["split"] == scored_split(table)).sum())
     known = list(dict.fromkeys(name for some in predictions for name in some))
     if not n_test or not models or set(models) - set(known):
         raise ValueError(
@@ -176,6 +176,7 @@ def _card(row: pd.Series, names: list[str], entry: dict, media: dict) -> str:
 def _note(table: pd.DataFrame, data: dict, media: dict) -> str:
     """What the data hold and what was left out, in sentences."""
     splits = {"test": "test rows", "validation": "validation rows", "train": "training rows with a suspect label"}
+    splits[CROSS_FITTED] = "cross-fitted rows, each answered by models that had not seen it"
     sizes = table["split"].value_counts()
     held = [f"{sizes[name]:,} {splits[name]}" for name in data["splits"]]
     gone = sum(text is None and place not in data["cards"] for place, text in enumerate(data["text"]))

@@ -16,7 +16,7 @@ from fusebook.data import files
 from fusebook.data.predictions import Predictions
 from fusebook.errors.mistakes import confusion_order
 from fusebook.inspection import cards
-from fusebook.inspection.listing import coverage_and_accuracy, filter_rows
+from fusebook.inspection.listing import CROSS_FITTED, coverage_and_accuracy, filter_rows, scored_split
 
 CUTS = (cards.MOST_CHARACTERS, 600, 300, 150, 80)  # characters of a text; the longest cut at which all texts fit
 MOST_CLASSES = 60  # in the matrix; of more, those with the most mistakes
@@ -43,13 +43,13 @@ def size_of(value) -> int:
 def order_of_interest(table: pd.DataFrame) -> np.ndarray:
     """The positions of the rows of an ``inspection_table`` in the order in which the budget serves them.
 
-    First the mistakes of the test rows, the most confident first, then label suspects, other mistakes, other test rows
-    (the least confident first), and the rest.
+    First the mistakes of the scored rows, the most confident first, then label suspects, other mistakes, other scored
+    rows (the least confident first), and the rest.
     """
-    test, wrong = (table["split"] == "test").to_numpy(), (~table["right"].fillna(True)).to_numpy(bool)
+    scored, wrong = (table["split"] == scored_split(table)).to_numpy(), (~table["right"].fillna(True)).to_numpy(bool)
     suspicion = table["suspicion"].fillna(0).to_numpy(float)
     confidence = table["confidence"].fillna(0).to_numpy(float)
-    rank = np.select([test & wrong, suspicion > 0, wrong, test], [0, 1, 2, 3], 4)
+    rank = np.select([scored & wrong, suspicion > 0, wrong, scored], [0, 1, 2, 3], 4)
     within = np.select([wrong, suspicion > 0], [-confidence, -suspicion], confidence)
     return np.lexsort((within, rank))
 
@@ -66,7 +66,7 @@ def numbers(table: pd.DataFrame, label_names: list[str]) -> dict:
     ``parts`` has a digit a row: 1 for a picture, 2 for a sound, 3 for both.
     """
     known = pd.Index(label_names)
-    splits = [name for name in ("test", "validation", "train") if (table["split"] == name).any()]
+    splits = [name for name in (CROSS_FITTED, "test", "validation", "train") if (table["split"] == name).any()]
     doubt = table["suspicion"].to_numpy(float)
     slices: dict[str, list[int]] = {}
     for position, names in enumerate(table["slices"]):
@@ -88,24 +88,26 @@ def numbers(table: pd.DataFrame, label_names: list[str]) -> dict:
 
 
 def totals(table: pd.DataFrame, label_names: list[str]) -> dict:
-    """What is counted over all test rows: the confusion matrix, and what each threshold from 0 to 100 % brings.
+    """What is counted over all rows that are scored, those of the split ``scored``: the confusion matrix, and what each threshold from 0 to 100 % brings.
 
     ``order`` are the matrix's class numbers, similar ones side by side; ``cells`` are true, predicted and count of all
     pairs that occur; ``coverage`` is answered, right, and the accuracy's interval (None where nothing is answered).
     """
-    test = filter_rows(table, split="test")
+    split = scored_split(table)
+    scored = filter_rows(table, split=split)
     known = pd.Index(label_names)
-    true, predicted = known.get_indexer(test["label"]), known.get_indexer(test["predicted"])
+    true, predicted = known.get_indexer(scored["label"]), known.get_indexer(scored["predicted"])
     confusion = np.zeros((len(label_names), len(label_names)), int)
     np.add.at(confusion, (true, predicted), 1)
     wrong = confusion.sum(axis=0) + confusion.sum(axis=1) - 2 * np.diag(confusion)
     kept = np.sort(np.argsort(-wrong, kind="stable")[:MOST_CLASSES])
     order = kept[confusion_order(confusion[np.ix_(kept, kept)])]
-    lines = pd.DataFrame([coverage_and_accuracy(test, percent / 100) for percent in range(101)])
+    lines = pd.DataFrame([coverage_and_accuracy(scored, percent / 100) for percent in range(101)])
     lines = lines[["answered", "right", "low", "high"]].astype(object)
     coverage = lines.where(lines.notna(), None).values.tolist()
     cells = [[int(i), int(j), int(confusion[i, j])] for i, j in np.argwhere(confusion)]
-    return {"n_test": len(test), "order": order.tolist(), "cells": cells, "coverage": coverage}
+    made = {"scored": split, "n_scored": len(scored), "order": order.tolist()}
+    return made | {"cells": cells, "coverage": coverage}
 
 
 def fit_texts(texts: list[str], order: np.ndarray, room: int) -> list[str | None]:

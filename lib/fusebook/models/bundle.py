@@ -4,10 +4,12 @@ Notebooks 03_train (writes it) and 06_predict (uses it) tell the story.
 """
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from sklearn.model_selection import GroupKFold
 
 from fusebook import runs
 from fusebook.data.checks import Table
@@ -17,7 +19,8 @@ from fusebook.data.tables import REJECTED_COLUMNS
 from fusebook.encoders.parts import Encoders
 from fusebook.models import layers
 from fusebook.models.baselines import Cost, array_bytes, rows_a_second
-from fusebook.models.fusion import RULES, DecisionFusion, held_out
+from fusebook.models.calibration import calibrate, fit_label_sets, fit_temperature, label_sets
+from fusebook.models.fusion import RULES, DecisionFusion
 from fusebook.models.network import Network
 from fusebook.runs import Run
 
@@ -46,7 +49,8 @@ class Models(dict):
 
     def fit(self, data: Dataset) -> "Models":
         """All four steps below, on the training and the validation rows of ``data``."""
-        return self.fit_parts(data).fit_joint(data).calibrate(data.validation).fuse(data.validation)
+        votes = self.fit_parts(data).fit_joint(data).votes(data.validation)
+        return self.calibrate(votes).fuse(votes)
 
     def fit_parts(self, data: Dataset) -> "Models":
         """One network for each part, trained on the rows that have it.
@@ -66,21 +70,51 @@ class Models(dict):
             self[FEATURE_LEVEL] = Network(modality_dropout=self.modality_dropout, **self.recipe).fit(data)
         return self
 
-    def calibrate(self, data: Dataset) -> "Models":
-        """Fit each network's temperature on rows that it was not trained on."""
-        for network in self.values():
-            network.calibrate(data)
+    def votes(self, data: Dataset, names: Iterable[str] | None = None) -> Predictions:
+        """What each network, or those of ``names``, says of each row before its temperature.
+
+        The class shares of the training rows stand where a row has none of its parts.
+        """
+        networks = self if names is None else {name: self[name] for name in self if name in set(names)}
+        made = {
+            name: np.where(network.reads(data)[:, None], network.predict_raw(data), self.prior_)
+            for name, network in networks.items()
+        }
+        return Predictions(made, data.rows, data.label_names)
+
+    def calibrate(self, votes: Predictions) -> "Models":
+        """Fit each network's temperature to ``votes`` on rows that it, or another trained like it, had not seen."""
+        for name, temperature in self._fitted_temperatures(votes).items():
+            self[name].temperature_ = temperature
         return self
 
-    def fuse(self, data: Dataset) -> "Models":
-        """Decision-level fusion: learn each rule of ``fusion.RULES`` from votes on rows that no network was trained on."""
-        if len(self.parts) > 1:
-            votes, present = self.predict(data, self.parts), data.features.present
-            self.fusions_ = {
-                f"{DECISION_LEVEL} {rule}": DecisionFusion(rule, self.prior_).fit(votes, present, data.labels)
-                for rule in RULES
-            }
+    def fuse(self, votes: Predictions) -> "Models":
+        """Decision-level fusion: learn each rule of ``fusion.RULES`` from ``votes`` as in ``calibrate``."""
+        self.fusions_ = self._fitted_rules(self._scaled(votes, votes.present, self.temperatures()), votes)
         return self
+
+    def _fitted_temperatures(self, votes: Predictions) -> dict[str, float]:
+        reads = self._reads(votes.present)
+        return {name: fit_temperature(values[reads[name]], votes.labels[reads[name]]) for name, values in votes.items()}
+
+    def _fitted_rules(self, scaled: dict[str, np.ndarray], votes: Predictions) -> dict[str, DecisionFusion]:
+        if len(self.parts) < 2:
+            return {}
+        single, present = {part: scaled[part] for part in self.parts}, votes.present
+        rules = {f"{DECISION_LEVEL} {rule}": DecisionFusion(rule, self.prior_) for rule in RULES}
+        return {name: rule.fit(single, present, votes.labels) for name, rule in rules.items()}
+
+    def _reads(self, present: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Which rows have one of each network's parts."""
+        return {name: np.any([present[part] for part in network.parts_], axis=0) for name, network in self.items()}
+
+    def _scaled(self, votes: Predictions, present: dict[str, np.ndarray], temperatures: dict[str, float]) -> dict:
+        """``votes`` at their temperatures; the class shares stay as they are."""
+        reads = self._reads(present)
+        return {
+            name: np.where(reads[name][:, None], calibrate(values, temperatures[name]), self.prior_)
+            for name, values in votes.items()
+        }
 
     @property
     def parts(self) -> list[str]:
@@ -103,24 +137,32 @@ class Models(dict):
         A row that has none of a model's parts gets the class shares of the training rows from it.
         """
         names = self.names if names is None else names
-        fused = any(name in self.fusions_ for name in names)
-        made = {
-            name: np.where(network.reads(data)[:, None], network.predict(data), self.prior_)
-            for name, network in self.items()
-            if name in names or (fused and name != FEATURE_LEVEL)
-        }
-        votes, present = {part: made[part] for part in self.parts if part in made}, data.features.present
-        made |= {name: rule.predict(votes, present) for name, rule in self.fusions_.items() if name in names}
+        asked = {*names, *self.parts} if set(names) & set(self.fusions_) else names
+        votes, present = self.votes(data, asked), data.features.present
+        made = self._scaled(votes, present, self.temperatures())
+        made |= {name: rule.predict(made, present) for name, rule in self.fusions_.items() if name in names}
         return Predictions({name: made[name] for name in names}, data.rows, data.label_names)
 
-    def predict_held_out(self, data: Dataset) -> Predictions:
-        """``predict`` of the validation rows, each rule that learns asked about rows that it has not learnt from."""
-        votes, present = self.predict(data), data.features.present
-        single = votes.only(self.parts)
-        return votes | {
-            name: held_out(rule.rule, self.prior_, single, present, data.labels, groups=data.groups)
-            for name, rule in self.fusions_.items()
-        }
+    def held_out(self, votes: Predictions) -> Predictions:
+        """What every model says of the rows of ``votes``: temperatures and rules are learnt from the others, by five folds.
+
+        It is what a model is chosen by, and what a small table is scored by. Groups are never parted; a single one is
+        answered as if nothing had been learnt.
+        """
+        groups = np.arange(votes.n_rows) if votes.groups is None else votes.groups
+        made = {name: np.empty((votes.n_rows, len(votes.label_names))) for name in self.names}
+        for known, held in _dealt(groups):
+            answers = self._taught(votes.chosen(known), votes.chosen(held))
+            for name in made:
+                made[name][held] = answers[name]
+        return Predictions(made, votes.rows, votes.label_names)
+
+    def _taught(self, known: Predictions, held: Predictions) -> dict[str, np.ndarray]:
+        """What every model says of the rows of ``held``, temperatures and rules learnt from the votes ``known``."""
+        temperatures, present = self._fitted_temperatures(known), held.present
+        rules = self._fitted_rules(self._scaled(known, known.present, temperatures), known)
+        answers = self._scaled(held, present, temperatures)
+        return answers | {name: rule.predict(answers, present) for name, rule in rules.items()}
 
     def plans(self) -> pd.DataFrame:
         """How each network was built and trained, one line a network."""
@@ -163,8 +205,11 @@ class Models(dict):
             for name, network in self.items():
                 layers.save_model(network.keras_, beside / f"{name}.keras")
 
-    def save_bundle(self, run: Run, chosen: str) -> None:
-        """Write the bundle of ``run``: networks, rules, and a copy of its encoders; ``chosen`` is the model that answers."""
+    def save_bundle(self, run: Run, chosen: str, held: Predictions | None = None) -> None:
+        """Write the bundle of ``run``: networks, rules, and a copy of its encoders; ``chosen`` is the model that answers.
+
+        ``held`` are answers to rows that their model has not learnt from: each model in it gets its label sets.
+        """
         with runs.replacing(run.path("bundle")) as beside:
             beside.mkdir(parents=True)
             shutil.copytree(run.need("encoders"), beside / "encoders")
@@ -172,6 +217,7 @@ class Models(dict):
             facts = {"label_names": self.label_names_, "chosen": chosen, "modalities": self.parts}
             facts |= {"prior": self.prior_.tolist(), "temperatures": self.temperatures()}
             facts |= {"fusions": {name: rule.to_json() for name, rule in self.fusions_.items()}, "networks": list(self)}
+            facts["label_sets"] = _least_in_sets(held.only(self.names)) if held is not None else {}
             runs.write_json(beside / "bundle.json", facts)
 
     @classmethod
@@ -185,6 +231,14 @@ class Models(dict):
             made[name] = Network.of_keras(model, parts, facts["temperatures"][name])
         made.fusions_ = {name: DecisionFusion.from_json(value) for name, value in facts["fusions"].items()}
         return made
+
+
+def _dealt(groups: np.ndarray) -> Iterable[tuple[np.ndarray, np.ndarray]]:
+    """Positions to learn from and to answer, five times over: each row is answered once, and no group is parted."""
+    n_folds = min(5, len(np.unique(groups)))
+    if n_folds < 2:
+        return [(np.arange(0), np.arange(len(groups)))]
+    return GroupKFold(n_folds, shuffle=True, random_state=42).split(groups, groups=groups)
 
 
 class Bundle:
@@ -201,6 +255,7 @@ class Bundle:
     parts : names of the parts that it reads
     models : ``Models``
     encoders : ``Encoders``
+    label_sets : model to the least probability of a label in its sets; none in the bundle of a version before
 
     Raises FileNotFoundError where there is no bundle.
     """
@@ -214,6 +269,7 @@ class Bundle:
             )
         facts = runs.read_json(folder / "bundle.json")
         self.label_names, self.chosen, self.parts = facts["label_names"], facts["chosen"], facts["modalities"]
+        self.label_sets = facts.get("label_sets", {})
         self.models = Models.load(folder)
         self.encoders = Encoders.load(folder / "encoders", self.parts)
 
@@ -252,7 +308,8 @@ class Bundle:
             rows = rows[rows["row"].isin(splits.loc[splits["split"] == "test", "row"])]
             given, rejected = rows[["row", "text"]], pd.DataFrame(columns=REJECTED_COLUMNS)
         probabilities = self.predict(rows, [name])[name] if len(rows) else np.empty((0, len(self.label_names)))
-        return Answers(given, probabilities, rejected, name, self.label_names, again=not table)
+        sets = label_sets(probabilities, self.label_sets[name]) if name in self.label_sets else None
+        return Answers(given, probabilities, rejected, name, self.label_names, again=not table, sets=sets)
 
     def model_name(self, model: str) -> str:
         """``model``, or the chosen one where it is "". Raises ValueError where the bundle has no such model."""
@@ -267,3 +324,9 @@ class Bundle:
                 f"The bundle reads no {', '.join(sorted(unknown))}; expected a tuple of parts among "
                 f"{', '.join(self.parts)}, such as without=({self.parts[0]!r},)."
             )
+
+
+def _least_in_sets(held: Predictions) -> dict[str, float]:
+    """Model to ``fit_label_sets`` of its answers; without those that have too few."""
+    made = {name: fit_label_sets(values, held.labels, held.groups) for name, values in held.items()}
+    return {name: least for name, least in made.items() if least is not None}

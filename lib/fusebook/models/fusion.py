@@ -6,10 +6,8 @@ Notebook 03_train tells the story. Pure NumPy and scikit-learn; a part that a ro
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
-from sklearn.model_selection import GroupKFold
 
 RULES = ("mean", "product", "weighted", "stacked")
-_FOLDS = 5
 _STACK_SPREAD = 0.1  # standard deviation expected of the stack's coefficients around those of the product rule
 
 
@@ -124,28 +122,3 @@ class DecisionFusion:
         for name, learnt in value.items():
             setattr(fusion, name, np.array(learnt))
         return fusion
-
-
-def held_out(
-    rule: str, prior: np.ndarray, votes: dict, present: dict, labels: np.ndarray, *, groups: np.ndarray | None = None
-) -> np.ndarray:
-    """Joined probabilities of rows that the rule has not learnt from, by five folds: what to choose a rule by.
-
-    Arguments as for ``DecisionFusion.fit``; ``groups``, a group a row where some belong together (copies of one text),
-    are never parted. Returns an array of shape (n_rows, n_classes). A single row or group, which leaves none to learn
-    from, gets the class shares.
-    """
-    labels = np.asarray(labels)
-    groups = np.arange(len(labels)) if groups is None else np.asarray(groups)
-    result = np.tile(np.asarray(prior, np.float64), (len(labels), 1))
-    folds = min(_FOLDS, len(np.unique(groups)))
-    if folds < 2:
-        return result
-    for learn, answer in GroupKFold(folds, shuffle=True, random_state=42).split(labels, groups=groups):
-        fusion = DecisionFusion(rule, prior).fit(_rows(votes, learn), _rows(present, learn), labels[learn])
-        result[answer] = fusion.predict(_rows(votes, answer), _rows(present, answer))
-    return result
-
-
-def _rows(arrays: dict, chosen: np.ndarray) -> dict:
-    return {name: values[chosen] for name, values in arrays.items()}

@@ -11,7 +11,7 @@ import numpy as np
 
 from fusebook import runs
 from fusebook.data.features import part_of
-from fusebook.encoders.cnn import padded_size
+from fusebook.encoders.cnn import ask
 from fusebook.models.calibration import clean_probabilities
 
 _ROWS_AT_ONCE = 1024  # that go through a network when it predicts
@@ -183,12 +183,7 @@ def _join(inputs: dict, parts: list[str], units: int, activation: str, n_ngrams:
 
 def predict(model: keras.Model, inputs: dict[str, np.ndarray]) -> np.ndarray:
     """Class probabilities of shape (n_rows, n_classes); rows sum to 1."""
-    n_rows = len(next(iter(inputs.values())))
-    if not n_rows:
-        return np.empty((0, model.output_shape[-1]))
-    empty = padded_size(n_rows, _ROWS_AT_ONCE) - n_rows
-    filled = {name: np.pad(values, ((0, empty), (0, 0))) for name, values in inputs.items()}
-    return clean_probabilities(model.predict(filled, batch_size=_ROWS_AT_ONCE, verbose=0)[:n_rows])
+    return clean_probabilities(ask(model, inputs, _ROWS_AT_ONCE))
 
 
 def save_model(model: keras.Model, path: Path) -> None:

@@ -8,6 +8,7 @@ import time
 import numpy as np
 
 from fusebook.data.dataset import Dataset
+from fusebook.encoders.cnn import roomy
 from fusebook.models import layers
 from fusebook.models.calibration import calibrate, fit_temperature
 from fusebook.models.training import fit_mlp, settings
@@ -43,9 +44,9 @@ class Network:
         """Build and train. Raises as ``layers.build_mlp`` and ``training.fit_mlp`` do."""
         start, features = time.perf_counter(), data.features
         inputs = data.train.features.inputs
-        build, fit = settings(len(data.train), features.encoded, n_classes=data.n_classes, **self.given)
-        options = build | self.fixed
-        self.keras_ = layers.build_mlp(features.sizes, data.n_classes, n_ngrams=features.n_ngrams, **options)
+        build, fit = settings(len(data.train), inputs, n_classes=data.n_classes, **self.given)
+        options, n_ngrams = build | self.fixed, features.n_ngrams and roomy(features.n_ngrams)
+        self.keras_ = layers.build_mlp(features.sizes, data.n_classes, n_ngrams=n_ngrams, **options)
         watched = data.validation.features.inputs, data.validation.labels
         self.history_ = fit_mlp(
             self.keras_, inputs, data.train.labels, validation=watched, patience=self.patience, **fit

@@ -13,10 +13,12 @@ import keras
 import numpy as np
 import pandas as pd
 
+from fusebook.encoders.cnn import filled, hollow, padded_size, roomy, shared
 from fusebook.models import lazy_adam
 
 _WATCHED_AT_ONCE = 1024  # validation rows a step
 _WATCHED_AT_MOST = 4096  # training rows, where there are no validation rows
+_FILLED_UP = 8192  # rows: up to as many are filled up
 _SHORT_TEXT = 80  # n-grams: a headline has about 50
 
 
@@ -94,16 +96,15 @@ def fit_mlp(
         raise ValueError(f"epochs is {epochs} and batch_size {batch_size}; expected at least 1 of each.")
     if not len(labels):
         raise ValueError("No rows to train on; expected at least one. Leave out a modality that none has.")
-    random = np.random.default_rng(int(keras.random.randint((), 0, 2**31 - 1)))
-    if falling:
-        start, steps = float(model.optimizer.learning_rate), epochs * math.ceil(len(labels) / batch_size)
-        model.optimizer.learning_rate = keras.optimizers.schedules.PolynomialDecay(start, steps, end_learning_rate=0.0)
-    watched = _on_device(model, *(validation if len(validation[1]) else _some_rows(inputs, labels)))
+    random, n_steps = np.random.default_rng(int(keras.random.randint((), 0, 2**31 - 1))), -(-len(labels) // batch_size)
+    rates = _rates(model.optimizer, epochs * n_steps, falling).reshape(epochs, n_steps)
+    watched = _watched_rows(model, *(validation if len(validation[1]) else _some_rows(inputs, labels)))
     state, history, best, since = _state(model), [], None, 0
-    train, watch = _trainer(model, inputs, labels, batch_size, label_smoothing), _watcher(model)
+    train, watch = _trainer(model, inputs, labels, batch_size, label_smoothing), shared(_watcher, model)
     while len(history) < epochs and (not patience or since < patience):
-        state, scores = train(state, *_batches(random.permutation(len(labels)), batch_size))
-        scores = np.concatenate([scores, watch(state, watched)])
+        state, scores = train(state, *_batches(random.permutation(len(labels)), batch_size), rates[len(history)])
+        seen = sum(np.asarray(watch(state[:2], rows)) for rows in watched)
+        scores = np.concatenate([scores, seen[:2] / seen[2]])
         if not np.isfinite(scores).all():
             problem = f"Training diverged in epoch {len(history) + 1}: the loss is not a number."
             raise FloatingPointError(f"{problem} Use a smaller learning_rate.")
@@ -118,14 +119,34 @@ def fit_mlp(
     return pd.DataFrame(history, columns=names, index=pd.RangeIndex(1, len(history) + 1, name="epoch"))
 
 
+def _rates(optimizer: keras.Optimizer, n_steps: int, falling: bool) -> np.ndarray:
+    """The learning rate of each step, shape (n_steps,)."""
+    rate = np.float32(optimizer.learning_rate)
+    return rate * (1 - np.arange(n_steps, dtype=np.float32) / n_steps) if falling else np.full(n_steps, rate)
+
+
 def _some_rows(inputs: dict, labels: np.ndarray) -> tuple[dict, np.ndarray]:
     """``_WATCHED_AT_MOST`` rows, spread evenly."""
     some = np.unique(np.linspace(0, len(labels) - 1, _WATCHED_AT_MOST).astype(int))
     return {name: values[some] for name, values in inputs.items()}, labels[some]
 
 
-def _on_device(model: keras.Model, inputs: dict, labels: np.ndarray):
-    return jax.device_put((inputs, keras.utils.to_categorical(labels, model.output_shape[-1])))
+def _on_device(model: keras.Model, inputs: dict, labels: np.ndarray, size: int):
+    """Inputs and labels, as one of each class, on the device, filled up to ``size`` rows."""
+    rows = inputs, keras.utils.to_categorical(labels, model.output_shape[-1])
+    return jax.device_put(jax.tree.map(lambda values: filled(values, size), rows))
+
+
+def _watched_rows(model: keras.Model, inputs: dict, labels: np.ndarray) -> list[tuple]:
+    """Pieces of ``_WATCHED_AT_ONCE`` rows on the device, each with whether its rows count: the last is filled up."""
+    made = []
+    for start in range(0, len(labels), _WATCHED_AT_ONCE):
+        own = slice(start, start + _WATCHED_AT_ONCE)
+        n_rows = len(labels[own])
+        size = padded_size(n_rows, _WATCHED_AT_ONCE)
+        rows = _on_device(model, {name: values[own] for name, values in inputs.items()}, labels[own], size)
+        made.append((*rows, filled(np.ones(n_rows, np.float32), size)))
+    return made
 
 
 def _batches(order: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -143,13 +164,24 @@ def _state(model: keras.Model) -> tuple[list, list, list]:
 
 
 def _trainer(model: keras.Model, inputs: dict, labels: np.ndarray, batch_size: int, label_smoothing: float):
-    """What trains ``model`` for an epoch on these rows, lazily where that is worth it."""
-    step_of = partial(_step_of, label_smoothing=label_smoothing)
+    """What trains ``model`` for an epoch on these rows, lazily where that is worth it.
+
+    Few rows are filled up, as tables of nearly the same size then share what is compiled; many would take much memory.
+    """
+    size = roomy(len(labels)) if len(labels) <= _FILLED_UP else len(labels)
     if lazy_adam.is_worth_it(model, inputs, batch_size):
         numbers = inputs[lazy_adam.NUMBERS]
         others = {name: values for name, values in inputs.items() if name != lazy_adam.NUMBERS}
-        return partial(lazy_adam.lazy_trainer(model, step_of, numbers), rows=_on_device(model, others, labels))
-    return partial(_plain_trainer(step_of(model)), rows=_on_device(model, inputs, labels))
+        train = lazy_adam.lazy_trainer(model, _step_of, label_smoothing, numbers)
+        return partial(train, rows=_on_device(model, others, labels, size))
+    train = shared(_plain_trainer, model, label_smoothing)
+    return partial(_in_one_call, train, rows=_on_device(model, inputs, labels, size))
+
+
+def _in_one_call(train, state, order, counts, rates, rows):
+    batches = tuple(filled(values, roomy(len(order))) for values in (order, counts, rates))
+    state, sums = train(state, rows, batches, len(order))
+    return state, sums / counts.sum()
 
 
 def _losses(truth, made, smoothing: float = 0.0):
@@ -162,8 +194,9 @@ def _right(truth, made):
 
 def _step_of(model: keras.Model, label_smoothing: float):
     """One step of training; gives the new state, and the sums of loss and of right answers over the rows that count."""
+    place = lazy_adam.place_of(model.optimizer.learning_rate, model.optimizer.variables)
 
-    def step(state, inputs, truth, counts):
+    def step(state, inputs, truth, counts, rate):
         weights, others, memory = state
 
         def mean_loss(weights):
@@ -172,37 +205,39 @@ def _step_of(model: keras.Model, label_smoothing: float):
             return loss / counts.sum(), (moved, loss, counts @ _right(truth, made))
 
         gradients, (others, *sums) = jax.grad(mean_loss, has_aux=True)(weights)
+        memory = [rate if i == place else value for i, value in enumerate(memory)]
         weights, memory = model.optimizer.stateless_apply(memory, gradients, weights)
         return (weights, others, memory), jnp.stack(sums)
 
     return step
 
 
-def _plain_trainer(step):
-    """What trains for an epoch by ``step``; gives the new state, and mean loss and accuracy."""
+def _plain_trainer(model: keras.Model, label_smoothing: float):
+    """What trains networks built like ``model`` for an epoch; gives the new state, and sums of loss and right answers."""
+    step = _step_of(hollow(model), label_smoothing)
 
     @partial(jax.jit, donate_argnums=0)
-    def train(state, order, counts, rows):
-        def one(state, batch):
-            numbers, counts = batch
-            return step(state, *jax.tree.map(lambda values: values[numbers], rows), counts)
+    def train(state, rows, batches, n_steps):
+        def one(i, carried):
+            state, sums = carried
+            numbers, counts, rate = (values[i] for values in batches)
+            state, own = step(state, *jax.tree.map(lambda values: values[numbers], rows), counts, rate)
+            return state, sums.at[i].set(own)
 
-        state, sums = jax.lax.scan(one, state, (order, counts))
-        return state, sums.sum(axis=0) / counts.sum()
+        state, sums = jax.lax.fori_loop(0, n_steps, one, (state, jnp.zeros((len(batches[0]), 2))))
+        return state, sums.sum(axis=0)
 
     return train
 
 
 def _watcher(model: keras.Model):
-    """Mean loss and accuracy on some rows, compiled."""
+    """Sums of loss, of right answers, and of the rows that count, compiled for networks built like ``model``."""
+    empty = hollow(model)
 
     @jax.jit
-    def watch(state, rows):
-        def one(row):
-            inputs, truth = jax.tree.map(lambda values: values[None], row)
-            made, _ = model.stateless_call(*state[:2], inputs, training=False)
-            return jnp.stack([_losses(truth, made)[0], _right(truth, made)[0].astype("float32")])
-
-        return jax.lax.map(one, rows, batch_size=_WATCHED_AT_ONCE).mean(axis=0)
+    def watch(values, rows):
+        inputs, truth, counts = rows
+        made, _ = empty.stateless_call(*values, inputs, training=False)
+        return jnp.stack([counts @ _losses(truth, made), counts @ _right(truth, made), counts.sum()])
 
     return watch

@@ -84,9 +84,12 @@ def plot_counts(counts: pd.Series, *, ax=None, title: str = ""):
 
 @none_if_empty
 def plot_spread(values: pd.DataFrame, *, column: str, by: str = "label", ax=None, title: str = ""):
-    """The spread of ``column`` in each group of ``by``, as boxes; outliers as dots."""
+    """The spread of ``column`` in each group of ``by``, in the order of their names, as boxes; outliers as dots."""
     ax = new_axes(ax, height=0.9 + 0.4 * values[by].nunique())
-    sns.boxplot(values, x=column, y=by, ax=ax, color=COLOURS[0], fliersize=2, linecolor=INK, linewidth=1, width=0.6)
+    names = sorted(values[by].unique())
+    sns.boxplot(
+        values, x=column, y=by, order=names, ax=ax, color=COLOURS[0], fliersize=2, linecolor=INK, linewidth=1, width=0.6
+    )
     ax.set(title=title, ylabel="")
     return ax
 
@@ -153,17 +156,25 @@ def plot_history(histories: dict[str, pd.DataFrame], *, title: str = "Loss by ep
 
 
 @none_if_empty
-def plot_scores(scores: pd.DataFrame, *, measure: str = "accuracy", ax=None, title: str = ""):
-    """A dot and its 95 % interval a model; ``scores`` as ``scores.score_table`` returns it."""
+def plot_scores(scores: pd.DataFrame, *, measure: str = "accuracy", chosen: str = "", ax=None, title: str = ""):
+    """A dot and its 95 % interval a model, in the order of ``scores``, which are as ``scores.score_table`` returns them.
+
+    The model ``chosen`` has a diamond in a second colour, and its name is bold and says so.
+    """
     ax = new_axes(ax, height=0.9 + 0.34 * len(scores))
+    marked = np.array([name == chosen for name in scores.index])
     values, places = 100 * scores[measure].astype(float), np.arange(len(scores))
     low, high = 100 * scores[f"{measure}_low"].astype(float), 100 * scores[f"{measure}_high"].astype(float)
-    ax.errorbar(
-        values, places, xerr=[values - low, high - values], fmt="o", color=COLOURS[0], ecolor=COLOURS[0], capsize=3
-    )
+    for some, mark, colour in ((~marked, "o", COLOURS[0]), (marked, "D", COLOURS[1])):
+        if some.any():
+            ends = [(values - low)[some], (high - values)[some]]
+            ax.errorbar(values[some], places[some], xerr=ends, fmt=mark, color=colour, ecolor=colour, capsize=3)
     for place, (value, right) in enumerate(zip(values, high, strict=True)):
         ax.text(right + 1, place, f"{value:.1f}", va="center", color=INK, fontsize=9)
-    ax.set_yticks(places, [shortened(str(name), 40) for name in scores.index])
+    names = [shortened(str(name), 40) for name in scores.index]
+    ax.set_yticks(places, [f"{name} (chosen)" if is_it else name for name, is_it in zip(names, marked, strict=True)])
+    for label in np.array(ax.get_yticklabels())[marked]:
+        label.set_fontweight("bold")
     ax.set_ylim(len(scores) - 0.5, -0.5)
     ax.grid(axis="x", alpha=0.25)
     ax.set(title=title, xlabel=f"{measure.replace('_', ' ')}, % (95 % interval)", xlim=(0, 106))
@@ -174,7 +185,7 @@ def plot_scores(scores: pd.DataFrame, *, measure: str = "accuracy", ax=None, tit
 def plot_confusion(confusion: pd.DataFrame, *, ax=None, title: str = ""):
     """The confusion matrix, rows normalised; counts as text up to 12 classes. Rows are true, columns predicted.
 
-    ``confusion`` is ``mistakes.confusion_matrix``'s: labels by labels. Of more than 80 classes some names only are
+    ``confusion`` is ``mistakes.confusion_matrix``'s: labels by labels, in an order of its own, as the axis says. Of more than 80 classes some names only are
     written.
     """
     names, counts = confusion.index.astype(str), confusion.to_numpy()
@@ -188,7 +199,7 @@ def plot_confusion(confusion: pd.DataFrame, *, ax=None, title: str = ""):
     )  # fmt: skip
     _colour_texts(ax)
     _write_classes(ax, names)
-    ax.set(title=title, xlabel="predicted", ylabel="true")
+    ax.set(title=title, xlabel="predicted (similar classes side by side)", ylabel="true")
     return ax
 
 
@@ -222,10 +233,15 @@ def _colour_texts(ax) -> None:
 
 @none_if_empty
 def plot_calibration(table: pd.DataFrame, *, ax=None, title: str = ""):
-    """Confidence against accuracy with the number of rows at each point; ``table`` is ``calibration_table``'s."""
+    """Confidence against accuracy with the number of rows at each point; ``table`` is ``calibration_table``'s.
+
+    Where it has accuracy_low and accuracy_high, the 95 % interval is a bar.
+    """
     ax = new_axes(ax, width=5, height=3.8)
     ax.plot([0, 1], [0, 1], color=INK, alpha=0.4, linewidth=1, linestyle="--")
     ax.plot(table["confidence"], table["accuracy"], "o-", color=COLOURS[0])
+    if "accuracy_low" in table:
+        ax.vlines(table["confidence"], table["accuracy_low"], table["accuracy_high"], color=COLOURS[0], alpha=0.5)
     for line in table.itertuples():
         ax.annotate(
             line.rows, (line.confidence, line.accuracy), (6, -10), textcoords="offset points", color=INK, fontsize=8
@@ -235,10 +251,13 @@ def plot_calibration(table: pd.DataFrame, *, ax=None, title: str = ""):
 
 
 @none_if_empty
-def plot_coverage(table: pd.DataFrame, *, ax=None, title: str = ""):
-    """Accuracy of the surest rows against the share of rows answered; ``table`` is ``confidence.coverage_table``'s.
+def plot_coverage(
+    table: pd.DataFrame, *, wanted: float = np.nan, threshold: float | None = None, ax=None, title: str = ""
+):
+    """Accuracy of the surest rows against the share of rows answered; ``table`` is ``guarantees.coverage_table``'s.
 
-    Where it has low and high, the 95 % interval is a band.
+    Where it has low and high, the 95 % interval is a band. ``wanted`` is a broken line at that accuracy, and a dot stands
+    where the rows of a confidence of ``threshold`` or more are answered.
     """
     ax = new_axes(ax, width=5, height=3.2)
     ax.plot(100 * table["coverage"], 100 * table["accuracy"], color=COLOURS[0])
@@ -247,6 +266,10 @@ def plot_coverage(table: pd.DataFrame, *, ax=None, title: str = ""):
         ax.fill_between(
             100 * few["coverage"], 100 * few["low"], 100 * few["high"], color=COLOURS[0], alpha=0.15, linewidth=0
         )
+    ax.axhline(100 * wanted, color=INK, alpha=0.4, linewidth=1, linestyle="--")
+    if threshold is not None:
+        last = table[table["threshold"] >= threshold].tail(1)
+        ax.plot(100 * last["coverage"], 100 * last["accuracy"], "o", color=COLOURS[0])
     ax.grid(alpha=0.25)
     ax.set(title=title, xlabel="rows answered, surest first, %", ylabel="accuracy, %", xlim=(0, 101))
     return ax

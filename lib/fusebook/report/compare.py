@@ -14,11 +14,12 @@ import pandas as pd
 from IPython.display import HTML
 
 from fusebook import runs
+from fusebook.data.predictions import Predictions
 from fusebook.errors.mistakes import short_names
 from fusebook.evaluation.common_rows import FATES, OUTCOMES, CommonRows, FinishedRun
 from fusebook.evaluation.comparison import compare, compare_pairs, verdicts
 from fusebook.evaluation.scores import class_table, count_text, interval_text, majority_share, readable, score_table
-from fusebook.findings import Findings, p_text, shortened, word
+from fusebook.findings import Findings, p_text, points_text, shortened, word
 from fusebook.inspection import cards
 from fusebook.runs import Run
 
@@ -76,7 +77,8 @@ class Comparison(CommonRows):
     def models(self) -> pd.DataFrame:
         """Each model whose name two runs or more have: its scores, and tests against the first of those runs.
 
-        p is corrected over all lines of the table (Holm, 1979).
+        Lines that two runs' chosen models stand in have the test of ``tests``, so that a pair has one p on the page; p
+        of the others is corrected over them (Holm, 1979).
         """
         count = Counter(model for answers in self.answers for model in answers)
         keys = [(model, i) for model in count for i, answers in enumerate(self.answers)
@@ -84,11 +86,19 @@ class Comparison(CommonRows):
         together = self.of_rows({f"{i} {model}": self.answers[i][model] for model, i in keys})
         firsts: dict[str, str] = {}
         against = [(firsts.setdefault(model, key), key) for (model, _), key in zip(keys, together, strict=True)]
-        tests = compare_pairs(together, [pair for pair in against if pair[0] != pair[1]])
-        made = _test_cells(tests.set_index("b").reindex(list(together))).join(_score_cells(score_table(together)))
+        tests = self._tests_of(together, against).set_index("b").reindex(list(together))
+        made = _test_cells(tests).join(_score_cells(score_table(together)))
         made.insert(0, "accuracy", made.pop("accuracy"))
         made.insert(0, "run", [self.runs[i].name for _, i in keys])
         return made.set_index(pd.Index([model for model, _ in keys], name="model"))
+
+    def _tests_of(self, together: Predictions, pairs: list[tuple[str, str]]) -> pd.DataFrame:
+        """``compare_pairs`` of ``pairs`` of "number of the run, model"; those of two chosen models as in ``tests``."""
+        keys = {run.name: f"{i} {run.chosen}" for i, run in enumerate(self.runs)}
+        known = self.tests().replace({"a": keys, "b": keys})
+        known = known[[pair in pairs for pair in zip(known["a"], known["b"], strict=True)]]
+        others = compare_pairs(together, [pair for pair in pairs if pair[1] not in set(known["b"])])
+        return pd.concat([table for table in (known, others) if len(table)] or [others])
 
     def notes(self, language: str = "en") -> list[tuple[str, str, dict]]:
         """Key, grade and facts of what a reader must know: which rows and labels count, what could not be told."""
@@ -116,7 +126,7 @@ class Comparison(CommonRows):
         labels = self.labels[:, other]
         right = [self.answers[i].predicted(self.runs[i].chosen) == labels for i in (0, other)]
         line = compare(*right, self.answers[0].groups)
-        return {name: f"{100 * line[name]:+.1f}" for name in ("difference", "low", "high")} | {"p": p_text(line["p"])}
+        return {name: points_text(line[name]) for name in ("difference", "low", "high")} | {"p": p_text(line["p"])}
 
     def fates(self) -> pd.DataFrame:
         """What became of each run's test rows in the run that it is compared with: how many are compared, how many not."""
@@ -263,7 +273,7 @@ def _score_cells(scores: pd.DataFrame) -> pd.DataFrame:
 
 def _test_cells(tests: pd.DataFrame) -> pd.DataFrame:
     """Difference, p and corrected p of lines of ``compare_pairs`` as text; ``ABSENT`` where a line holds no test."""
-    points = [f"{100 * d:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]" for d, low, high in
+    points = [f"{points_text(d)} [{points_text(low)}, {points_text(high)}]" for d, low, high in
               tests[["difference", "low", "high"]].to_numpy(float)]  # fmt: skip
     p, holm = (
         [p_text(value).removeprefix("p ").removeprefix("= ") for value in tests[name]] for name in ("p", "p_holm")

@@ -1,8 +1,8 @@
-"""The first page of a run, index.html: its score, its main findings, its pages, and how it was made.
+"""The first page of a run, index.html: what it comes to, its score, its main findings, its pages, and how it was made.
 
-Which findings matter most: the severest first. Among equally severe ones what they are about decides, in the order of
-``ORDER``; what is not listed there comes after, in the order of the notebooks. A topic is told once, by its severest
-finding, and no two sentences that differ in little more than their numbers are told. A page about the method tells
+Which findings matter most: those that are serious or worth a look, and answers to what is asked of every run, in the
+order of ``findings.weight``. What calls for a look is told once a topic, by its severest finding; what is for the record
+alone is not told, and no two sentences that differ in little more than their numbers are. A page about the method tells
 nothing of the table.
 """
 
@@ -17,17 +17,26 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
 from fusebook import findings, runs
-from fusebook.findings import PLACES, SEVERITIES, Finding, Findings, anchor, capital, language_of
+from fusebook.findings import (
+    ORDER,
+    Finding,
+    Findings,
+    anchor,
+    answers,
+    capital,
+    language_of,
+    points_text,
+    topic_of,
+    weight,
+)
 from fusebook.report import pages, parts
+from fusebook.report.conclusion import conclusion, corrected_p, lines_of, scored_on, why_chosen
 from fusebook.runs import Run
 
 HOLDS = {"done", "fresh"}  # states of a step whose page and artifacts belong to this run
 SECONDS = ("start", "imports", "work", "export")
 METHOD = "00_mlp_by_hand"
-# What a finding may be about, as topics of ``findings.PLACES`` that are told as one, by importance.
-SCORE, FUSION = ("score", "better", "test"), ("fusion",)
-ORDER = (SCORE, FUSION, ("suspects",), ("shortcuts",), ("slices",), ("classes",), ("confusion",), ("confidence",),
-         ("sizes",), ("ledger", "rescued"))  # fmt: skip
+SCORE, FUSION = ORDER[:2]  # what the score and the sentences beside it tell already
 ALIKE = 0.7  # share of common words from which two sentences say the same
 COLUMNS = ("text", "label", "image", "audio")
 
@@ -42,16 +51,19 @@ def write_index(run: Run | Path, steps: dict) -> Path:
     folder, record = run.folder, run.read("run.json")
     holding = [name for name, step in steps.items() if step.status in HOLDS and (folder / f"{name}.html").exists()]
     score = headline(run) if "03_train" in holding else None
+    told = all_findings(run, holding)
+    severe = [one for one in told if one[1].severity in findings.SEVERITIES[:-1]]
+    main = main_findings(told, elsewhere=score["told"] if score else ())
     cards = [_card(folder, step, name in holding, record) for name, step in steps.items()]
     cards.sort(key=lambda card: card["name"] == METHOD)  # the theory after what was found
     titles = {card["name"]: card["title"] for card in cards}
-    told = score["told"] if score else ()
     changed, defaults = parameter_rows(steps)
     code = (pages.TEMPLATES / "copy.js").read_text(encoding="utf-8")
     project = next(iter(steps.values())).path.absolute().parents[1]
     html = _template().render(
         run=folder.name, style=Markup(pages.page_style()), script=Markup(code), script_hash=parts.script_hash(code),
-        score=score, findings=[_line_of(titles, *found) for found in main_findings(run, holding, told=told)],
+        score=score, conclusion=_conclusion(run, severe) if score else None,
+        findings=[_line_of(titles, *found) for found in main], more=_counts([one for one in severe if one not in main]),
         cards=cards, table=run.read("table.json") if "01_explore" in holding else None,
         failed=[step.error for step in steps.values() if step.status == "failed"], changed=changed, defaults=defaults,
         record=record, seconds=SECONDS, command=command_line(folder, record["values"], project),
@@ -69,22 +81,25 @@ def _template():
 def headline(run: Run) -> dict | None:
     """The chosen model's score and the models beside it, from metrics.json; None where that is not there.
 
-    Returns model, split, n_rows and lines: one for the chosen model, then the best single modality, the linear
-    baseline and the majority, as far as they are there and are not the chosen model. Each line has name, accuracy, low,
-    high (in %), lead: what the chosen model is ahead, with p, where they were compared, and behind: is it surely worse?
-    told are the topics of findings that the lines tell already.
+    Returns model, on (what rows the scores are of), n_rows and lines: one for the chosen model, then the best single
+    modality, the linear baseline and the majority, as far as they are there and are not the chosen model. Each line has
+    name, accuracy, low, high (in %), lead: what the chosen model is ahead, with p, where they were compared, and behind:
+    is it surely worse? last is the line of the chosen model on the test rows alone where the scores are of other rows,
+    else None; told are the topics of findings that the page tells already.
     """
     if not run.path("metrics.json").exists():
         return None
     metrics = run.read("metrics.json")
-    scores = {line["model"]: line for line in metrics["scores"]}
-    chosen, single = metrics["chosen"], metrics["best_single"]
+    scores, on = lines_of(metrics, "scores"), scored_on(metrics)
+    last = lines_of(metrics, "test_scores").get(metrics["chosen"]) if on != "test rows" else None
+    chosen, single, n_rows = metrics["chosen"], metrics["best_single"], int(scores[metrics["chosen"]]["n_rows"])
     leads = {pair["a"]: pair for pair in metrics["comparison"] if pair["b"] == chosen}
     names = [name for name in dict.fromkeys([chosen, single, "linear SVM", "majority"]) if name in scores]
     return {
-        "model": chosen, "split": metrics["split"], "n_rows": int(scores[chosen]["n_rows"]),
+        "model": chosen, "on": findings.word(on, count=n_rows), "n_rows": n_rows,
+        "last": last and _score_line(chosen, last, None) | {"n_rows": int(last["n_rows"])},
         "lines": [_score_line(name, scores[name], leads.get(name)) for name in names],
-        "told": (SCORE, FUSION) if chosen != single else (SCORE,),
+        "told": (SCORE, FUSION),
     }  # fmt: skip
 
 
@@ -92,13 +107,26 @@ def _score_line(name: str, scores: dict, pair: dict | None) -> dict:
     accuracy, low, high = (100 * scores[key] for key in ("accuracy", "accuracy_low", "accuracy_high"))
     lead, behind = "", False
     if pair:
-        p = pair.get("p_holm", pair["p"])
-        points = [f"{100 * pair[key]:+.1f}" for key in ("difference", "low", "high")]
+        p = corrected_p(pair)
+        points = [points_text(pair[key]) for key in ("difference", "low", "high")]
         p_text = findings.p_text(p).replace(" ", "\N{NO-BREAK SPACE}")
         lead = "{} points [{}, {}], {}".format(*points, p_text)
         behind = bool(p < 0.05 and pair["difference"] < 0)
     shown = "always the most frequent label" if name == "majority" else name
     return {"name": shown, "accuracy": accuracy, "low": low, "high": high, "lead": lead, "behind": behind}
+
+
+def _conclusion(run: Run, severe: list[tuple[str, Finding]]) -> dict:
+    """What the run comes to and why its model was chosen, as sentences, with their language."""
+    metrics = run.read("metrics.json")
+    said, why = conclusion(run, metrics, severe), why_chosen(metrics)
+    return {"said": said, "why": why, "language": language_of(said[-1])}
+
+
+def _counts(found: list[tuple[str, Finding]]) -> list[tuple[str, int]]:
+    """How many of ``found`` each notebook has."""
+    names = [name for name, _ in found]
+    return [(name, names.count(name)) for name in sorted(set(names))]
 
 
 def _line_of(titles: dict[str, str], notebook: str, found: Finding) -> dict:
@@ -144,47 +172,34 @@ def parameter_rows(steps: dict) -> tuple[list[dict], list[dict]]:
     return changed, [row for row in kept if row not in changed]
 
 
-def main_findings(
-    run: Run | Path, notebooks: list[str], *, told: tuple = (), most: int = 5
-) -> list[tuple[str, Finding]]:
-    """The ``most`` findings of ``run`` that matter most, by the rule above, each with the name of its notebook.
-
-    Parameters
-    ----------
-    notebooks : those whose findings hold for this run, in order
-    told : members of ``ORDER`` that are told elsewhere on the page; of these only what is serious or worth a look is
-        repeated
-    """
+def all_findings(run: Run | Path, notebooks: list[str]) -> list[tuple[str, Finding]]:
+    """What ``notebooks`` found in ``run``, by ``findings.weight``, each with the name of its notebook; not the method's."""
     found = [(name, one) for name in notebooks if name != METHOD for one in Findings.load(Run(run), name)]
-    found.sort(key=lambda line: (_rank(line[1]), *_importance(*line)))
+    return sorted(found, key=lambda line: weight(*line))
+
+
+def main_findings(
+    found: list[tuple[str, Finding]], *, elsewhere: tuple = (), most: int = 8
+) -> list[tuple[str, Finding]]:
+    """The ``most`` of ``found``, as ``all_findings`` gives them, that matter most, by the rule above.
+
+    ``elsewhere`` are members of ``ORDER`` that the page tells already: of these only what is serious or worth a look is
+    repeated.
+    """
     kept, topics = [], set()
-    for name, one in found:
-        topic = _topic(name, one)
-        elsewhere = topic in told and _rank(one) >= SEVERITIES.index("note")
-        if not (elsewhere or topic in topics or any(_alike(one.text, other.text) for _, other in kept)):
+    for name, one in filter(lambda line: answers(*line), found):
+        topic, severe = _topic(name, one), one.severity != "note"
+        again = topic in (topics if severe else elsewhere)
+        if not (again or any(_alike(one.text, other.text) for _, other in kept)):
             kept.append((name, one))
             topics.add(topic)
     return kept[:most]
 
 
-def _rank(found: Finding) -> int:
-    return (*SEVERITIES, "").index(found.severity)
-
-
-def _key(notebook: str, found: Finding) -> str:
-    """The topic of ``PLACES`` whose place is the finding's; "" for a place that is none."""
-    return next((key for key, place in PLACES.items() if place == (notebook, found.place)), "")
-
-
 def _topic(notebook: str, found: Finding) -> tuple:
     """The member of ``ORDER`` that holds the finding's topic, else its place; without a place, the finding."""
-    key, place = _key(notebook, found), (notebook, found.place)
-    return next((topic for topic in ORDER if key in topic), place if found.place else (*place, found.text))
-
-
-def _importance(notebook: str, found: Finding) -> tuple[int, int]:
-    topic = _topic(notebook, found)
-    return (ORDER.index(topic), topic.index(_key(notebook, found))) if topic in ORDER else (len(ORDER), 0)
+    topic, place = topic_of(notebook, found), (notebook, found.place)
+    return next((group for group in ORDER if topic in group), place if found.place else (*place, found.text))
 
 
 def _alike(one: str, other: str) -> bool:

@@ -230,13 +230,13 @@
       if (buttons[row]?.[column]) focusOn(buttons[row][column]);
     }
     const some = data.order.length < data.labels.length ? ` Shown are the ${data.order.length} of ${data.labels.length} classes with the most mistakes.` : "";
-    const title = make("p", {}, `What the model “${data.models[0]}” made of the test rows. Choose a number to list its rows; arrow keys go to the next.${some}`);
-    const caption = make("caption", { class: "fb-hidden" }, "Confusion matrix of the test rows");
+    const title = make("p", {}, `What the model “${data.models[0]}” made of the ${data.scored} rows. Choose a number to list its rows; arrow keys go to the next.${some}`);
+    const caption = make("caption", { class: "fb-hidden" }, `Confusion matrix of the ${data.scored} rows`);
     const table = make("table", { class: "fb-matrix", keydown: move }, caption, make("thead", {}, head), make("tbody", {}, ...lines));
     return { box: make("div", {}, title, make("div", { class: "fb-scroll fb-tall" }, table)), buttons: all };
   }
 
-  /** The slider: coverage and accuracy of the test rows at or above a confidence, as the library counted them. */
+  /** The slider: coverage and accuracy of the scored rows at or above a confidence, as the library counted them. */
   function threshold(data) {
     const answer = make("output");
     const slider = make("input", { type: "range", min: 0, max: 100, step: 1, value: 0, input: tell });
@@ -244,8 +244,8 @@
     function tell() {
       const [answered, right, low, high] = data.coverage[Number(slider.value)];
       words.textContent = `answer only from this confidence on: ${slider.value} %`;
-      answer.textContent = answered === 0 ? `None of ${number(data.n_test)} test rows is that sure.`
-        : `${number(answered)} of ${number(data.n_test)} test rows are answered (${percent(answered / data.n_test)}), `
+      answer.textContent = answered === 0 ? `None of ${number(data.n_scored)} ${data.scored} rows is that sure.`
+        : `${number(answered)} of ${number(data.n_scored)} ${data.scored} rows are answered (${percent(answered / data.n_scored)}), `
         + `${number(right)} of them right: accuracy ${percent(right / answered)} [${(100 * low).toFixed(1)}, ${(100 * high).toFixed(1)}].`;
     }
     tell();
@@ -291,9 +291,9 @@
       open = -1;
       render();
     }
-    const test = String(data.splits.indexOf("test"));
+    const scored = String(data.splits.indexOf(data.scored));
     const picked = matrix(data, (t, p) => {
-      set({ split: test, label: String(t), predicted: String(p) });
+      set({ split: scored, label: String(t), predicted: String(p) });
       status.scrollIntoView({ block: "nearest" });
     });
     const reset = make("button", { type: "button", click: () => set({}) }, "all rows");
@@ -335,7 +335,7 @@
       }
       body.replaceChildren(...lines);
       for (const button of picked.buttons) {
-        const here = asked.split === test && asked.label === button.dataset.label && asked.predicted === button.dataset.predicted;
+        const here = asked.split === scored && asked.label === button.dataset.label && asked.predicted === button.dataset.predicted;
         if ((button.getAttribute("aria-pressed") === "true") !== here) button.setAttribute("aria-pressed", String(here));
       }
     }
@@ -344,8 +344,8 @@
       threshold(data), picked.box,
       make("fieldset", { class: "fb-controls" }, make("legend", {}, "Which rows?"), ...Object.values(controls).map(([label]) => label), sorting, reset),
       status, make("div", { class: "fb-scroll" }, table), make("div", { class: "fb-turn", role: "group", "aria-label": "pages of rows" }, before, place, after));
-    const mistakes = data.row.some((_, i) => data.splits[data.split[i]] === "test" && data.predicted[i] !== data.label[i]);
-    set({ split: test, right: mistakes ? "wrong" : "" });
+    const mistakes = data.row.some((_, i) => data.splits[data.split[i]] === data.scored && data.predicted[i] !== data.label[i]);
+    set({ split: scored, right: mistakes ? "wrong" : "" });
     section.classList.add("fb-live");
   }
 
