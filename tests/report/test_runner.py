@@ -44,6 +44,8 @@ run.write("splits.parquet", pd.DataFrame({"row": [1, 2]}))""",
 assert run.read("splits.parquet")["row"].tolist() == [1, 2]
 if epochs > 9:
     raise ValueError(f"{epochs} epochs; expected 9 at most")
+if epochs < 0:
+    __import__("os").kill(__import__("os").getpid(), 9)
 run.write("predictions.parquet", pd.DataFrame({"row": [1, 2]}))""",
     ),
     "04_error_analysis": (
@@ -179,6 +181,30 @@ def test_a_failing_cell_stops_the_run_and_keeps_what_is_done(project):
     assert (run / "notebooks" / "03_train.ipynb").exists() and not (run / "artifacts" / "predictions.parquet").exists()
     states = {name: step["status"] for name, step in json.loads((run / "run.json").read_text())["steps"].items()}
     assert states["02_preprocess"] == "done" and states["03_train"] == "failed" and "04_error_analysis" not in states
+
+
+def test_a_page_that_cannot_be_made_stops_the_run_and_nothing_is_waited_for(project):
+    """Another notebook still works when the page fails; it ends, and what comes after is not begun."""
+
+    def export(folder, step):
+        if step.name == "01_explore":
+            raise IndexError("no such cell")
+        (folder / f"{step.name}.html").touch()
+
+    run = project / "reports" / "sample"
+    with pytest.raises(
+        runner.NotebookFailed, match=r"01_explore ran, but .* IndexError: no such cell \(test_runner.py"
+    ):
+        runner.run_notebooks(run, {"pause": 3}, export=export)
+    states = {name: step["status"] for name, step in json.loads((run / "run.json").read_text())["steps"].items()}
+    assert states["01_explore"] == "failed" and "04_error_analysis" not in states
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends SIGKILL")
+def test_a_kernel_that_is_killed_fails_its_notebook(project):
+    made = CliRunner().invoke(cli.main, ["report", "-p", "epochs", "-1"])
+    assert made.exit_code == 1 and "03_train: its kernel died in code cell" in made.output
+    assert (project / "reports" / "sample" / "06_predict.html").exists(), "what did not need it is done"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="sends SIGINT")

@@ -1,12 +1,15 @@
 """Run the notebooks through papermill: in the order of what they read, side by side, and only what is not fresh."""
 
 import os
+import shutil
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from importlib.metadata import version
 from pathlib import Path
+from threading import Thread
 
 import nbformat
 import papermill
@@ -117,15 +120,14 @@ class _Execution:
     def carry_out(self) -> None:
         """Execute and export until nothing is left or a cell has raised."""
         # Two at a time execute; two kernels warm up behind them; exports have a thread of their own.
-        self.workers, self.warmers = ThreadPoolExecutor(self.side_by_side), ThreadPoolExecutor(2)
-        self.exporters = ThreadPoolExecutor(1)
+        self.warmers, self.exporters = ThreadPoolExecutor(2), ThreadPoolExecutor(1)
         try:
             while self._start_free_steps() or self.executing or self.exporting:
                 self._await_one()
                 self.watch(self.steps)
         finally:
             self._stop_kernels()
-            for pool in (self.workers, self.warmers, self.exporters):  # a thread may wait for ever for a dead kernel
+            for pool in (self.warmers, self.exporters):
                 pool.shutdown(wait=False, cancel_futures=True)
         for step in self.steps.values():
             if step.status == "waiting":
@@ -133,8 +135,11 @@ class _Execution:
 
     def _await_one(self) -> None:
         finished, _ = wait([*self.executing, *self.exporting], timeout=0.2, return_when=FIRST_COMPLETED)
-        for step in self.executing.values():
+        for future, step in list(self.executing.items()):
             _sample_memory(step)
+            if future not in finished and _is_dead(step):
+                self.executing.pop(future)
+                self.exporting[self.exporters.submit(self._bury, step)] = step
         for future in finished & set(self.executing):
             step = self.executing.pop(future)
             future.result()
@@ -156,7 +161,7 @@ class _Execution:
         for step in free:
             self._warm(step)
             step.status, step.started = "running", time.monotonic()
-            self.executing[self.workers.submit(self._execute, step)] = step
+            self.executing[_in_background(self._execute, step)] = step
         cold = [step for step in waiting if step.name not in self.warm]
         unused = sum(step.name in self.warm for step in waiting if step not in free)
         for step in cold[: max(0, self.side_by_side - unused)]:
@@ -193,9 +198,28 @@ class _Execution:
             kernel.shutdown_kernel(now=True)
         step.seconds = _seconds(notebook, time.monotonic() - step.started)
 
+    def _bury(self, step: Step) -> None:
+        """What is left of a notebook whose kernel has died; its thread may wait for the kernel for ever."""
+        step.status, step.kernel = "failed", None
+        step.error = (
+            f"{step.name}: its kernel died in code cell {step.done + 1}, as it does where memory runs out or somebody "
+            "stops it. Run the same command again; with fewer rows or `--jobs 1` it takes less memory."
+        )
+        output = self.run.folder / "notebooks" / f"{step.name}.ipynb"
+        if not output.exists():
+            shutil.copyfile(step.path, output)
+        step.seconds = _seconds(nbformat.read(output, as_version=4), time.monotonic() - step.started)
+        self._export(step)
+
     def _export(self, step: Step) -> None:
         start = time.monotonic()
-        self.export(self.run.folder, step)
+        try:
+            self.export(self.run.folder, step)
+        except Exception as error:  # the other notebooks go on, and what they wait for must not be killed
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{Path(place.filename).name}, line {place.lineno}"
+            step.status, cause = "failed", f"{type(error).__name__}: {error} ({where})"
+            step.error = step.error or f"{step.name} ran, but its page could not be made: {cause}"
         step.seconds["export"] = round(time.monotonic() - start, 2)
         if step.status == "exporting":
             step.status = "done"
@@ -227,7 +251,30 @@ def _sample_memory(step: Step) -> None:
         if step.kernel:
             step.peak_memory_mb = max(step.peak_memory_mb, step.kernel.memory_info().rss / 2**20)
     except psutil.Error:
-        step.kernel = None
+        pass  # it has ended, see ``_is_dead``
+
+
+def _is_dead(step: Step) -> bool:
+    """Has the kernel of a step that executes ended?"""
+    kernel = step.kernel
+    try:
+        return kernel is not None and (not kernel.is_running() or kernel.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _in_background(function: Callable, *arguments) -> Future:
+    """What ``function`` gives, later, from a thread that nobody has to wait for: it may wait for a dead kernel for ever."""
+    future: Future = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(function(*arguments))
+        except BaseException as error:
+            future.set_exception(error)
+
+    Thread(target=work, daemon=True).start()
+    return future
 
 
 def _warm_kernel(step: Step, kernels: list[KernelManager]) -> KernelManager:

@@ -72,8 +72,9 @@ def _join_heads(table: Tag) -> None:
         return
     words = [[cell.get_text(strip=True) for cell in line] for line in lines]
     if not words[0][0] and words[1][0] and not any(words[1][1:]):
+        below = lines[1][0].find_parent("tr")
         lines[0][0].replace_with(lines[1][0].extract())
-        lines[1][1].find_parent("tr").decompose()
+        below.decompose()
 
 
 def _fill_empty(table: Tag) -> None:
