@@ -274,7 +274,8 @@ def test_an_audit_is_read_from_the_first_list_that_has_one(tmp_path, listed):
         "low": 1,
         "high": 2,
     }
-    assert corrections.audit_verdicts(9, 0.5, [old, empty]) == [("audit", "note", {"lines": 9, "points": "0"})]
+    assert corrections.audit_verdicts(9, 0.5, [old, empty]) == [("audit of all", "note", {"lines": 9})]
+    assert corrections.audit_verdicts(90, 0.5, [old, empty])[0][2]["lines"] == 30
     assert corrections.audit_verdicts(1000, 0.5)[0][2] == {"lines": 30, "points": "18"}
     assert corrections.audit_verdicts(0, 0.0) == []
 

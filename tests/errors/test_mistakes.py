@@ -211,7 +211,7 @@ def test_nearest_rows_are_scikit_learns():
 
 def test_a_row_of_zeros_is_like_nothing():
     _, cosines = nearest_rows(np.zeros((1, 3)), np.eye(3)[:2])
-    assert cosines.tolist() == [[0.0, 0.0]]
+    np.testing.assert_array_equal(cosines, [[0.0, 0.0]])
 
 
 def test_the_nearest_training_rows_count_each_part_alike():
@@ -222,7 +222,7 @@ def test_the_nearest_training_rows_count_each_part_alike():
         "text_weights": rng.normal(size=(40, 9)),
     }
     rows = pd.DataFrame({"row": range(100, 140), "split": ["train", "train", "test", "dropped"] * 10, "label": "a"})
-    rows["text"] = [f"text {i}" for i in range(40)]
+    rows["text"], rows["group"] = [f"text {i}" for i in range(40)], range(40)
     data = Dataset.of_rows(rows, Features(blocks, dict.fromkeys(["audio", "text"], np.ones(40, bool))))
     joined = np.hstack(
         [blocks[part] / np.linalg.norm(blocks[part], axis=1, keepdims=True) for part in ("audio", "text")]
@@ -237,3 +237,15 @@ def test_the_nearest_training_rows_count_each_part_alike():
     assert nearest_training_rows([], data) == {}
     only_ngrams = data.with_features(Features({"text_weights": blocks["text_weights"]}, {"text": np.ones(40, bool)}))
     assert nearest_training_rows([102], only_ngrams) == {102: []}
+
+
+def test_a_training_row_is_not_its_own_neighbour_nor_is_its_copy():
+    rng = np.random.default_rng(2)
+    values = rng.normal(size=(12, 4))
+    values[7] = values[3]
+    rows = pd.DataFrame({"row": range(12), "split": "train", "label": "a", "text": "t"})
+    rows["group"] = [3 if i == 7 else i for i in range(12)]
+    data = Dataset.of_rows(rows, Features({"text": values}, {"text": np.ones(12, bool)}))
+    expected = NearestNeighbors(n_neighbors=4, metric="cosine").fit(values).kneighbors(values[[3]])[1][0]
+    ((found),) = nearest_training_rows([3], data, most=2).values()
+    assert [line[0] for line in found] == [i for i in expected if i not in (3, 7)][:2]

@@ -304,11 +304,12 @@ def text_of(line, language="en"):
         ({"difference": -0.05, "p": 0.01}, "Text is worse than a: -5.0 points"),
         ({"difference": 0.05, "p": 0.01, "p_holm": 0.2}, "No difference between text and a was shown: +5.0 points"),
         (
-            {"difference": 0.0, "p": 1.0},
-            "difference of 3.0 points or more, and for 3 points about 1,300 would be needed.",
+            {"difference": 0.0, "p": 1.0, "detectable": 0.04},
+            "difference of 4.0 points or more, and for 3 points about 1,300 would be needed.",
         ),
+        ({"difference": 0.0, "p": 1.0}, "p = 1; this many rows could show a difference of 3.0 points or more."),
         (
-            {"difference": 0.0, "p": 1.0, "needed": 0},
+            {"difference": 0.0, "p": 1.0, "detectable": 0.04, "needed": 0},
             "and not even 100,000 rows 3 points, as trainings with other seeds differ",
         ),
     ],

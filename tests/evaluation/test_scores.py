@@ -281,7 +281,7 @@ def test_accuracy_by_length_by_hand():
     answers, data = long_and_short()
     made = scores.Scores(answers).by_length("m", data)
     assert made.index.tolist() == [1, 3, 5] and made.index.name == "n-grams, at least"
-    assert made["test rows"].tolist() == [3, 2, 3]
+    assert made["rows"].tolist() == [3, 2, 3]
     assert made["accuracy"].tolist() == [scores.count_text(*pair) for pair in ((0, 3), (2, 2), (3, 3))]
     pd.testing.assert_frame_equal(made, scores.Scores(answers).by_length("m", data[np.arange(1, 9)]))
 
@@ -289,10 +289,31 @@ def test_accuracy_by_length_by_hand():
 def test_rows_without_ngrams_have_no_length():
     answers, data = long_and_short(False)
     made = scores.Scores(answers).by_length("m", data)
-    assert len(made) == 0 and list(made) == ["test rows", "accuracy"]
+    assert len(made) == 0 and list(made) == ["rows", "accuracy"]
 
 
 def test_numbers_in_words():
     assert scores.count_text(7, 10) == "70.0 % [39.7, 89.2]" and scores.count_text(0, 0) == "–"
     assert scores.interval_text(0.815, 0.76, 0.865) == "81.5 % [76.0, 86.5]"
     assert scores.number_text(0.412, 0.35, 0.48) == "0.412 [0.350, 0.480]"
+
+
+@pytest.mark.parametrize(("right", "grade"), [(3, "look"), (5, "note"), (6, "note")])
+def test_few_rows_beside_many_are_graded_by_what_these_show(right, grade):
+    """Six of ten right among 1,000 rows; of twelve rows 3, 5 or 6 are right, and always the same label is for 6."""
+
+    def share(n_rows, n_right):
+        labels = np.arange(n_rows) % 2
+        answers = np.where(np.arange(n_rows) < n_right, labels, 1 - labels)
+        return scores.Scores(one(np.eye(2)[answers] * 0.8 + 0.1, labels))
+
+    few, many = share(12, right), share(1000, 600)
+    assert few.verdict("m")[1] == "serious" and few.verdict("m", beside=many)[1] == grade
+
+
+@pytest.mark.parametrize(("n_right", "better"), [(60, True), (52, False), (40, False)])
+def test_better_than_the_majority_is_by_the_interval(n_right, better):
+    labels = np.arange(100) % 2
+    answers = np.where(np.arange(100) < n_right, labels, 1 - labels)
+    low = proportion_confint(n_right, 100, method="wilson")[0]
+    assert scores.is_better_than_majority(one(np.eye(2)[answers], labels), "m") is bool(low > 0.5) is better

@@ -107,6 +107,16 @@ def test_an_empty_table_says_so_and_a_figure_that_is_not_drawn_leaves_nothing(tm
     assert not page.select("figure") and "None" not in page.main.text and "Empty DataFrame" not in page.main.text
 
 
+def test_nothing_complains_on_a_page(finished_run):
+    """What a cell writes to the error stream is progress, which a page does not show, and no warning."""
+    for path in (finished_run / "notebooks").glob("*.ipynb"):
+        for cell in nbformat.read(path, as_version=4).cells:
+            for output in cell.get("outputs", []):
+                if output.get("name") == "stderr":
+                    lines = [line for line in re.split(r"[\r\n]", output["text"]) if line.strip(" \x1b[A")]
+                    assert all(re.search(r"\d+%\|", line) for line in lines), (path.name, output["text"][:300])
+
+
 def test_a_page_has_its_parts(finished_run):
     text = (finished_run / "03_train.html").read_text(encoding="utf-8")
     assert text.index("What we found") < text.index("What comes in"), "findings come first"

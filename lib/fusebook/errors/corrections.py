@@ -81,6 +81,8 @@ def audit_verdicts(n_suspects: int, share: float, paths: Iterable[str | Path] = 
     audited = min(N_AUDITED, n_suspects)
     if not audited:
         return []
+    if audited == n_suspects:
+        return [("audit of all", "note", {"lines": audited})]
     low, high = wrong_among(n_suspects, audited, round(share * audited))
     return [("audit", "note", {"lines": audited, "points": f"{50 * (high - low) / n_suspects:.0f}"})]
 

@@ -16,7 +16,7 @@ from fusebook.data.dataset import Dataset
 from fusebook.data.features import Features
 from fusebook.data.predictions import Predictions
 from fusebook.errors.extremes import LEVEL, effective_rows, exact_interval, furthest_pair, lowest_class, shared_tail
-from fusebook.evaluation.scores import class_table, interval_text
+from fusebook.evaluation.scores import class_table, interval_text, is_better_than_majority
 from fusebook.findings import graded, p_text, shortened
 
 
@@ -128,7 +128,7 @@ class Mistakes:
         if pair.p >= LEVEL:
             return [("no pair", "note", facts | {"least": pair.least, "chance": f"{100 * pair.p:.0f}"})]
         large = max(count / own.sum(), count / wrong.sum()) >= 0.1
-        return [("confused", "look" if large else "note", facts | {"p": p_text(pair.p)})]
+        return [("confused", "look" if large and self._learnt else "note", facts | {"p": p_text(pair.p)})]
 
     def _two_labels(self) -> dict:
         facts = {}
@@ -139,11 +139,17 @@ class Mistakes:
             facts |= {names[place]: short, f"count_{names[place]}": count, f"share_{names[place]}": share}
         return facts
 
+    @property
+    def _learnt(self) -> bool:
+        """Was anything learnt? If not, classes and pairs differ by how often each label is answered, and call for nothing."""
+        return is_better_than_majority(self.predictions, self.model)
+
     def class_verdicts(self) -> list[tuple]:
         """Key, grade and facts of the class whose rows are wrong most surely more often than the others', or that none is.
 
         None at all where no row is wrong or only one class has rows. What ``lowest_class`` tells from the others is
-        worth a look where at most 90 % of its rows are right, and serious where at most half are.
+        worth a look where at most 90 % of its rows are right, and serious where at most half are; a note where the model is
+        not shown to be better than the majority.
         """
         right, answers = self.table["right"].to_numpy(), self.predictions
         n_classes = self.table["label"].nunique()
@@ -156,7 +162,8 @@ class Mistakes:
         facts = {"label": self.short[name], "rows": int(own.sum()), "on": answers.scored_on, "classes": n_classes}
         facts |= {"share": self._text(recall, own, n_classes), "others": f"{100 * low.others:.1f}"}
         if low.p < LEVEL:
-            return [("weakest", graded(1 - recall, 0.1, 0.5), facts | {"p": p_text(low.p)})]
+            grade = graded(1 - recall, 0.1, 0.5) if self._learnt else "note"
+            return [("weakest", grade, facts | {"p": p_text(low.p)})]
         facts |= {"chance": f"{100 * low.p:.0f}", "middle": low.rows}
         if np.isnan(low.least):
             return [("classes too small", "note", facts)]
@@ -198,13 +205,15 @@ def confident_mistakes(table: pd.DataFrame, most: int = 10) -> pd.DataFrame:
 def nearest_training_rows(wanted: Iterable[int], data: Dataset, most: int = 3) -> dict[int, list[tuple]]:
     """The training rows most like each row whose number is ``wanted``: row to a list of (row, label, text, cosine).
 
+    Neither the row itself, where it is a training row, nor a copy of it is among them.
     The features of each part are brought to length 1 first, so that all parts count alike; n-grams do not count.
     """
     places = pd.Index(data.rows["row"]).get_indexer(list(wanted))
     queries, known = _joined(data[places].features), _joined(data.train.features)
     if queries is None:
         return {row: [] for row in wanted}
-    order, cosines = nearest_rows(queries, known, most)
+    others = data.groups[places][:, None] != data.train.groups
+    order, cosines = nearest_rows(queries, known, most, others)
     lines = data.train.rows[["row", "label", "text"]]
     return {
         row: [(*line, cosine) for line, cosine in zip(lines.iloc[near].itertuples(index=False), found, strict=True)]
@@ -222,12 +231,17 @@ def _unit(values: np.ndarray) -> np.ndarray:
     return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
 
 
-def nearest_rows(queries: np.ndarray, features: np.ndarray, most: int = 3) -> tuple[np.ndarray, np.ndarray]:
+def nearest_rows(
+    queries: np.ndarray, features: np.ndarray, most: int = 3, among: np.ndarray | None = None
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """The rows of ``features`` most like each row of ``queries`` by cosine: their positions, and the cosines.
 
-    ``queries`` of shape (n_queries, n_features), ``features`` of shape (n_rows, n_features). Returns two arrays of
-    shape (n_queries, at most ``most``), the nearest first; a row of zeros is like nothing, cosine 0.
+    ``queries`` of shape (n_queries, n_features), ``features`` of shape (n_rows, n_features); ``among``, bools of shape
+    (n_queries, n_rows), says which rows each query may get, all by default. Returns two lists of an array a query, of at
+    most ``most`` rows, the nearest first; a row of zeros is like nothing, cosine 0.
     """
     cosines = _unit(queries) @ _unit(features).T
-    order = np.argsort(-cosines, axis=1, kind="stable")[:, :most]
-    return order, np.take_along_axis(cosines, order, axis=1)
+    allowed = np.ones(cosines.shape, bool) if among is None else among
+    order = [row[some[row]] for row, some in zip(np.argsort(-cosines, axis=1, kind="stable"), allowed, strict=True)]
+    order = [row[:most] for row in order]
+    return order, [line[row] for line, row in zip(cosines, order, strict=True)]

@@ -349,7 +349,9 @@ def _verdict(line, language: str, *, grade: bool) -> tuple[str, str, dict]:
     }
     if key == "no difference":
         facts |= {"detectable": f"{100 * line['detectable']:.1f}", "sought": f"{100 * SOUGHT:.0f}"}
-        if line["needed"]:
+        if line["detectable"] <= SOUGHT:
+            key = "no difference of note"
+        elif line["needed"]:
             facts["needed"] = about(line["needed"])
         else:
             key, facts["most"] = "no difference by seed", MOST_ROWS

@@ -67,7 +67,7 @@ class Scores:
         """How often ``model`` is right about long texts and short ones: its rows in four groups by number of n-grams.
 
         ``data`` has the rows that were predicted, and may have more. Returns a DataFrame indexed by the least number of
-        n-grams in each group, with test rows and accuracy (as text, with its interval); no line without n-grams.
+        n-grams in each group, with rows and accuracy (as text, with its interval); no line without n-grams.
         """
         right, group = pd.Series(self.predictions.right(model), dtype=float), np.zeros(self.predictions.n_rows)
         if data.features.ngrams is None:
@@ -79,11 +79,18 @@ class Scores:
             group = least[np.searchsorted(least, counts, side="right") - 1]
         table = right.groupby(group).agg(["sum", "size"]).rename_axis("n-grams, at least")
         table["accuracy"] = [count_text(*line) for line in table.to_numpy()]
-        return table.rename(columns={"size": "test rows"})[["test rows", "accuracy"]]
+        return table.rename(columns={"size": "rows"})[["rows", "accuracy"]]
 
-    def verdict(self, model: str) -> tuple[str, str, dict]:
-        """Key, grade and facts of the accuracy of ``model``; serious where its interval reaches down to ``majority``."""
-        grade = "note" if self.table.loc[model, "accuracy_low"] > self.majority else "serious"
+    def verdict(self, model: str, beside: "Scores | None" = None) -> tuple[str, str, dict]:
+        """Key, grade and facts of the accuracy of ``model``; serious where its interval reaches down to ``majority``.
+
+        ``beside`` are scores of more rows, which were graded: then it is worth a look where these rows show less, its
+        interval lying below theirs, else a note.
+        """
+        low, high = self.table.loc[model, ["accuracy_low", "accuracy_high"]]
+        grade = "note" if low > self.majority else "serious"
+        if beside is not None:
+            grade = "look" if high < beside.table.loc[model, "accuracy_low"] else "note"
         on = self.predictions.scored_on
         facts = {"model": model, "share": self.text(model), "rows": self.predictions.n_rows, "on": on}
         return "accuracy", grade, facts | {"base": f"{100 * self.majority:.1f}"}
@@ -184,6 +191,12 @@ def majority_share(predictions: Predictions) -> float:
     if "majority" in predictions:
         return float(predictions.right("majority").mean())
     return float(np.bincount(predictions.labels).max() / predictions.n_rows)
+
+
+def is_better_than_majority(predictions: Predictions, model: str) -> bool:
+    """Does the interval of the model's accuracy lie above ``majority_share``? If not, nothing was shown to be learnt."""
+    low, _ = intervals.share_interval(predictions.right(model), predictions.groups)
+    return low > majority_share(predictions)
 
 
 def class_table(predictions: Predictions, model: str) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from fusebook.data.dataset import Dataset, Folds
 from fusebook.data.predictions import Predictions
-from fusebook.models.baselines import Baselines
+from fusebook.models.baselines import MAJORITY, Baselines
 from fusebook.models.bundle import Models
 
 
@@ -32,7 +32,8 @@ class HeldOut:
     Attributes
     ----------
     votes : what each network says, before its temperature
-    baselines : what ``Baselines`` say of the same rows, fitted on the folds; made when first asked for
+    baselines : what ``Baselines`` say of the same rows, fitted on the folds; the class shares are those of all training
+        rows, as they are for the test rows; made when first asked for
     """
 
     def __init__(self, trained: Models, data: Dataset, folds: Folds):
@@ -55,7 +56,9 @@ class HeldOut:
     def baselines(self) -> Predictions:
         """Made when it is first asked for."""
         answers = [Baselines().fit(fold).predict(fold.test) for fold in self.folds]
-        return Predictions.joined([self._of_fold(each, number) for number, each in enumerate(answers, 1)])
+        made = Predictions.joined([self._of_fold(each, number) for number, each in enumerate(answers, 1)])
+        # One most frequent label for the whole run: that of each fold would be another where two are about as frequent.
+        return made | {MAJORITY: np.tile(self.trained.prior_, (made.n_rows, 1))}
 
     def scored(self, tested: Predictions) -> Predictions:
         """The answers that scores rest on: those of the folds with ``tested``, about the test rows, below; else ``tested``.

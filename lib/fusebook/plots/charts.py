@@ -159,7 +159,7 @@ def plot_history(histories: dict[str, pd.DataFrame], *, title: str = "Loss by ep
 def plot_scores(scores: pd.DataFrame, *, measure: str = "accuracy", chosen: str = "", ax=None, title: str = ""):
     """A dot and its 95 % interval a model, in the order of ``scores``, which are as ``scores.score_table`` returns them.
 
-    The model ``chosen`` has a diamond in a second colour, and its name is bold and says so.
+    The model ``chosen`` has a diamond in a second colour, and its name says so.
     """
     ax = new_axes(ax, height=0.9 + 0.34 * len(scores))
     marked = np.array([name == chosen for name in scores.index])
@@ -173,8 +173,6 @@ def plot_scores(scores: pd.DataFrame, *, measure: str = "accuracy", chosen: str 
         ax.text(right + 1, place, f"{value:.1f}", va="center", color=INK, fontsize=9)
     names = [shortened(str(name), 40) for name in scores.index]
     ax.set_yticks(places, [f"{name} (chosen)" if is_it else name for name, is_it in zip(names, marked, strict=True)])
-    for label in np.array(ax.get_yticklabels())[marked]:
-        label.set_fontweight("bold")
     ax.set_ylim(len(scores) - 0.5, -0.5)
     ax.grid(axis="x", alpha=0.25)
     ax.set(title=title, xlabel=f"{measure.replace('_', ' ')}, % (95 % interval)", xlim=(0, 106))
