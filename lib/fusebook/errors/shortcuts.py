@@ -100,7 +100,7 @@ def _ends(sequence, most: int = MOST_TOKENS):
 
 
 COLUMNS = [
-    "size", "alone", "low", "high", "anywhere", "surplus", "surplus_p", "without", "drop", "drop_low", "drop_high",
+    "size", "alone", "low", "high", "gain_p", "anywhere", "surplus", "surplus_p", "without", "drop", "drop_low", "drop_high",
     "drop_p",
 ]  # fmt: skip
 
@@ -177,7 +177,8 @@ class _Judge:
         whole, parts = self.right(np.ones(len(self.tokens.text), bool)), self.tokens.parts.items()
         made = {"whole text": {"size": 1.0} | self.score(whole), "majority": {"size": 0.0} | self.score(self.majority)}
         made |= {name: self.line(part, whole) for name, part in parts if part[self.tested].any()}
-        return made | {"length": {"size": 0.0} | self.score(self.right_by_length())}
+        by_length = self.right_by_length()
+        return made | {"length": {"size": 0.0} | self.score(by_length) | self.gain(by_length)}
 
     def right(self, kept: np.ndarray) -> np.ndarray:
         """Which test rows are right where only the tokens ``kept`` are read? Bools of shape (n_test,)."""
@@ -195,13 +196,17 @@ class _Judge:
         low, high = share_interval(right, self.groups)
         return {"alone": right.mean(), "low": low, "high": high}
 
+    def gain(self, right: np.ndarray) -> dict:
+        """The p of what is right against the majority."""
+        return {"gain_p": compare(self.majority, right, groups=self.groups)["p"]}
+
     def line(self, part: np.ndarray, whole: np.ndarray) -> dict:
         """All that is said of one part; ``whole`` is what the whole text gets right."""
         anywhere = self.right(self.tokens.anywhere(part))
         alone, without = self.right(part), self.right(~part)
         surplus = compare(anywhere, alone, groups=self.groups)
         drop = compare(without, whole, groups=self.groups)
-        return {"size": part[self.tested].mean()} | self.score(alone) | {
+        return {"size": part[self.tested].mean()} | self.score(alone) | self.gain(alone) | {
             "anywhere": anywhere.mean(), "surplus": surplus["difference"], "surplus_p": surplus["p"],
             "without": without.mean(), "drop": drop["difference"], "drop_low": drop["low"],
             "drop_high": drop["high"], "drop_p": drop["p"],
@@ -218,7 +223,7 @@ def _length_bins(lengths: np.ndarray, train: np.ndarray) -> csr_array:
 
 
 def _corrected(table: pd.DataFrame) -> pd.DataFrame:
-    for name in ("surplus_p", "drop_p"):
+    for name in ("gain_p", "surplus_p", "drop_p"):
         known = table[name].notna()
         if known.any():
             table.loc[known, name] = multipletests(table.loc[known, name].to_numpy(float), method="holm")[1]
@@ -228,12 +233,12 @@ def _corrected(table: pd.DataFrame) -> pd.DataFrame:
 def is_shortcut(table: pd.DataFrame) -> pd.Series:
     """Which parts of ``Shortcuts.table`` are shortcuts: bools, one a line.
 
-    A part is one where it alone reaches at least half of what the whole text gains over the majority (as sure as its
-    interval), holds at most a third of the tokens, and is right for at least 5 % more of the rows than as many tokens
+    A part is one where it alone is surely right more often than the majority (p < 0.05 after Holm) and reaches at least
+    half of what the whole text gains, holds at most a third of the tokens, and is right for at least 5 % more of the rows than as many tokens
     from anywhere (p < 0.05 after Holm). For length only the first of these counts.
     """
     base, whole = table.loc["majority", "alone"], table.loc["whole text", "alone"]
-    much = (table["low"] - base > 0) & (table["alone"] - base >= _MUCH * (whole - base))
+    much = (table["alone"] > base) & (table["gain_p"] < 0.05) & (table["alone"] - base >= _MUCH * (whole - base))
     small = table["size"] <= _SMALL
     more = table["surplus"].isna() | ((table["surplus"] >= _SURPLUS) & (table["surplus_p"] < 0.05))
     return much & small & more & ~table.index.isin(["majority", "whole text", GIVEAWAYS])
@@ -255,7 +260,8 @@ class Shortcuts:
         there is no line where no row has a text. Columns: size (share of the tokens of the test rows), alone, low, high
         (accuracy on the test rows and its 95 % interval), anywhere, surplus (alone minus anywhere, share of rows) with
         surplus_p, without, drop (whole text minus without) with its 95 % paired bootstrap interval drop_low and
-        drop_high, and drop_p. Both p are those of ``comparison.compare``, corrected over the parts (Holm, 1979). NaN where
+        drop_high, and drop_p. gain_p is of alone against the majority. All p are
+        those of ``comparison.compare``, corrected over the parts (Holm, 1979). NaN where
         there is none.
     phrases : the words and phrases that go with one label and stand once in a text, one line each, those in most texts
         first: phrase, label, texts (training texts that have it, one of each group), of_label (those of the label),
