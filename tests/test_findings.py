@@ -238,3 +238,12 @@ def test_every_sentence_is_said_somewhere():
 )
 def test_points_have_a_sign_and_nothing_is_never_minus_nothing(share, text):
     assert findings.points_text(share) == text
+
+
+def test_a_sentence_is_kept_once_and_shown_each_time(tmp_path):
+    found = Findings("03_train", run=Run(tmp_path))
+    facts = {"model": "text", "share": "80 %", "rows": 5, "on": "test rows", "base": "20"}
+    for topic in ("scores", "test"):
+        assert len(found.add_all([("accuracy", "note", facts)], topic=topic)) == 1
+    found.add("accuracy", "note", topic="test", **facts | {"rows": 6})
+    assert [one.place for one in found] == ["The scores", "The test"]

@@ -68,14 +68,18 @@ class Findings(list):
 
         ``grade`` is one of ``SEVERITIES``. The place is that of the sentence's topic, or of ``topic``.
         """
-        self.append(self.made(key, grade, topic=topic, **facts))
-        return self[-1]
+        return self.add_all([(key, grade, facts)], topic=topic)[0]
 
     def add_all(self, told: Iterable[tuple[str, str, dict]], *, topic: str = "", most: int | None = None) -> "Findings":
-        """Add the first ``most`` of some key, grade and facts; returns them all, to be shown."""
+        """Add the first ``most`` of some key, grade and facts; returns them all, to be shown.
+
+        A sentence that stands among the findings already is not added again.
+        """
         shown = Findings(self.notebook, self.language)
         shown += [self.made(key, grade, topic=topic, **facts) for key, grade, facts in told]
-        self += shown[:most]
+        for found in shown[:most]:
+            if all(found.text != other.text for other in self):
+                self.append(found)
         return shown
 
     def made(self, key: str, grade: str, *, topic: str = "", **facts) -> Finding:
