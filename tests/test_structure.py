@@ -9,6 +9,7 @@ from conftest import PROJECT
 
 LIBRARY = PROJECT / "lib" / "fusebook"
 ROOMS = sorted(path.parent for path in LIBRARY.glob("*/__init__.py"))
+CLOSETS = [LIBRARY / "data" / "formats"]  # what one module of a room needs, and nobody else: how files are read
 MODULES = sorted(path for path in LIBRARY.rglob("*.py"))
 MOST_MODULES, MOST_LINES = 10, 400
 
@@ -26,7 +27,14 @@ def test_a_room_can_be_overlooked(folder):
     assert 0 < len(modules) <= MOST_MODULES, modules
     first = (folder / "__init__.py").read_text("utf-8")
     assert first.startswith('"""') and "lazy_loader" in first
-    assert not [path for path in folder.rglob("*.py") if path.parent not in (*ROOMS, LIBRARY)], "one floor of rooms"
+    inside = [path for path in folder.rglob("*.py") if path.parent not in (*ROOMS, *CLOSETS, LIBRARY)]
+    assert not inside, "one floor of rooms"
+
+
+@pytest.mark.parametrize("folder", CLOSETS, ids=lambda folder: folder.name)
+def test_a_closet_is_small_and_says_what_it_holds(folder):
+    assert len(list(folder.glob("*.py"))) <= MOST_MODULES + 1
+    assert (folder / "__init__.py").read_text("utf-8").startswith('"""')
 
 
 def test_no_module_is_long():

@@ -8,7 +8,27 @@ from pathlib import Path
 import click
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Told(click.Group):
+    """Commands whose errors are a sentence, without a traceback, and harmless to the terminal."""
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except click.ClickException as error:
+            from fusebook.runs import harmless
+
+            error.message = harmless(error.message)
+            raise
+        except BrokenPipeError:
+            raise
+        except (OSError, ValueError) as error:
+            from fusebook import runs
+
+            said = runs.explained(error) if isinstance(error, OSError) else str(error)
+            raise click.ClickException(runs.harmless(said)) from error
+
+
+@click.group(cls=_Told, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="fusebook")
 def main() -> None:
     """One labelled table in (text, and perhaps pictures and sounds), classifiers and an honest report out."""
@@ -25,12 +45,14 @@ def main() -> None:
 @click.option(
     "--new", "new_table", type=click.Path(), default="", help="A table without labels to predict in 06_predict."
 )
+@click.option("--merge-labels", type=click.Path(), default="",
+              help="A list of labels to merge (CSV with the columns from and to), such as a run's label_twins.csv.")  # fmt: skip
 @click.option("--run", type=click.Path(), help="Folder of the run. Default: reports/ and the table's name.")
 @click.option("-p", "parameters", nargs=2, multiple=True, metavar="NAME VALUE",
               help="A notebook's parameter, as often as needed; `fusebook parameters` lists them.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Run every notebook, also those whose input did not change.")
 @click.option("--jobs", default=2, show_default=True, help="Notebooks at a time, where their order allows.")
-def report(table, text, label, image, audio, new_table, run, parameters, force, jobs) -> None:
+def report(table, text, label, image, audio, new_table, merge_labels, run, parameters, force, jobs) -> None:
     """Run all notebooks on a table and write the pages.
 
     Without options it runs the embedded sample. With your own table:
@@ -42,6 +64,10 @@ def report(table, text, label, image, audio, new_table, run, parameters, force, 
     from fusebook import runs
 
     values = dict(parameters)
+    if merge_labels:
+        values["merge_labels"] = str(runs.resolve(merge_labels))
+        if not Path(values["merge_labels"]).is_file():
+            raise click.UsageError(f"No list of labels to merge at {merge_labels}. Pass the path of a CSV.")
     if table:
         if not (text or image or audio) or not label:
             raise click.UsageError(
@@ -74,8 +100,6 @@ def _report(folder: Path, values: dict, force: bool, jobs: int) -> None:
         failure = None
     except runner.NotebookFailed as error:
         failure, steps = str(error), error.steps
-    except (ValueError, FileNotFoundError) as error:
-        raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:
         click.echo("Stopped. What is done stays; the same command goes on from there.", err=True)
         os._exit(130)  # the thread that waits for a kernel just killed can't be joined
@@ -100,21 +124,39 @@ def _report(folder: Path, values: dict, force: bool, jobs: int) -> None:
 @click.option("--image", default="", help="Column with paths to pictures, relative to the table's folder.")
 @click.option("--audio", default="", help="Column with paths to sounds, relative to the table's folder.")
 @click.option("--model", default="", help="The model that answers. Default: the one that the run chose.")
-def predict(bundle, table, output, text, image, audio, model) -> None:
-    """Predict the rows of a new table: class, class id and probabilities as CSV."""
+@click.option("--keep-formulas", is_flag=True,
+              help="Write texts that begin with = + - @, a tab or a line end as they are. By default a ' goes before "
+              "them, so that a spreadsheet doesn't run them as formulas.")  # fmt: skip
+def predict(bundle, table, output, text, image, audio, model, keep_formulas) -> None:
+    """Predict the rows of a new table: class, class id and probabilities as CSV.
+
+    Rows that can't be read stand in their place without an answer, with the codes of why in the column reason.
+    """
     from fusebook.models.bundle import Bundle
+    from fusebook.runs import harmless
 
     if Path(output).exists():
         raise click.ClickException(f"{output} is there already. Name another file, or move it away.")
+    _check_writable(Path(output))
     columns = {"text": text, "image": image, "audio": audio}
     try:
         answers = Bundle(bundle).answer(table, columns=columns, model=model)
-        answers.save(output)
+        answers.save(output, keep_formulas=keep_formulas)
     except (ValueError, FileNotFoundError) as error:
         raise click.ClickException(str(error)) from error
     for line in answers.rejected.itertuples():
-        click.echo(f"row {line.row}: {line.part} refused, {line.reason} {line.detail}", err=True)
-    click.echo(f"{output}: {len(answers.table)} rows predicted")
+        click.echo(harmless(f"row {line.row}: {line.part} refused, {line.reason} {line.detail}"), err=True)
+    refused = len(answers.written()) - len(answers.table)
+    click.echo(f"{output}: {len(answers.table)} rows predicted" + (f", {refused} refused" if refused else ""))
+
+
+def _check_writable(path: Path) -> None:
+    """Raise ClickException where no file can be made at ``path``, before the work is done."""
+    folder = next(above for above in path.absolute().parents if above.exists())
+    if not folder.is_dir():
+        raise click.ClickException(f"{path} can't be written: {folder} is a file. Name a path in a folder.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise click.ClickException(f"{path} can't be written: {folder} gives no right to. Name another folder.")
 
 
 @main.command()

@@ -12,6 +12,7 @@ from PIL import Image
 
 from fusebook import runs
 from fusebook.data import checks, tables
+from fusebook.data.formats import labels
 from fusebook.runs import Run
 
 
@@ -78,12 +79,14 @@ def test_paths_stay_inside_the_tables_folder(tmp_path):
     assert len(rows) == 12, "a refused part does not cost the row"
 
 
-def test_labels_lose_blanks_and_widths_only():
-    table = labelled(["x"] * 12, ["Ａ", " A ", "\u3000A", "A", "A", "A"] + ["<b>"] * 5 + ["rare"])
+def test_labels_lose_outer_blanks_and_what_nobody_sees_only():
+    given = ["A\u200b", " A ", "\u3000A", "A\x00", "\ufeffA", "\u202eA"]
+    table = labelled(["x"] * 18, given + ["<b>"] * 5 + ["Ａ"] * 5 + ["rare", "ｒare"])
     rows, rejected = check(table, ".")
-    assert rows["label"].tolist() == ["A"] * 6 + ["<b>"] * 5
-    assert rows["label_given"].tolist()[:3] == ["Ａ", " A ", "\u3000A"]
-    assert rejected[["row", "reason", "detail"]].to_numpy().tolist() == [[12, "LABEL_RARE", "rare"]]
+    assert rows["label"].tolist() == ["A"] * 6 + ["<b>"] * 5 + ["Ａ"] * 5, "a width can be seen"
+    assert rows["label_given"].tolist()[:6] == given
+    refused = rejected[["row", "reason", "detail"]].to_numpy().tolist()
+    assert refused == [[17, "LABEL_RARE", "rare"], [18, "LABEL_RARE", "ｒare"]]
 
 
 @pytest.mark.parametrize(
@@ -92,6 +95,8 @@ def test_labels_lose_blanks_and_widths_only():
         ({"text": "body"}, "The text column 'body' is not in the table. Its columns: 'text', 'label'"),
         ({"label": "class"}, "The label column 'class'"),
         ({"text": ""}, "No column with content"),
+        ({"label": "text"}, "The column 'text' is named for text and label"),
+        ({"image": "text"}, "The column 'text' is named for text and image"),
     ],
 )
 def test_columns_that_are_missing_are_named(columns, message):
@@ -100,7 +105,9 @@ def test_columns_that_are_missing_are_named(columns, message):
 
 
 def test_one_label_is_not_enough():
-    with pytest.raises(ValueError, match=r"has 1 label\(s\)"):
+    with pytest.raises(
+        ValueError, match="All 10 rows have one label in the column 'label', “A”: there is nothing to tell"
+    ):
         check(labelled(["x"] * 10, ["A"] * 10), ".")
 
 
@@ -182,18 +189,68 @@ def test_a_clean_table_goes_through_whole():
 
 
 @pytest.mark.parametrize(
-    ("labels", "counts"),
+    ("labels", "said"),
     [
-        (["u"] * 10, "{'u': 10}"),
-        (["u"] * 6 + ["v"] * 4, "{'u': 6, 'v': 4}"),
-        ([""] * 10, "{}"),
-        ([str(i) for i in range(10)], "has 0 label"),
+        (["u"] * 6 + ["v"] * 4, "Only one label in the column 'label' has 5 rows or more; the most: “u” 6, “v” 4."),
+        ([""] * 10, "No row that has content has a label: the label column 'label' is empty there."),
+        ([str(i) for i in range(10)], "Each of the 10 rows has a label of its own in the column 'label'"),
+        (list("uuuuvvvvww"), "None of the 3 labels in the column 'label' has 5 rows; the most: “u” 4, “v” 4, “w” 2."),
+        (["u"] * 6 + ["U"] * 4, "Some look alike; a list with the columns from and to merges them (--merge-labels): “U” (4) ≈ “u” (6)."),
     ],
-)
-def test_fewer_than_two_labels_are_told_with_their_counts(labels, counts):
-    with pytest.raises(ValueError, match="Expected two or more: is it the right column") as caught:
+)  # fmt: skip
+def test_fewer_than_two_labels_are_told_with_their_counts(labels, said):
+    with pytest.raises(ValueError, match=re.escape(said)):
         check(labelled(["a"] * 10, labels), ".")
-    assert counts in str(caught.value)
+
+
+@pytest.mark.parametrize("texts", [["!!", "…?", "🚀"] * 4, ["", "?"] * 6])
+def test_a_text_column_without_words_is_named(texts):
+    with pytest.raises(ValueError, match="No text in the column 'text' has a word in it; the first is “"):
+        check(labelled(texts), ".")
+    assert len(check(labelled(texts), ".", label="")[0]) == sum(map(bool, texts)), "new rows need none"
+
+
+def test_a_table_without_content_says_of_each_part_why(tmp_path):
+    (tmp_path / "b.wav").write_bytes(b"x")
+    table = labelled([""] * 10).assign(p="media\\gone\x1b.png", s=["../x.wav"] + ["b.wav"] * 9)
+    with pytest.raises(ValueError, match="None of the 10 rows has anything to learn from") as caught:
+        check(table, tmp_path, image="p", audio="s")
+    said = str(caught.value)
+    assert "The text column 'text' is empty." in said and "right" not in said
+    place = "paths start from the table's folder, and the first tried, in row 1, is "
+    assert f"'p': no file at this path ({place}{tmp_path}/media\\gone" in said and "\x1b" not in said
+    assert "'s': the path leads out of the table's folder" in said
+
+
+def test_where_no_sound_is_found_the_folder_and_the_first_path_are_told(tmp_path):
+    """Paths of another machine count as well; a broken file is there."""
+    (tmp_path / "b.wav").write_bytes(b"x")
+
+    def verdicts(*paths):
+        table = labelled([f"text {i}" for i in range(12)]).assign(s=[*paths, *[""] * (12 - len(paths))])
+        table.to_csv(tmp_path / "t.csv", index=False)
+        return checks.Table(tmp_path / "t.csv", {"text": "text", "label": "label", "audio": "s"}).verdicts()[1:]
+
+    facts = {"count": 2, "row": 1, "path": "/home/bob/a.wav", "folder": str(tmp_path)}
+    assert verdicts("/home/bob/a.wav", "gone.wav") == [("no audio found", "serious", facts)]
+    facts |= {"path": f"{tmp_path}/C:\\a.wav", "count": 1}
+    assert verdicts("C:\\a.wav") == [("no audio found", "serious", facts)]
+    assert "\x1b" not in verdicts("a\x1b.wav")[0][2]["path"]
+    assert verdicts("gone.wav", "b.wav") == verdicts() == []
+
+
+def test_a_backslash_is_a_slash_where_that_finds_the_file(tmp_path):
+    folder = tmp_path / "in"
+    (folder / "sub").mkdir(parents=True)
+    for path in (folder / "sub/a.png", folder / "b\\c.png", tmp_path / "out.png"):
+        save_picture(path)
+    paths = ["sub\\a.png", " sub\\a.png", "b\\c.png", "..\\out.png", "sub\\none.png"]
+    images, reasons = reasons_of_paths(paths, folder)
+    assert images == [str(folder / "sub/a.png")] * 2 + [str(folder / "b\\c.png"), "", ""]
+    assert reasons == [""] * 3 + ["OUTSIDE_FOLDER", "FILE_MISSING"]
+    assert files_of(pd.DataFrame({"p": paths}), folder, image="p")[:3] == [folder / "sub/a.png"] * 2 + [
+        folder / "b\\c.png"
+    ]
 
 
 def test_blank_labels_of_every_kind_are_empty():
@@ -358,7 +415,7 @@ def test_reasons_are_counted_with_their_meaning():
 def test_repairs_by_hand():
     good = "今天天气很好，选举明天举行"
     texts = [good, good.encode().decode("latin-1"), "lost \ufffd", "x\x00y", *["plain"] * 6]
-    rows, _ = check(labelled(texts, ["Ａ", " A ", *["A"] * 3, *["B"] * 5]), ".")
+    rows, _ = check(labelled(texts, ["\ufeffA", " A ", *["A"] * 3, *["B"] * 5]), ".")
     assert table_of(rows).repairs() == {"mended": 2, "tidied": 2, "lost": 1}
     assert table_of(rows.head(0)).repairs() == {"mended": 0, "tidied": 0, "lost": 0}
 
@@ -461,10 +518,122 @@ def test_a_table_counts_what_was_refused_and_writes_what_goes_on(tmp_path):
     columns = {"text": "t", "label": "l", "image": "p", "audio": ""}
     table, run = checks.Table(tmp_path / "t.csv", columns), Run(tmp_path / "run")
     assert table.counts() == {"rows": 11, "lines": 13, "whole": 2, "parts": 2}
-    assert table.verdicts() == [("rows", "serious", table.counts())], "2 of 13 rows are more than a tenth"
+    place = {"row": 13, "path": str(tmp_path / "gone.png"), "folder": str(tmp_path)}
+    missing = ("no image found", "serious", {"count": 1} | place)
+    assert table.verdicts() == [("rows", "serious", table.counts()), missing], "2 of 13 rows are more than a tenth"
     table.save(run)
     assert run.read("rows.parquet").equals(table.rows)
     facts = {"table": str(tmp_path / "t.csv"), "sha256": runs.fingerprint(tmp_path / "t.csv")}
-    assert run.read("table.json") == facts | {"columns": columns, "rows": 12}
+    saved = run.read("table.json")
+    assert saved.pop("reading")["encoding"] == "utf-8"
+    assert saved == facts | {"columns": columns, "rows": 12}
     kept = pd.read_csv(run.path("rejected.csv"), keep_default_na=False)
     assert kept["reason"].tolist() == ["FIELD_COUNT", "TEXT_EMPTY", "FILE_MISSING", "NO_CONTENT"]
+
+
+# --- Labels that look alike ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("mo\u200bney", "money"),
+        ("money\x00", "money"),
+        ("sp\u00adort\ufeff", "sport"),
+        ("\u202eevil\u2066", "evil"),
+        ("cafe\u0301", "caf\u00e9"),
+        ("two\r\nlines", "two lines"),
+        ("a\u200db", "ab"),
+        *[(name, name) for name in (
+            "H₂O", "①", "Ａ", "sport\u00a0news", "می\u200cخواهم", "क्\u200dष", "👩\u200d👩\u200d👧", "❤\ufe0f", "👩🏽\u200d💻",
+            "🏴\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f", "=1+1", "NA", "<b>",
+        )],
+    ],
+)  # fmt: skip
+def test_names_of_labels_stay_but_for_what_nobody_sees(given, kept):
+    assert labels.tidy(given) == kept == labels.tidy(kept)
+
+
+def test_twins_are_labels_that_differ_by_case_width_form_or_blanks():
+    names = (
+        ["money"] * 3
+        + ["Money"] * 5
+        + ["ｍｏｎｅｙ"] * 2
+        + ["H₂O", "H2O", "H2O"]
+        + ["sport\u00a0news"]
+        + ["sport news"] * 2
+    )
+    apart = ["01", "1", "moneys", "café", "cafe", "+1", "-1", "🇨🇳", "🇫🇷", "a-b", "ab"]
+    flags = [f"🏴{''.join(chr(0xE0000 + ord(letter)) for letter in name)}\U000e007f" for name in ("gbeng", "gbsct")]
+    made = labels.twins(names + apart + flags)
+    assert made.to_numpy().tolist() == [
+        ["money", "Money", 3, 5],
+        ["ｍｏｎｅｙ", "Money", 2, 5],
+        ["H₂O", "H2O", 1, 2],
+        ["sport\u00a0news", "sport news", 1, 2],
+    ]
+    said = labels.pairs_text(made, most=1), labels.pairs_text(made.tail(1))
+    assert said == ("“money” (3) ≈ “Money” (5); …", "“sport⟨U+00A0⟩news” (1) ≈ “sport news” (2)")
+    assert labels.pairs_text(labels.twins(["x" * 999, "X" * 999])).count("x") == 59, "long names are cut"
+    assert labels.twins(["a", "b"]).empty and labels.twins([]).empty
+
+
+def twin_table(folder, merge_labels=""):
+    lines = [f"text {i},{name}" for i, name in enumerate(["Co"] * 6 + ["CO"] * 5 + ["co"] * 3 + [" Fe"] * 5)]
+    (folder / "t.csv").write_text("\n".join(["t,l", *lines]), encoding="utf-8")
+    return checks.Table(folder / "t.csv", {"text": "t", "label": "l"}, merge_labels=merge_labels)
+
+
+def test_twins_are_found_and_merged_by_the_list_that_the_run_has(tmp_path):
+    """Rows of a label that is too rare alone are saved by the merge; a line edited by a person is kept."""
+    table, run = twin_table(tmp_path), Run(tmp_path / "run")
+    path = run.path("label_twins.csv")
+    assert table.rows["label"].value_counts().to_dict() == {"Co": 6, "CO": 5, "Fe": 5}
+    facts = {"count": 2, "pairs": "“CO” (5) ≈ “Co” (6); “co” (3) ≈ “Co” (6)", "file": str(path)}
+    assert table.label_verdicts(run) == [("label twins", "look", facts)]
+    table.save(run)
+    assert pd.read_csv(path).to_numpy().tolist() == [["CO", "Co"], ["co", "Co"]]
+    merged = twin_table(tmp_path, path)
+    assert merged.rows["label"].value_counts().to_dict() == {"Co": 14, "Fe": 5} and merged.repairs()["tidied"] == 5
+    assert merged.label_verdicts(run) == [("labels merged", "note", {"rows": 8, "labels": 2, "unknown": 0})]
+    assert merged.files()[-1] == path and merged.rejected.empty
+    path.write_text("from,to\nco,Co\nCO,CO\nzinc,Zn\n", encoding="utf-8")  # CO is another thing
+    edited = twin_table(tmp_path, path)
+    edited.save(run)
+    assert edited.rows["label"].value_counts().to_dict() == {"Co": 9, "CO": 5, "Fe": 5}
+    assert edited.label_verdicts(run) == [("labels merged", "look", {"rows": 3, "labels": 1, "unknown": 1})]
+    path.write_text("from,to\nco,Co\n", encoding="utf-8")
+    assert [line[:2] for line in twin_table(tmp_path, path).label_verdicts(run)][1] == ("label twins left", "note")
+    assert "zinc" not in path.read_text() and twin_table(tmp_path, path).save(run) is None and path.exists()
+
+
+def test_a_table_without_twins_writes_no_list(tmp_path):
+    (tmp_path / "t.csv").write_text(
+        "\n".join(["t,l", *(f"text {i},{'ab'[i % 2]}" for i in range(10))]), encoding="utf-8"
+    )
+    table, run = checks.Table(tmp_path / "t.csv", {"text": "t", "label": "l"}), Run(tmp_path / "run")
+    run.write("label_twins.csv", pd.DataFrame({"from": ["x"], "to": ["y"]}))
+    table.save(run)
+    assert table.label_verdicts(run) == [] and not run.path("label_twins.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("a,b\nb,a", "goes in a circle"),
+        ("a,b\na,c", "'a' is to become both 'b' and 'c'"),
+        ("a,", "row 1 has no name under to"),
+    ],
+)
+def test_a_list_of_merges_that_cannot_be_meant_is_refused(tmp_path, lines, said):
+    (tmp_path / "list.csv").write_text(f"from,to\n{lines}\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=said):
+        labels.read_merges(tmp_path / "list.csv")
+
+
+def test_lists_of_merges_lead_on_and_need_their_columns(tmp_path):
+    (tmp_path / "list.csv").write_text("from,to,note\na,b,\nb, c ,x\n", encoding="utf-8")
+    assert labels.read_merges(tmp_path / "list.csv") == {"a": "c", "b": "c"}
+    (tmp_path / "list.csv").write_text("old,to\na,b\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="has no column from; expected from and to"):
+        labels.read_merges(tmp_path / "list.csv")

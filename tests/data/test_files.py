@@ -17,6 +17,7 @@ from scipy.ndimage import laplace
 
 from fusebook.data import files, splits, tables
 from fusebook.data.checks import check_rows
+from fusebook.data.formats import pictures, sounds
 from fusebook.encoders import audio
 
 # --- On all cores, once a file ------------------------------------------------------------------------
@@ -289,7 +290,7 @@ def test_any_single_changed_byte_of_a_picture_is_told_or_can_be_read(tmp_path):
             hurt[place] ^= 0xFF
             (tmp_path / "a").write_bytes(hurt)
             reason = files.check("image", tmp_path / "a")
-            assert reason in ("", "IMAGE_BROKEN", "IMAGE_TOO_LARGE"), (kind, place)
+            assert reason in ("", "IMAGE_BROKEN", "IMAGE_TOO_LARGE", "IMAGE_NOT_READ"), (kind, place)
             if not reason:
                 assert files.read_image(tmp_path / "a", 8).shape == (8, 8, 3)
 
@@ -321,7 +322,7 @@ def test_a_picture_hurt_anywhere_is_told_or_can_be_read(tmp_path, kind):
         path.write_bytes(hurt_at_random(stream.getvalue(), rng))
         reason = files.check("image", path)
         told += bool(reason)
-        assert reason in ("", "IMAGE_BROKEN", "IMAGE_TOO_LARGE")
+        assert reason in ("", "IMAGE_BROKEN", "IMAGE_TOO_LARGE", "IMAGE_NOT_READ")
         if not reason:
             assert files.read_image(path, 8).shape == (8, 8, 3)
             assert np.isfinite(list(files.facts("image", path).values())).all()
@@ -345,12 +346,12 @@ def test_broken_exif_costs_no_picture(tmp_path, kind, exif):
 
 
 def test_too_many_pixels_are_refused_before_decoding(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "MOST_PIXELS", 64 * 64 - 1)
+    monkeypatch.setattr(pictures, "MOST_PIXELS", 64 * 64 - 1)
     (tmp_path / "a.png").write_bytes(encoded("PNG"))
     assert files.check("image", tmp_path / "a.png") == "IMAGE_TOO_LARGE"
     (tmp_path / "a.png").write_bytes(encoded("PNG")[:3000])  # decoding this would say "broken"
     assert files.check("image", tmp_path / "a.png") == "IMAGE_TOO_LARGE"
-    monkeypatch.setattr(files, "MOST_PIXELS", 64 * 64)
+    monkeypatch.setattr(pictures, "MOST_PIXELS", 64 * 64)
     assert files.check("image", tmp_path / "a.png") == "IMAGE_BROKEN"
 
 
@@ -487,6 +488,9 @@ def test_what_lies_above_the_new_limit_is_cut_not_folded(tmp_path):
     np.testing.assert_allclose(both, one, atol=1e-3)
 
 
+SOUND_FAULTS = {reason for reason in tables.REASONS if reason.startswith("AUDIO_")}
+
+
 # --- Sounds: what is wrong ----------------------------------------------------------------------------
 
 
@@ -527,7 +531,6 @@ def test_a_folder_or_nothing_is_no_sound(tmp_path):
 
 def test_any_single_changed_byte_of_a_sound_is_told_or_can_be_read(tmp_path):
     rng = np.random.default_rng(0)
-    codes = ("", "AUDIO_BROKEN", "AUDIO_TOO_LARGE", "AUDIO_EMPTY", "AUDIO_NOT_FINITE")
     for name in ("a.wav", "a.flac", "a.ogg"):
         soundfile.write(tmp_path / name, tone(seconds=0.1), 16_000)
         whole = (tmp_path / name).read_bytes()
@@ -536,7 +539,7 @@ def test_any_single_changed_byte_of_a_sound_is_told_or_can_be_read(tmp_path):
             hurt[place] ^= 0xFF
             (tmp_path / name).write_bytes(hurt)
             reason = files.check("audio", tmp_path / name)
-            assert reason in codes, (name, place)
+            assert reason in ("", *SOUND_FAULTS), (name, place)
             if not reason:
                 assert np.isfinite(read_energy(tmp_path / name)), (name, place)
 
@@ -555,7 +558,7 @@ def test_a_sound_hurt_anywhere_is_told_or_can_be_read(tmp_path, name):
             hurt[place : place + int(rng.integers(0, 4))] = rng.bytes(int(rng.integers(0, 4)))
         (tmp_path / name).write_bytes(hurt)
         reason = files.check("audio", tmp_path / name)
-        assert reason in ("", "AUDIO_BROKEN", "AUDIO_TOO_LARGE", "AUDIO_EMPTY", "AUDIO_NOT_FINITE")
+        assert reason in ("", *SOUND_FAULTS)
         if not reason:
             assert np.isfinite(read_energy(tmp_path / name))
             assert np.isfinite(list(files.facts("audio", tmp_path / name).values())).all()
@@ -587,11 +590,11 @@ def test_too_many_samples_are_refused_before_decoding(tmp_path, monkeypatch):
     assert soundfile.info(path).frames > 10**10
     assert files.check("audio", path) == "AUDIO_TOO_LARGE"
     soundfile.write(tmp_path / "a.wav", np.zeros((100, 2)), 16_000)
-    soundfile.write(tmp_path / "slow.wav", np.zeros(100), 1)  # 1.6 million samples at 16 kHz
-    for name, most in (("a.wav", 200), ("slow.wav", 1_600_000)):
-        monkeypatch.setattr(files, "MOST_SAMPLES", most)
+    soundfile.write(tmp_path / "slow.wav", np.zeros(100), 100)  # 16,000 samples at 16 kHz
+    for name, most in (("a.wav", 200), ("slow.wav", 16_000)):
+        monkeypatch.setattr(sounds, "MOST_SAMPLES", most)
         assert files.check("audio", tmp_path / name) == ""
-        monkeypatch.setattr(files, "MOST_SAMPLES", most - 1)
+        monkeypatch.setattr(sounds, "MOST_SAMPLES", most - 1)
         assert files.check("audio", tmp_path / name) == "AUDIO_TOO_LARGE"
 
 
@@ -800,3 +803,204 @@ def test_medians_by_label_have_names_with_unit_and_direction(tmp_path):
     assert made.loc["c"].isna().all() and made.loc["a"].notna().sum() == 4
     assert list(files.media_facts(rows.assign(audio=""))) == list(made)[:4]
     assert files.media_facts(rows.assign(audio="", image="")).empty
+
+
+# --- More than 8 bits ---------------------------------------------------------------------------------
+
+RAMP = np.linspace(0, 1, 1024).reshape(32, 32)
+DEEP = {  # a ramp from black to white, in what programs store it in
+    "float to 1": RAMP.astype(np.float32), "float to 255": (RAMP * 255).astype(np.float32),
+    "float to 65535": (RAMP * 65535).astype(np.float32), "float from -1": (2 * RAMP - 1).astype(np.float32),
+    "tiny floats": (RAMP / 5000).astype(np.float32), "floats with a gap": np.where(RAMP < 0.01, np.nan, RAMP).astype("f4"),
+    "16 in 32": (RAMP * 65535).astype(np.int32), "31 in 32": (RAMP * (2**31 - 1)).astype(np.int32),
+    "Hounsfield": (RAMP * 4000 - 1000).astype(np.int32), "12 in 16": (RAMP * 4095).astype(np.uint16),
+    "10 in 16": (RAMP * 1023).astype(np.uint16), "8 in 16": (RAMP * 255).astype(np.uint16),
+    "far from black": (30_000 + RAMP * 1000).astype(np.uint16), "16": (RAMP * 65535).astype(np.uint16),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", DEEP)
+def test_more_than_8_bits_are_scaled_by_the_range_they_have(tmp_path, kind):
+    Image.fromarray(DEEP[kind]).save(tmp_path / "a.tiff")
+    assert files.check("image", tmp_path / "a.tiff") == ""
+    assert files.facts("image", tmp_path / "a.tiff")["brightness"] == pytest.approx(0.5, abs=0.01)
+    np.testing.assert_allclose(files.read_image(tmp_path / "a.tiff", 32)[..., 0], 255 * RAMP, atol=3)
+
+
+def deep_colours(values, kind):
+    """A PNG of 16 bits a channel, which Pillow doesn't write: ``kind`` 2 for colours, 4 and 6 with alpha."""
+
+    def chunk(name, content):
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    height, width = values.shape[:2]
+    lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in values)
+    head = struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("most", [4095, 65535])
+@pytest.mark.parametrize("kind", [2, 4, 6])
+def test_colours_of_12_bits_in_16_are_not_black(tmp_path, most, kind):
+    ramps = [RAMP] if kind == 4 else [RAMP, RAMP[::-1], RAMP.T]
+    clear = [] if kind == 2 else [np.ones_like(RAMP)]
+    (tmp_path / "a.png").write_bytes(deep_colours(np.dstack([*ramps, *clear]) * most, kind))
+    assert files.check("image", tmp_path / "a.png") == ""
+    expected = 255 * np.dstack(ramps * (3 if kind == 4 else 1))
+    np.testing.assert_allclose(files.read_image(tmp_path / "a.png", 32), expected, atol=2)
+
+
+# --- Large pictures, and those that say they are ------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "1", "RGBA", "I;16", "JPEG"])
+def test_a_large_picture_is_reduced_and_keeps_its_size_in_the_facts(tmp_path, monkeypatch, mode):
+    grey = Image.fromarray(pixels_of(6, 8)).convert("L").resize((641, 480), Image.Resampling.BICUBIC)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    if mode == "I;16":
+        grey = Image.fromarray(np.asarray(grey).astype(np.uint16) << 8)
+    else:
+        grey = grey.convert("L" if mode == "JPEG" else mode)
+    path = tmp_path / ("a.jpg" if mode == "JPEG" else "a.png")
+    grey.save(path, exif=exif)
+    whole, small = files.facts("image", path), files.read_image(path, 16).astype(int)
+    monkeypatch.setattr(pictures, "MOST_WHOLE", 30_000)
+    reduced, turned = pictures._decoded(path)
+    assert 5_000 < reduced.width * reduced.height < 50_000 and turned == (480, 641)
+    _, facts = pictures.examine(path)
+    assert (facts["width"], facts["height"]) == (whole["width"], whole["height"]) == (480, 641)
+    assert facts["brightness"] == pytest.approx(whole["brightness"], abs=0.01)
+    np.testing.assert_allclose(files.read_image(path, 16), small, atol=12 if mode == "1" else 4)
+
+
+def test_a_few_bytes_that_claim_many_pixels_are_refused(tmp_path):
+    stream = io.BytesIO()
+    Image.new("L", (1, 1)).save(stream, "GIF")
+    bomb = bytearray(stream.getvalue())
+    bomb[6:10] = struct.pack("<HH", 10_000, 5_000)
+    (tmp_path / "a.gif").write_bytes(bomb)
+    assert files.check("image", tmp_path / "a.gif") == "IMAGE_TOO_LARGE"
+    stream = io.BytesIO()
+    Image.new("1", (9000, 6000)).save(stream, "PNG")
+    head = struct.pack("<HHHBBBBHHII", 0, 1, 1, 64, 64, 0, 0, 1, 32, stream.tell(), 22)  # an icon of 64 by 64
+    (tmp_path / "a.ico").write_bytes(head + stream.getvalue())
+    assert files.check("image", tmp_path / "a.ico") == "IMAGE_TOO_LARGE"
+    Image.new("1", (6000, 6000)).save(tmp_path / "page.png")  # an empty page is no bomb
+    assert files.check("image", tmp_path / "page.png") == ""
+
+
+# --- Files of other kinds -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("a.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(300), "IMAGE_NOT_READ"),
+        ("a.jpg", b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic" + bytes(300), "IMAGE_NOT_READ"),
+        ("a.svg", b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>', "IMAGE_NOT_READ"),
+        ("a.png", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "FILE_POINTER"),
+        ("a.m4a", b"\0\0\0\x20ftypM4A \0\0\0\0M4A mp42isom" + bytes(300), "AUDIO_NOT_READ"),
+        ("a.wma", b"\x30\x26\xb2\x75\x8e\x66\xcf\x11" + bytes(300), "AUDIO_NOT_READ"),
+        ("a.raw", bytes(8000), "AUDIO_NOT_READ"),
+        ("a.RAW", bytes(8000), "AUDIO_NOT_READ"),
+        ("a.wav", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "FILE_POINTER"),
+    ],
+)
+def test_a_kind_that_is_not_read_is_named(tmp_path, name, content, reason):
+    (tmp_path / name).write_bytes(content)
+    part = "audio" if reason == "AUDIO_NOT_READ" or name == "a.wav" else "image"
+    assert files.check(part, tmp_path / name) == reason
+    assert files.check("audio", tmp_path / "nothing.raw") == "AUDIO_BROKEN"
+
+
+def test_no_program_is_started_for_a_picture(tmp_path, monkeypatch):
+    Image.new("RGB", (20, 20)).save(tmp_path / "a.eps")
+    monkeypatch.setattr("subprocess.Popen.__init__", lambda *_, **__: pytest.fail("a program was started"))
+    assert files.check("image", tmp_path / "a.eps") == "IMAGE_NOT_READ"
+    with pytest.raises(ValueError, match="program in PostScript"):
+        files.read_image(tmp_path / "a.eps", 8)
+
+
+def test_a_refused_path_can_steer_no_terminal(tmp_path):
+    name = "a\x1b[2J\x07.png"
+    (tmp_path / name).write_bytes(b"no picture")
+    with pytest.raises(ValueError, match=r"a⟨U\+001B⟩\[2J⟨U\+0007⟩\.png is refused as IMAGE_BROKEN"):
+        files.facts("image", tmp_path / name)
+    table = pd.DataFrame({"text": ["x"], "image": [name]}, index=[1])
+    _, rejected = check_rows(table, columns={"text": "text", "image": "image"}, folder=tmp_path)
+    assert rejected["detail"].tolist() == ["a⟨U+001B⟩[2J⟨U+0007⟩.png"]
+
+
+# --- Sounds: channels that cancel, lost ends, rates, length -------------------------------------------
+
+
+@pytest.mark.parametrize("channels", [[1, -1], [1, -0.95], [0.5, -0.5, 0.5, -0.5], [1, -1, 0]])
+def test_channels_that_cancel_are_not_heard_as_silence(tmp_path, channels):
+    soundfile.write(tmp_path / "a.wav", tone()[:, None] * channels, 16_000, subtype="FLOAT")
+    loudest = channels[0] * tone()
+    np.testing.assert_allclose(files.read_audio(tmp_path / "a.wav"), loudest, atol=1e-6)
+
+
+def test_one_channel_of_six_and_voices_apart_are_averaged_as_ever(tmp_path):
+    only = np.column_stack([tone()] + [np.zeros(8000)] * 5)
+    soundfile.write(tmp_path / "a.wav", only, 16_000, subtype="FLOAT")
+    np.testing.assert_allclose(files.read_audio(tmp_path / "a.wav"), tone() / 6, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["WAV", "RF64", "W64", "AIFF", "AU", "CAF", "MP3", "FLAC"])
+def test_a_sound_that_lost_its_end_is_told(tmp_path, kind):
+    path, content = tmp_path / f"a.{kind.lower()}", sound(noise(40_000), kind=kind)
+    path.write_bytes(content)
+    assert files.check("audio", path) == ""
+    path.write_bytes(content[: len(content) * 6 // 10])
+    assert files.check("audio", path) in ("AUDIO_CUT", *(["AUDIO_BROKEN"] if kind in ("CAF", "FLAC") else []))
+
+
+def test_sizes_that_a_program_could_not_know_are_no_lost_end(tmp_path):
+    whole = sound(TONE)
+    for size in (0xFFFFFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF - 36, len(whole) - 8):  # the last one errs by 36
+        (tmp_path / "a.wav").write_bytes(whole[:40] + struct.pack("<I", size) + whole[44:])
+        assert files.check("audio", tmp_path / "a.wav") == "", size
+        assert files.facts("audio", tmp_path / "a.wav")["seconds"] == 0.25
+
+
+@pytest.mark.parametrize(
+    ("rate", "reason"), [(1, "AUDIO_RATE"), (2, "AUDIO_RATE"), (100, ""), (384_000, ""), (2**31 - 1, "AUDIO_RATE")]
+)
+def test_rates_that_no_recorder_has_are_refused(tmp_path, rate, reason):
+    soundfile.write(tmp_path / "a.wav", TONE[:2000] if rate < 384_000 else np.tile(TONE, 200), rate)
+    assert files.check("audio", tmp_path / "a.wav") == reason
+
+
+def test_a_long_sound_is_refused_before_decoding(tmp_path, monkeypatch):
+    path = tmp_path / "a.flac"
+    path.write_bytes(sound(np.zeros(605_000), 1000, kind="FLAC"))
+    monkeypatch.setattr(sounds, "_decoded", lambda _: pytest.fail("it was decoded"))
+    assert files.check("audio", path) == "AUDIO_TOO_LONG"
+    monkeypatch.undo()
+    assert files.check("audio", path, 700) == ""
+    table = pd.DataFrame({"text": ["x"], "audio": ["a.flac"]}, index=[1])
+    told = [
+        check_rows(table, columns={"text": "text", "audio": "audio"}, folder=tmp_path, most_seconds=most)[1]["reason"]
+        for most in (600, 700)
+    ]
+    assert [list(reasons) for reasons in told] == [["AUDIO_TOO_LONG"], []]
+
+
+@pytest.mark.parametrize("rate", [16_000, 11_025])
+def test_a_sound_read_in_blocks_is_the_same(tmp_path, monkeypatch, rate):
+    both = np.column_stack([noise(30_001), noise(30_001, seed=1)])
+    both[10_000:15_000] = 0
+    soundfile.write(tmp_path / "a.wav", both, rate, subtype="FLOAT")
+    _, whole = sounds.examine(tmp_path / "a.wav")
+    samples = files.read_audio(tmp_path / "a.wav")
+    monkeypatch.setattr(sounds, "_BLOCK", 2_000)
+    assert sounds.examine(tmp_path / "a.wav") == ("", pytest.approx(whole, rel=1e-9))
+    np.testing.assert_array_equal(files.read_audio(tmp_path / "a.wav"), samples)
+
+
+def test_features_of_a_long_sound_are_made_in_blocks_and_are_the_same(monkeypatch):
+    whole = audio.log_mel(noise(16_000))
+    monkeypatch.setattr(audio, "_FRAMES_AT_ONCE", 7)
+    np.testing.assert_array_equal(audio.log_mel(noise(16_000)), whole)

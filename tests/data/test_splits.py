@@ -198,10 +198,18 @@ def test_shares_that_leave_nothing_to_train_on_are_told():
         splits.split_rows(pd.Series(list("ab") * 50), np.arange(100), test_share=0.5, validation_share=0.6)
 
 
-@pytest.mark.parametrize("n_groups", [1, 2])
-def test_too_few_rows_that_differ_are_told(n_groups):
-    with pytest.raises(ValueError, match=r"Too few rows to split: \d left that differ"):
-        splits.split_rows(pd.Series(list("ab") * 6), np.arange(12) % n_groups)
+@pytest.mark.parametrize(
+    ("groups", "said"),
+    [
+        ([0] * 12, "all 12 rows are copies of one text, picture or sound"),
+        ([0, 1] * 6, r"copies stay together, and of 12 rows only 2 differ \(6 are copies of one text"),
+        (range(12), "12 left that differ, of 12 label"),
+    ],
+)
+def test_too_few_rows_that_differ_are_told(groups, said):
+    labels = list("ab") * 6 if len(set(groups)) < 12 else [str(i) for i in range(12)]
+    with pytest.raises(ValueError, match=f"Too few rows to split: {said}"):
+        splits.split_rows(pd.Series(labels), np.array(groups))
 
 
 # --- Copies of pictures -------------------------------------------------------------------------------

@@ -76,6 +76,14 @@ def test_a_row_stands_in_the_list_once():
     assert corrected["label"].iloc[0] == "money" and rejected["reason"].tolist() == ["ROW_TWICE"]
 
 
+def test_labels_are_tidied_as_those_of_the_table_are():
+    """Outer blanks and what nobody sees don't count; a width does, for it may be a label of its own."""
+    given = lines(("11", "sport\u200b", " money\x00", "change"), ("12", "ｓｐｏｒｔ", "money", "change"))
+    corrected, rejected = corrections.apply_corrections(ROWS, given)
+    assert corrected.set_index("row")["label"][11] == "money"
+    assert rejected[["row", "reason"]].to_numpy().tolist() == [["12", "LABEL_DIFFERS"]]
+
+
 def test_labels_that_are_emptied_in_turn_all_keep_their_rows():
     """sport is emptied by two lines; 技术 gives its only row to sport, which does not save it."""
     given = lines(

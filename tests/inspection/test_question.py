@@ -70,8 +70,8 @@ def test_a_value_that_comes_twice_is_encoded_once(bundle, rows, encoded):
 def test_the_sound_is_read_once_not_once_a_word(bundle, rows, n_words, monkeypatch, tmp_path):
     row = rows["row"] == 17
     rows.loc[row, "audio"] = shutil.copy(rows.loc[row, "audio"].item(), str(tmp_path / "unread.wav"))
-    read, count = soundfile.read, []
-    monkeypatch.setattr(soundfile, "read", lambda *given, **options: count.append(1) or read(*given, **options))
+    opened, count = soundfile.SoundFile, []
+    monkeypatch.setattr(soundfile, "SoundFile", lambda *given, **options: count.append(1) or opened(*given, **options))
     rows.loc[row, "text"] = "goal coach " * (n_words // 2)
     assert len(tiny_bundle.ask(bundle, rows, 17).words()) == n_words
     assert len(count) == 1

@@ -523,7 +523,7 @@ def test_predictions_can_be_predicted_again(bundle, tmp_path):
     path = write(tmp_path, [["goal", ""], ["bank", ""]])
     for i in range(3):
         answers = bundle.answer(path, columns=COLUMNS)
-        assert answers.table.shape == (2, 2 + (i + 1) * len(OURS))
+        assert answers.table.shape == (2, 2 + i * (len(OURS) + 2) + len(OURS))
         assert answers.table.columns.is_unique
         path = tmp_path / f"again{i}.csv"
         answers.save(path)
@@ -616,18 +616,78 @@ def test_written_predictions_read_back_the_same(tmp_path):
     probabilities = np.random.default_rng(0).dirichlet(np.ones(3), len(texts))
     answers = answers_of(probabilities, LABELS, pd.DataFrame({"title": texts}))
     made, path = answers.table, tmp_path / "new" / "predictions.csv"
-    answers.save(path)
+    answers.save(path, keep_formulas=True)
     assert path.read_bytes()[:3] == b"\xef\xbb\xbf"  # by which spreadsheets know UTF-8
     with path.open(encoding="utf-8-sig", newline="") as file:
         header, *lines = csv.reader(file)
-    assert header == ["title", *OURS]
-    assert [line[0] for line in lines] == texts
-    assert [line[1] for line in lines] == made["predicted"].tolist()
-    assert [int(line[2]) for line in lines] == made["class_id"].tolist()
-    np.testing.assert_allclose(np.array([line[4:] for line in lines], float), probabilities, atol=5e-7)
+    assert header == ["row", "title", *OURS, "reason"]
+    assert [line[1] for line in lines] == texts
+    assert [line[2] for line in lines] == made["predicted"].tolist()
+    assert [int(line[3]) for line in lines] == made["class_id"].tolist()
+    np.testing.assert_allclose(np.array([line[5:-1] for line in lines], float), probabilities, atol=5e-7)
     back, rejected = tables.read_table(path)
     assert back["title"].tolist() == texts
     assert rejected.empty
+
+
+def test_numbers_stand_without_quotes_and_texts_with_them(tmp_path):
+    given = pd.DataFrame({"title": ["a", "7"]}, index=[3, 8])
+    answers_of(np.array([[0.2, 0.8], [1, 0]]), ["b", "c"], given).save(tmp_path / "made.csv")
+    assert (tmp_path / "made.csv").read_text("utf-8-sig").splitlines() == [
+        '"row","title","predicted","class_id","confidence","probability_b","probability_c","reason"',
+        '3,"a","c",1,0.8,0.2,0.8,""',
+        '8,"7","b",0,1.0,1.0,0.0,""',
+    ]
+
+
+def test_refused_rows_are_written_in_their_place_with_the_reason(bundle, tmp_path):
+    lines = [["goal", "", "-5"], ["only"], ["", "", "=1"], ["bank", "gone.wav", "x"], ["", "gone.wav", "y"]]
+    answers = bundle.answer(write(tmp_path, lines, ("title", "sound", "row")), columns=COLUMNS)
+    answers.save(tmp_path / "made.csv")
+    made = pd.read_csv(tmp_path / "made.csv", dtype=str, keep_default_na=False)
+    assert list(made) == ["row", "title", "sound", "row (table)", *OURS, "reason"]
+    assert made["row"].tolist() == list("12345")
+    assert made["title"].tolist() == ["goal", "", "", "bank", ""]
+    assert made["row (table)"].tolist() == ["-5", "", "'=1", "x", "y"]
+    assert made["reason"].tolist() == [
+        "", "FIELD_COUNT", "TEXT_EMPTY; NO_CONTENT", "", "TEXT_EMPTY; FILE_MISSING; NO_CONTENT",
+    ]  # fmt: skip
+    there = (made[OURS] != "").to_numpy()
+    assert there[[0, 3]].all() and not there[[1, 2, 4]].any()
+    assert set(made["class_id"]) <= {"", "0", "1", "2"}
+
+
+def test_a_table_of_refused_rows_is_written_too(bundle, tmp_path):
+    bundle.answer(write(tmp_path, [["", "gone.wav"], [" ", ""]]), columns=COLUMNS).save(tmp_path / "made.csv")
+    made = pd.read_csv(tmp_path / "made.csv", dtype=str, keep_default_na=False)
+    assert made["row"].tolist() == ["1", "2"] and (made["reason"] != "").all() and made["title"].tolist() == ["", " "]
+
+
+def test_formulas_are_made_harmless_unless_they_are_to_be_kept(tmp_path):
+    formulas = ["=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1+1", "=", "-", "+49 30 1", "-5a"]
+    plain = ["-5", "+1.5", "-2,5e-3", "1+1", "a=b", "", " =1", "'=1", "-.5"]
+    given = pd.DataFrame({"=title": formulas + plain})
+    answers = answers_of(np.tile([0.3, 0.7], (len(given), 1)), ["a", "@b"], given)
+    answers.save(tmp_path / "made.csv")
+    made = pd.read_csv(tmp_path / "made.csv", dtype=str, keep_default_na=False)
+    assert list(made)[1] == "'=title" and set(made["predicted"]) == {"'@b"} and list(made)[-2] == "probability_@b"
+    with (tmp_path / "made.csv").open(encoding="utf-8-sig", newline="") as file:
+        written = [line[1] for line in list(csv.reader(file))[1:]]
+    assert written == [f"'{text}" for text in formulas] + plain
+    answers.save(tmp_path / "kept.csv", keep_formulas=True)
+    with (tmp_path / "kept.csv").open(encoding="utf-8-sig", newline="") as file:
+        assert [line[1] for line in list(csv.reader(file))[1:]] == formulas + plain
+
+
+def test_a_part_whose_column_a_new_table_lacks_counts_as_missing(bundle, tmp_path):
+    path = tmp_path / "new.csv"
+    path.write_text("title\ngoal\nbank\n")
+    made = bundle.answer(path, columns=COLUMNS, run=Run(tmp_path))
+    pd.testing.assert_frame_equal(made.table, answered(bundle, path, {"text": "title"})[0])
+    with pytest.raises(ValueError, match="audio column 'sound' is not in the table"):
+        bundle.answer(path, columns=COLUMNS)
+    with pytest.raises(ValueError, match="text column 'headline' is not in the table"):
+        bundle.answer(path, columns={"text": "headline"}, run=Run(tmp_path))
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path):

@@ -1,5 +1,7 @@
 """Notebook 04 on made-up runs with odd labels, one class, one row, 200 classes: a readable page, or a message."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -48,6 +50,11 @@ def write_run(folder, names, *, n_rows=300, test_labels=None, never=None, spoil=
     run.write("metrics.json", facts)
     run.write("bundle/bundle.json", {"temperatures": {"text": 1.2}, "fusions": {}})
     return run
+
+
+def forget_origins(run):
+    """The artifacts were changed on purpose, one without the others."""
+    shutil.rmtree(run.path("made_of"))
 
 
 def execute(run, **parameters):
@@ -100,6 +107,7 @@ def test_one_test_row_makes_a_page(tmp_path):
     run.write("predictions.parquet", kept.reset_index(drop=True))
     splits["split"] = splits["split"].where((splits["split"] != "test") | (splits["row"] == first), "unused")
     run.write("splits.parquet", splits)
+    forget_origins(run)
     assert "[–]" in html_of(execute(run)), "no bootstrap interval from one row"
 
 
@@ -107,6 +115,7 @@ def test_a_model_that_answered_about_test_rows_alone_makes_a_page(tmp_path):
     run = write_run(tmp_path / "run", ["a", "b", "c"])
     predictions = run.read("predictions.parquet")
     run.write("predictions.parquet", predictions[(predictions["split"] == "test") | (predictions["model"] == "text")])
+    forget_origins(run)
     space, shown = run_cells("04_error_analysis", until="Would more rows help?", run=str(run.folder), model="majority")
     assert set(space["listing"].table["split"]) == {"test"}
     assert set(space["suspects"].list["split"]) <= {"train", "test"}
@@ -144,6 +153,7 @@ def test_a_slice_of_a_named_column_and_a_shortcut_are_told(tmp_path):
     random = np.random.default_rng(1)
     words = [" ".join(map("".join, random.choice(list("efghij"), (40, 2)))) for _ in rows["row"]]
     run.write("rows.parquet", rows.assign(text=head + words))
+    forget_origins(run)
     predictions = run.read("predictions.parquet")
     wrong = (predictions["row"] % 5 == 1) & (predictions["model"] == "text")
     columns = ["p0", "p1", "p2"]

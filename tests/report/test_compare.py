@@ -504,6 +504,9 @@ def test_a_finished_run_against_its_copy_with_other_answers(finished_run, tmp_pa
     base = made.loc[test & (made["model"] == "majority"), columns].to_numpy()
     made.loc[test & (made["model"] == chosen), columns] = base
     made.to_parquet(path)
+    with pytest.raises(ValueError, match=r"predictions\.parquet is not what 03_train wrote"):
+        Comparison.of([finished_run, copy])
+    shutil.rmtree(copy / "artifacts" / "made_of")  # nobody knows better now
     comparison = Comparison.of([finished_run, copy])
     scores = comparison.scores()
     before, after = scores["always the most frequent label"]

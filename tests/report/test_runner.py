@@ -4,11 +4,13 @@ How notebooks are run is shown with tiny ones, which import little and take no s
 promises is looked up in one finished run.
 """
 
+import io
 import json
 import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 
@@ -20,9 +22,10 @@ import pytest
 from bs4 import BeautifulSoup
 from click.testing import CliRunner
 from conftest import PATIENCE, PROJECT, SMALL
+from rich.console import Console
 
 from fusebook import cli, runs
-from fusebook.report import runner, steps
+from fusebook.report import lock, progress, runner, steps
 from fusebook.runs import Run
 
 # By notebook: what it reads, its parameters, its work.
@@ -198,6 +201,79 @@ def test_a_page_that_cannot_be_made_stops_the_run_and_nothing_is_waited_for(proj
         runner.run_notebooks(run, {"pause": 3}, export=export)
     states = {name: step["status"] for name, step in json.loads((run / "run.json").read_text())["steps"].items()}
     assert states["01_explore"] == "failed" and "04_error_analysis" not in states
+
+
+def test_a_folder_that_is_deleted_meanwhile_ends_the_run(project):
+    run = project / "reports" / "sample"
+
+    def export(folder, step):
+        shutil.rmtree(folder)
+
+    with pytest.raises(FileNotFoundError, match="was deleted or moved while this run worked in it"):
+        runner.run_notebooks(run, {"pause": 30}, export=export)
+    assert not (run / "run.json").exists()
+
+
+def test_a_second_run_into_the_folder_is_refused(project):
+    run = project / "reports" / "sample"
+    run.mkdir(parents=True)
+    with lock.locked(run):
+        (run / "artifacts").mkdir()
+        made = CliRunner().invoke(cli.main, ["report"])
+    assert made.exit_code == 1 and f"Another run works in {run} (pid {os.getpid()}, since" in made.output
+
+
+def test_a_kernel_whose_port_is_taken_is_started_again(known_steps, monkeypatch):
+    """The first one gets a port that another program listens at, as if it had been taken between choice and use."""
+    kernels, make = [], runner.KernelManager
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def made(**options):
+            port = {} if kernels else {"cache_ports": False, "shell_port": server.getsockname()[1]}
+            return make(**options, **port)
+
+        monkeypatch.setattr(runner, "KernelManager", made)
+        step = known_steps["00_mlp_by_hand"]
+        step.imports = "import time"
+        kernel = runner._warm_kernel(step, kernels)
+    assert len(kernels) == 2 and kernel is kernels[1] and kernel.is_alive() and not kernels[0].is_alive()
+    kernel.shutdown_kernel(now=True)
+
+
+@pytest.mark.parametrize("record", ["", "[]", '{"steps": []}', '{"steps": {"01_explore": 3}}', '{"steps": {"a": {}}}'])
+def test_a_damaged_record_is_set_aside(tmp_path, record):
+    (tmp_path / "run.json").write_text(record)
+    assert runner._record(Run(tmp_path)) == {"steps": {}}
+    assert (tmp_path / "run.json.damaged").read_text() == record
+
+
+@pytest.mark.parametrize(
+    "emptied", ["06_predict.html", "artifacts/findings/06_predict.json", "artifacts/predictions.csv"]
+)
+def test_what_was_emptied_is_not_fresh(known_steps, tmp_path, emptied):
+    run, step = Run(tmp_path), known_steps["06_predict"]
+    (tmp_path / "06_predict.html").write_text("a page")
+    run.write("findings/06_predict.json", [])
+    run.write("predictions.csv", pd.DataFrame({"row": [1]}))
+    record = {"key": step.key, "status": "done", "outputs": steps.outputs(run, step.name)}
+    assert steps.is_fresh(run, step, record)
+    (tmp_path / emptied).write_text("")
+    assert not steps.is_fresh(run, step, record)
+
+
+@pytest.mark.parametrize("folder", ["table.csv", "table.csv/below/it"])
+def test_a_run_folder_that_cannot_be_is_told(project, folder):
+    made = CliRunner().invoke(cli.main, ["report", "--run", folder])
+    assert made.exit_code == 1 and "table.csv is a file" in made.output and "--run names the folder" in made.output
+
+
+def test_a_message_with_brackets_is_shown_whole(known_steps, monkeypatch):
+    """A column may be named so; the terminal's markup must not read it, and what steers a terminal does not reach it."""
+    step = known_steps["03_train"]
+    step.status, step.error = "failed", "no column '[/x]' \x1b[2J among them\nmore"
+    console = Console(file=io.StringIO(), width=200, force_terminal=True, color_system=None)
+    console.print(progress._line_table(known_steps))
+    assert "no column '[/x]' \\x1b[2J among them" in console.file.getvalue()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="sends SIGKILL")

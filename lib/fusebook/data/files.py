@@ -12,27 +12,25 @@ from typing import TypeVar
 import joblib
 import numpy as np
 import pandas as pd
-import soundfile
-import soxr
-from PIL import Image, ImageOps
 from tqdm import tqdm
+
+from fusebook.data.formats import pictures, sounds
+from fusebook.data.formats.pictures import read_image, thumbnail
+from fusebook.data.formats.sounds import MOST_SECONDS, RATE, read_audio
+
+__all__ = [
+    "MOST_SECONDS", "RATE", "check", "facts", "facts_table", "media_facts", "on_all_cores", "once_a_file", "read_audio",
+    "read_image", "read_images", "shown", "stamp", "standardised", "thumbnail",
+]  # fmt: skip
 
 SECONDS_WITHOUT_BAR = 5  # work that ends sooner shows no bar
 MOST_REMEMBERED = 200_000  # files whose facts or features are remembered, at most a few kilobytes each
 SECONDS_NEW = 2  # the clock of some file systems is that coarse
 
-MOST_PIXELS = 50_000_000  # beyond this a picture is refused before decoding
 MOST_BYTES = 256_000_000  # bytes of small pictures that are remembered, so that each file is decoded once
+_POINTER = b"version https://git-lfs"
 
-RATE = 16_000  # samples a second that every sound is brought to
-MOST_SAMPLES = 200_000_000  # beyond this, before or after that, a sound is refused before decoding
-LOUDEST = 1e12  # times full scale; beyond this the energy is no finite number any more
-SILENT = -60  # decibels below full scale; a stretch below this is silence
-_STRETCH = 0.02  # seconds that are silent or not as a whole
-
-FACTS = {
-    "image": ["width", "height", "brightness", "blur"], "audio": ["rate", "seconds", "loudness", "clipped", "silent"],
-}  # fmt: skip
+FACTS = {"image": list(pictures.FACTS), "audio": list(sounds.FACTS)}
 _READING = {"image": "reading pictures", "audio": "reading sounds"}
 # How a person reads the facts: their names with unit and direction, and the decimals that matter.
 _READABLE = {
@@ -95,12 +93,21 @@ def once_a_file(function: Callable[..., T]) -> Callable[..., T]:
     return read
 
 
+def shown(path: str | Path) -> str:
+    """``path`` with characters that could steer a terminal replaced by their number, as in ``a⟨U+001B⟩.png``."""
+    return "".join(c if c.isprintable() else f"⟨U+{ord(c):04X}⟩" for c in str(path))
+
+
 # --- What can be said without a model -----------------------------------------------------------------
 
 
-def check(part: str, path: str | Path) -> str:
-    """ "" for a picture ("image") or sound ("audio") that can be decoded, else a reason code of ``tables.REASONS``."""
-    return _EXAMINE[part](path)[0]
+def check(part: str, path: str | Path, most_seconds: float = MOST_SECONDS) -> str:
+    """ "" for a picture ("image") or sound ("audio") that can be decoded, else a reason code of ``tables.REASONS``.
+
+    A sound that lasts longer than ``most_seconds`` is refused, before it is decoded.
+    """
+    told = sounds.refused_by_header(path, most_seconds) if part == "audio" else ""
+    return told or _EXAMINE[part](path)[0]
 
 
 def facts(part: str, path: str | Path) -> dict[str, float]:
@@ -112,7 +119,7 @@ def facts(part: str, path: str | Path) -> dict[str, float]:
     """
     reason, found = _EXAMINE[part](path)
     if reason:
-        raise ValueError(f"{path} is refused as {reason}; expected one that check lets pass.")
+        raise ValueError(f"{shown(path)} is refused as {reason}; expected one that check lets pass.")
     return dict(found)
 
 
@@ -137,19 +144,7 @@ def media_facts(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(made)
 
 
-# --- Pictures -----------------------------------------------------------------------------------------
-
-
-def read_image(path: str | Path, size: int) -> np.ndarray:
-    """The picture as RGB, uint8, shape (size, size, 3): turned as its EXIF says, alpha laid on white, cut square."""
-    return np.asarray(ImageOps.fit(_open_image(path, size), (size, size), Image.Resampling.BILINEAR))
-
-
-def thumbnail(path: str | Path, size: int) -> Image.Image:
-    """The whole picture as RGB, upright, its longer side at most ``size`` pixels."""
-    small = _open_image(path, size)
-    small.thumbnail((size, size), Image.Resampling.BILINEAR)
-    return small
+# --- Pictures and sounds, once a file -----------------------------------------------------------------
 
 
 def read_images(paths: Sequence[str], size: int) -> np.ndarray:
@@ -173,85 +168,20 @@ def _read_once(path: str, size: int) -> np.ndarray:
 
 @once_a_file
 def _examine_image(path: str) -> tuple[str, dict[str, float]]:
-    """The reason code, and the facts where it is "": one decoding serves both."""
-    try:
-        with Image.open(path) as picture:
-            if picture.width * picture.height > MOST_PIXELS:
-                return "IMAGE_TOO_LARGE", {}
-        return "", _image_facts(_open_image(path))
-    except Image.DecompressionBombError:
-        return "IMAGE_TOO_LARGE", {}
-    except Exception:  # on a damaged file Pillow's decoders raise whatever they stumble over
-        return "IMAGE_BROKEN", {}
-
-
-def _image_facts(picture: Image.Image) -> dict[str, float]:
-    grey = np.asarray(picture.convert("L"), np.float32)
-    inner = grey[1:-1, 1:-1]
-    laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * inner
-    blur = float(laplacian.var()) if laplacian.size else 0.0
-    return dict(zip(FACTS["image"], (picture.width, picture.height, float(grey.mean() / 255), blur), strict=True))
-
-
-def _open_image(path: str | Path, size: int = 0) -> Image.Image:
-    """The upright RGB picture; a large JPEG is decoded at a fraction of its size where ``size`` pixels are enough."""
-    with Image.open(path) as picture:
-        if size:
-            picture.draft(None, (4 * size, 4 * size))  # other formats take no notice
-        upright = _upright(picture)
-        if upright.mode.startswith("I;16"):  # Pillow would clip 16 bits to 8 instead of scaling
-            upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
-        if not upright.has_transparency_data:
-            return upright.convert("RGB")
-        layers = upright.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", layers.size, "white"), layers).convert("RGB")
-
-
-def _upright(picture: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(picture)
-    except Exception:  # EXIF that can't be read says nothing; broken pixels are told when they are read
-        return picture
-
-
-# --- Sounds -------------------------------------------------------------------------------------------
-
-
-def read_audio(path: str | Path) -> np.ndarray:
-    """The sound as mono samples at 16 kHz, float32, shape (n_samples,); channels are averaged."""
-    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    mono = samples.mean(axis=1)
-    return mono if rate == RATE else soxr.resample(mono, rate, RATE)
+    return _or_pointer(path, *pictures.examine(path))
 
 
 @once_a_file
 def _examine_audio(path: str) -> tuple[str, dict[str, float]]:
-    """The reason code, and the facts where it is "": one decoding serves both."""
-    try:
-        header = soundfile.info(path)
-        if header.frames * max(header.channels, RATE / header.samplerate) > MOST_SAMPLES:
-            return "AUDIO_TOO_LARGE", {}
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError, OSError):
-        return "AUDIO_BROKEN", {}
-    if not samples.size:
-        return "AUDIO_EMPTY", {}
-    if not np.abs(samples).max() < LOUDEST:  # holds for a NaN, too
-        return "AUDIO_NOT_FINITE", {}
-    return "", _audio_facts(samples, rate)
+    return _or_pointer(path, *sounds.examine(path))
 
 
-def _audio_facts(samples: np.ndarray, rate: int) -> dict[str, float]:
-    power = np.square(samples).mean(axis=1)
-    starts = np.arange(0, len(power), max(1, round(_STRETCH * rate)))
-    stretches = np.add.reduceat(power, starts) / np.diff(starts, append=len(power))
-    clipped, silent = np.abs(samples) > 0.999, _decibels(stretches) < SILENT
-    found = (rate, len(samples) / rate, *map(float, (_decibels(power.mean()), clipped.mean(), silent.mean())))
-    return dict(zip(FACTS["audio"], found, strict=True))
-
-
-def _decibels(power):
-    return 10 * np.log10(power + 1e-20)
+def _or_pointer(path: str, reason: str, found: dict[str, float]) -> tuple[str, dict[str, float]]:
+    """The same, but for a file that stands for another one, which Git LFS has not fetched."""
+    if reason.endswith("_BROKEN") and Path(path).is_file():
+        with Path(path).open("rb") as file:
+            reason = "FILE_POINTER" if file.read(len(_POINTER)) == _POINTER else reason
+    return reason, found
 
 
 _EXAMINE = {"image": _examine_image, "audio": _examine_audio}

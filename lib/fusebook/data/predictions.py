@@ -4,6 +4,7 @@ Notebooks 03_train (makes them), 04_error_analysis (reads them) and 06_predict (
 """
 
 import csv
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from fusebook.data.tables import PARTS
 from fusebook.findings import Term
 from fusebook.runs import Run
 
+_FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")  # the last four are full-width
+_PLAIN_NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _ROW_COLUMNS = ["row", "split", "label", "class_id", "fold"]
 
 
@@ -173,16 +176,17 @@ class Answers:
     rejected : what could not be read: row, part, reason, detail
     model : the model that answered
     label_names : list of str, the order of class ids
+    refused : what the table says of the rows without an answer, indexed by row number as ``given`` is; None for nothing
     sets : which labels are in each row's set, bools of shape (n_rows, n_classes); of new rows nine in ten sets hold the
         right label, see ``calibration.fit_label_sets``; None where the bundle knows of none
     """
 
     def __init__(
         self, given: pd.DataFrame, probabilities: np.ndarray, rejected: pd.DataFrame, model: str, label_names: list[str],
-        *, again: bool = False, sets: np.ndarray | None = None,
+        *, again: bool = False, sets: np.ndarray | None = None, refused: pd.DataFrame | None = None,
     ):  # fmt: skip
         self.rejected, self.model, self.label_names, self.again = rejected, model, label_names, again
-        self.probabilities, self.sets = probabilities, sets
+        self.probabilities, self.sets, self.refused, self._numbers = probabilities, sets, refused, given.index
         best = probabilities.argmax(axis=1)
         made = {
             "predicted": np.array(label_names, dtype=object)[best],
@@ -194,7 +198,7 @@ class Answers:
             pairs = zip(order, sets, strict=True)
             made["labels_90"] = ["; ".join(label_names[i] for i in places if held[i]) for places, held in pairs]
         made |= {f"probability_{label}": probabilities[:, i] for i, label in enumerate(label_names)}
-        given = given.reset_index(drop=True)
+        given, self._given = given.reset_index(drop=True), list(given)
         given.columns = _distinct_names(list(given), set(made))
         self.table = pd.concat([given, pd.DataFrame(made)], axis=1)
 
@@ -226,15 +230,66 @@ class Answers:
         facts = {"rows": len(sizes), "one": int((sizes == 1).sum()), "more": int((sizes > 1).sum())}
         return "label sets", "note", facts | {"most": int(sizes.max())}
 
-    def save(self, place: str | Path | Run) -> None:
-        """Write the table, whole or not at all, as CSV to a path, or as predictions.csv of a run.
+    def written(self) -> pd.DataFrame:
+        """``table`` as it is saved: behind the row's number, and with the refused rows in their places.
 
-        UTF-8 with a mark, so that spreadsheets show Chinese.
+        Those have no answer, but the codes of why in the last column, reason ("" for an answered row).
         """
+        answers = self.table.iloc[:, len(self._given) :]
+        if self.again:  # the rows of the run itself, which bear their numbers
+            return self.table.assign(reason="")
+        answers = answers.astype({"class_id": "Int64"}).set_axis(self._numbers).assign(reason="")
+        given = self.table.iloc[:, : len(self._given)].set_axis(self._numbers).set_axis(self._given, axis=1)
+        why = self._reasons()
+        if len(why):
+            known = given.iloc[:0] if self.refused is None else self.refused
+            more = known.reindex(why.index, fill_value="") if len(known) else pd.DataFrame("", why.index, self._given)
+            given = pd.concat([given, more]).sort_index(kind="stable")
+            answers = answers.reindex(given.index)
+            answers["reason"] = why.reindex(given.index).fillna("")
+            texts = answers.columns.intersection(["predicted", "labels_90"])
+            answers[texts] = answers[texts].fillna("")
+        given.columns = _distinct_names(self._given, {"row", *answers})
+        made = pd.concat([given, answers], axis=1)
+        made.insert(0, "row", made.index, allow_duplicates=True)
+        return made.reset_index(drop=True)
+
+    def _reasons(self) -> pd.Series:
+        """The reason codes of each row without an answer, with "; " between them, by its number."""
+        if "reason" not in self.rejected:
+            return pd.Series(dtype=object)
+        lines = self.rejected[~self.rejected["row"].isin(self._numbers)]
+        return lines.groupby("row")["reason"].agg(lambda codes: "; ".join(dict.fromkeys(codes)))
+
+    def save(self, place: str | Path | Run, *, keep_formulas: bool = False) -> None:
+        """Write ``written``, whole or not at all, as CSV to a path, or as predictions.csv of a run.
+
+        UTF-8 with a mark, so that spreadsheets show Chinese; numbers to six digits, and they alone without quotes. A
+        text that a spreadsheet would run as a formula gets a ' before it, see ``without_formulas``, unless ``keep_formulas``.
+        """
+        table = self.written().round(6)
+        table = table if keep_formulas else without_formulas(table)
         with runs.replacing(place.path("predictions.csv") if isinstance(place, Run) else place) as beside:
             # All text in quotes: pandas leaves a lone carriage return bare, and readers would break the line there.
-            options = {"quoting": csv.QUOTE_NONNUMERIC, "float_format": "%.6f"}
-            self.table.to_csv(beside, index=False, encoding="utf-8-sig", **options)
+            table.to_csv(beside, index=False, encoding="utf-8-sig", quoting=csv.QUOTE_NONNUMERIC)
+
+
+def without_formulas(table: pd.DataFrame) -> pd.DataFrame:
+    """``table`` with a ' before each text, and each name of a column, that a spreadsheet would run as a formula.
+
+    Such begin with = + - @ (or their full-width forms), a tab or a line end; a plain number such as -5 stays (OWASP's
+    rules against CSV injection).
+    """
+    made = table.copy()
+    for i, kind in enumerate(table.dtypes):
+        if not pd.api.types.is_numeric_dtype(kind):
+            made.isetitem(i, [_without_formula(value) for value in table.iloc[:, i]])
+    return made.set_axis([_without_formula(name) for name in table.columns], axis=1)
+
+
+def _without_formula(value: object) -> object:
+    starts = isinstance(value, str) and value.startswith(_FORMULA) and not _PLAIN_NUMBER.fullmatch(value)
+    return f"'{value}" if starts else value
 
 
 def mean_interval(values, pseudo: float, *, least: float = 0, most: float = 1, groups=None) -> tuple[float, float]:

@@ -209,11 +209,27 @@ def split_rows(
         raise ValueError(f"{both}, which leaves too few rows to train on; expected at most 0.95, such as 0.2 and 0.1.")
     table = pd.DataFrame({"label": np.asarray(labels), "group": groups})
     heads = table.groupby("group", sort=False)["label"].first()  # one label a group decides where it goes
-    rest, test = _stratified(heads, test_share, random_state)
-    _, validation = _stratified(heads[rest], validation_share / (1 - test_share), random_state)
+    try:
+        rest, test = _stratified(heads, test_share, random_state)
+        _, validation = _stratified(heads[rest], validation_share / (1 - test_share), random_state)
+    except ValueError as error:
+        if len(heads) == len(table):
+            raise
+        raise ValueError(_copies_said(table, len(heads))) from error
     split = pd.Series("train", index=heads.index, dtype=object)
     split[test], split[validation] = "test", "validation"
     return table["group"].map(split).to_numpy(dtype=str)
+
+
+def _copies_said(table: pd.DataFrame, n_groups: int) -> str:
+    """That too few rows differ, for the rest are copies: copies stay on one side of a split."""
+    most, of_one = table["group"].value_counts().iloc[0], "of one text, picture or sound"
+    if n_groups == 1:
+        return f"Too few rows to split: all {most:,} rows are copies {of_one}. Rows with other content are needed."
+    return (
+        f"Too few rows to split: copies stay together, and of {len(table):,} rows only {n_groups:,} differ ({most:,} are "
+        f"copies {of_one}). Add rows that differ, raise duplicate_threshold, or choose smaller shares."
+    )
 
 
 def _stratified(heads: pd.Series, share: float, random_state: int) -> tuple[np.ndarray, np.ndarray]:

@@ -14,6 +14,7 @@ from scipy.sparse import csr_array
 from fusebook.data import files
 from fusebook.data.dataset import Dataset
 from fusebook.data.files import RATE, read_audio
+from fusebook.data.formats import manifest
 
 FEATURES = ("mfcc", "cnn")
 N_MELS = 40
@@ -22,6 +23,7 @@ STRETCHES = 3  # of equal length, each with a mean of its own: beginning, middle
 TRIM = 40  # decibels below the loudest; what is softer at both ends is cut off
 FLOOR = 50  # decibels below the loudest; softer bands, which hold the room's noise, are brought to this
 _FRAME, _HOP, _FFT = 400, 160, 512  # 25 ms windows every 10 ms at 16 kHz
+_FRAMES_AT_ONCE = 6_000  # a minute; spectra of more are not in memory at a time
 
 
 def mel_filters() -> np.ndarray:
@@ -38,8 +40,11 @@ def log_mel(samples: np.ndarray) -> np.ndarray:
     """Log power in 40 mel bands, in decibels, shape (n_frames, 40); 25 ms Hann windows every 10 ms."""
     padded = np.pad(samples, (0, max(0, _FRAME - len(samples))))
     frames = np.lib.stride_tricks.sliding_window_view(padded, _FRAME)[::_HOP]
-    power = np.abs(np.fft.rfft(frames * np.hanning(_FRAME).astype(np.float32), _FFT)) ** 2
-    return 10 * np.log10((_sparse_filters() @ power.T).T + 1e-10)
+    window, made = np.hanning(_FRAME).astype(np.float32), []
+    for start in range(0, len(frames), _FRAMES_AT_ONCE):
+        power = np.abs(np.fft.rfft(frames[start : start + _FRAMES_AT_ONCE] * window, _FFT)) ** 2
+        made.append(10 * np.log10((_sparse_filters() @ power.T).T + 1e-10))
+    return made[0] if len(made) == 1 else np.concatenate(made)
 
 
 @lru_cache
@@ -180,15 +185,24 @@ class AudioEncoder:
 
     @classmethod
     def load(cls, folder: Path) -> "AudioEncoder":
-        """Read what ``save`` wrote; Keras's safe mode refuses layers that would run code."""
-        with np.load(folder / "audio.npz") as arrays:
-            encoder = cls(str(arrays["features"]))
-            encoder.mean_, encoder.scale_ = arrays["mean"], arrays["scale"]
-        encoder.network_ = None
-        if encoder.features == "cnn":
-            import keras
+        """Read what ``save`` wrote; Keras's safe mode refuses layers that would run code.
 
-            encoder.network_ = keras.saving.load_model(folder / "audio.keras", compile=False, safe_mode=True)
+        Raises ValueError where a file is damaged.
+        """
+        path = folder / "audio.npz"
+        arrays = manifest.read_arrays(path, features="U", mean="f", scale="f")
+        with manifest.reading(path):
+            encoder = cls(str(arrays["features"]))
+        encoder.mean_, encoder.scale_, encoder.network_ = arrays["mean"], arrays["scale"], None
+        width = len(encoder.mean_) if encoder.mean_.ndim == 1 else -1
+        if encoder.features == "cnn":
+            from fusebook.encoders import cnn
+
+            encoder.network_ = cnn.load_network(folder / "audio.keras")
+            width = cnn.hidden_width(folder / "audio.keras", encoder.network_, (64, N_MELS, 1))
+        else:
+            manifest.expect(width == 6 * N_COEFFICIENTS, path, f"{width} means", f"{6 * N_COEFFICIENTS}")
+        manifest.expect_scales(path, encoder.mean_, encoder.scale_, width)
         return encoder
 
 

@@ -5,12 +5,15 @@ tells the story. Below is how any network answers, ``ask``: compiled once for al
 """
 
 import json
+import math
 import os
 import random
 import re
 import sys
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from pathlib import Path
 from weakref import WeakKeyDictionary
@@ -20,6 +23,8 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 from keras import layers, ops
+
+from fusebook.data.formats import manifest
 
 BATCH = 64
 PATIENCE = 5  # epochs without a better validation loss after which training stops
@@ -298,6 +303,43 @@ def _renamed(config, names: dict[str, str]):
             [names.get(config[0], config[0]), *config[1:]] if is_place else [_renamed(part, names) for part in config]
         )
     return config
+
+
+# --- Networks from a file -----------------------------------------------------------------------------
+
+
+def load_network(path: Path) -> keras.Model:
+    """Read a .keras file to predict with, in Keras's safe mode, which refuses layers that would run code.
+
+    Raises ValueError where the file is damaged, its weights are not finite, or the layers that it describes are larger
+    than the weights that it holds: they are laid out without memory first.
+    """
+    manifest.expect(path.is_file(), path, "no such file", "it to be there")
+    held = sum(math.prod(shape) for shape, _ in manifest.arrays_of(path).values())
+    with manifest.reading(path):
+        with zipfile.ZipFile(path) as archive:
+            config = json.loads(archive.read("config.json"))
+        config.pop("compile_config", None)
+        with ThreadPoolExecutor(1) as aside:  # in a thread of its own, after which Keras gives no variable a value
+            needed = aside.submit(_numbers_of, config).result()
+        manifest.expect(needed <= held, path, f"layers of {needed:,} numbers", f"{held:,}, as many as it holds")
+        with warnings.catch_warnings():  # Keras only warns where a layer keeps the random weights it was born with
+            warnings.filterwarnings("error", "Skipping")
+            return keras.saving.load_model(path, compile=False, safe_mode=True)
+
+
+def _numbers_of(config: dict) -> int:
+    """How many numbers the weights are of the network that ``config`` describes; none of them is made."""
+    with keras.StatelessScope(initialize_variables=False):
+        drawn = keras.saving.deserialize_keras_object(config, safe_mode=True)
+    return sum(math.prod(variable.shape) for variable in drawn.weights)
+
+
+def hidden_width(path: Path, network: keras.Model, shape: tuple[int, int, int]) -> int:
+    """Columns of ``hidden_units``. Raises ValueError, naming ``path``, where the network doesn't read such pictures."""
+    with manifest.reading(path):
+        manifest.expect(network.input_shape[1:] == shape, path, f"pictures of {network.input_shape[1:]}", f"{shape}")
+        return _up_to_hidden(network).output_shape[1]
 
 
 # --- Pretrained networks ------------------------------------------------------------------------------

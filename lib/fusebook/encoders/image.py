@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from fusebook.data import files
+from fusebook.data.formats import manifest
 
 FEATURES = ("cnn", "backbone")
 _AT_A_TIME = 1024  # pictures in memory: 150 MB of 224 pixels a side
+_LARGEST = 2048  # pixels a side of a picture that a bundle may ask for
 
 
 class ImageEncoder:
@@ -103,16 +105,25 @@ class ImageEncoder:
     def load(cls, folder: Path) -> "ImageEncoder":
         """Read what ``save`` wrote; Keras's safe mode refuses layers that would run code.
 
-        Raises ValueError where it was saved by an older Fusebook with features that are no more.
+        Raises ValueError where a file is damaged, or an older Fusebook saved it with features that are no more.
         """
-        with np.load(folder / "image.npz") as arrays:
-            features, backbone = str(arrays["features"]), str(arrays["backbone"])
-            if features not in FEATURES:
-                what = f"{folder} reads pictures by the features {features!r}, gradient histograms that are no more."
-                raise ValueError(f'{what} Run the notebooks again with image_features="cnn".')
-            encoder = cls(int(arrays["size"]), features=features, backbone=backbone)
-            encoder.mean_, encoder.scale_ = arrays["mean"], arrays["scale"]
-        import keras
+        from keras import applications
 
-        encoder.network_ = keras.saving.load_model(folder / "image.keras", compile=False, safe_mode=True)
+        from fusebook.encoders import cnn
+
+        path = folder / "image.npz"
+        arrays = manifest.read_arrays(path, features="U", backbone="U", size="i", mean="f", scale="f")
+        features, backbone = str(arrays["features"]), str(arrays["backbone"])
+        if features not in FEATURES:
+            what = f"{folder} reads pictures by the features {features!r}, gradient histograms that are no more."
+            raise ValueError(f'{what} Run the notebooks again with image_features="cnn".')
+        with manifest.reading(path):
+            manifest.expect(8 <= arrays["size"] <= _LARGEST, path, f"size {arrays['size']}", f"8 to {_LARGEST} pixels")
+            known = features == "cnn" or (backbone[:1].isupper() and callable(getattr(applications, backbone, None)))
+            manifest.expect(known, path, f"the backbone {backbone!r}", "a network of keras.applications")
+            encoder = cls(int(arrays["size"]), features=features, backbone=backbone)
+        encoder.network_ = cnn.load_network(folder / "image.keras")
+        width = cnn.hidden_width(folder / "image.keras", encoder.network_, (encoder.size, encoder.size, 3))
+        encoder.mean_, encoder.scale_ = arrays["mean"], arrays["scale"]
+        manifest.expect_scales(path, encoder.mean_, encoder.scale_, width)
         return encoder

@@ -18,6 +18,7 @@ from sklearn.feature_selection import chi2
 from sklearn.preprocessing import normalize
 
 from fusebook import runs
+from fusebook.data.formats import manifest
 
 _CHUNK = 4_000_000  # characters whose n-grams are in memory at once
 _BITS = 21  # of a character's number in Unicode
@@ -154,15 +155,30 @@ class NgramBag:
 
     @classmethod
     def load(cls, folder: Path) -> "NgramBag":
-        """Read what ``save`` wrote."""
-        facts = runs.read_json(folder / "ngrams.json")
+        """Read what ``save`` wrote. Raises ValueError where a file is damaged."""
+        path, given = folder / "ngrams.json", {"max_ngrams": int, "width": int, "width_": int, "words": list}
+        facts = manifest.read_json(path, given)
+        manifest.expect_names(path, "words", facts["words"])
+        fits = 1 <= facts["width_"] <= max(facts["width"], 1)
+        manifest.expect(fits, path, f"width_ {facts['width_']}", f"1 to {facts['width']}")
         bag = cls(facts["max_ngrams"], facts["width"])
         bag.width_, bag.words_ = facts["width_"], pd.Index(facts["words"], dtype=object)
-        with np.load(folder / "ngrams.npz") as arrays:
-            bag.pairs_, bag.pieces_ = pd.Index(arrays["pairs"]), pd.Index(arrays["pieces"])
-            bag.chosen_, bag.scores_ = arrays["chosen"], arrays["scores"]
-            bag.idf_ = [arrays["word_idf"], arrays["character_idf"]]
+        path = folder / "ngrams.npz"
+        kinds = {"pairs": "i", "pieces": "i", "chosen": "i", "scores": "f", "word_idf": "f", "character_idf": "f"}
+        arrays = manifest.read_arrays(path, **kinds)
+        lengths = {name: values.size for name, values in arrays.items()}
+        for name, like in zip(kinds, ["pairs", "pieces", "chosen", "chosen", "pairs", "pieces"], strict=True):
+            manifest.expect_shape(path, name, arrays[name], (lengths[like],))
+        for name, most in (("pairs", None), ("pieces", None), ("chosen", lengths["pairs"] + lengths["pieces"])):
+            rises = (np.diff(arrays[name]) > 0).all() and arrays[name].min(initial=0) >= 0
+            fits = rises and (most is None or arrays[name].max(initial=-1) < most)
+            manifest.expect(fits, path, f"{name} that don't rise or lead outside", f"rising numbers below {most}")
+        bag.pairs_, bag.pieces_ = pd.Index(arrays["pairs"]), pd.Index(arrays["pieces"])
+        bag.chosen_, bag.scores_ = arrays["chosen"], arrays["scores"]
+        bag.idf_ = [arrays["word_idf"], arrays["character_idf"]]
         bag.n_ngrams_ = len(bag.chosen_)
+        fits = bag.width_ <= max(bag.n_ngrams_, 1)
+        manifest.expect(fits, folder / "ngrams.json", f"width_ {bag.width_}", f"at most {bag.n_ngrams_} n-grams a text")
         return bag
 
 

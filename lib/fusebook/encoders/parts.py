@@ -125,5 +125,12 @@ class Encoders(dict):
 
     @classmethod
     def load(cls, folder: Path, parts: Iterable[str]) -> "Encoders":
-        """Read the encoders of ``parts`` from ``folder``."""
+        """Read the encoders of ``parts`` from ``folder``. Raises ValueError where a file is damaged."""
         return cls({part: _KINDS[part].load(folder) for part in sorted(parts)})
+
+    def sizes(self) -> dict[str, int]:
+        """Block to its number of columns, without reading a row."""
+        made = {part: len(encoder.mean_) for part, encoder in self.items() if len(encoder.mean_)}
+        if "text" in self and "ngrams" in self["text"].parts:
+            made |= dict.fromkeys(("text_ngrams", "text_weights"), self["text"].bag_.width_)
+        return made

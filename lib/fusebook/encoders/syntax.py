@@ -5,11 +5,13 @@ Notebook 02_preprocess tells the story. spaCy is an optional extra, imported onl
 
 from collections import Counter
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
 
 from fusebook import runs
+from fusebook.data.formats import manifest
 
 # Parts of a pipeline that no dependency tree needs; without them English news takes a fifth of the time.
 _NOT_NEEDED = ["ner", "lemmatizer", "tagger", "morphologizer", "attribute_ruler", "textcat", "entity_linker"]
@@ -140,9 +142,23 @@ class SyntaxEncoder:
 
     @classmethod
     def load(cls, folder: Path) -> "SyntaxEncoder":
-        """Read what ``save`` wrote; the pipeline is loaded when texts come."""
-        facts = runs.read_json(folder / "syntax.json")
-        encoder = cls(facts["pipeline"])
+        """Read what ``save`` wrote; the pipeline is loaded when texts come. Raises ValueError where a file is damaged."""
+        path, given = folder / "syntax.json", {"pipeline": str, "relations": list, "mean": list, "scale": list}
+        facts = manifest.read_json(path, given)
+        with manifest.reading(path):
+            encoder = cls(facts["pipeline"])
+            encoder.mean_, encoder.scale_ = np.array(facts["mean"], float), np.array(facts["scale"], float)
         encoder.relations_ = facts["relations"]
-        encoder.mean_, encoder.scale_ = np.array(facts["mean"]), np.array(facts["scale"])
+        manifest.expect_names(path, "relations", encoder.relations_)
+        manifest.expect_scales(path, encoder.mean_, encoder.scale_, len(encoder.relations_) + 2)
         return encoder
+
+    def check_installed(self, path: Path) -> None:
+        """Raise ValueError, naming ``path``, where the pipeline is no installed package: a folder may hold code to run."""
+        try:
+            version(self.pipeline)
+        except (PackageNotFoundError, ValueError):
+            raise ValueError(
+                f"{path}: found the syntax pipeline {self.pipeline!r}; expected the name of an installed package, as one "
+                "given by its folder could run a stranger's code. Install it, or open the bundle by its run: Bundle(Run(…))."
+            ) from None

@@ -15,6 +15,7 @@ from scipy.sparse import csr_array, vstack
 
 from fusebook import runs
 from fusebook.data.dataset import Dataset
+from fusebook.data.formats import manifest
 from fusebook.encoders import tokens
 from fusebook.encoders.ngrams import NgramBag
 from fusebook.encoders.syntax import SyntaxEncoder
@@ -67,8 +68,11 @@ class LengthEncoder:
     @classmethod
     def load(cls, folder: Path) -> "LengthEncoder":
         """Read what ``save`` wrote."""
-        encoder = cls()
-        encoder.knots_ = np.array(runs.read_json(folder / "lengths.json")["knots"])
+        encoder, path = cls(), folder / "lengths.json"
+        with manifest.reading(path):
+            encoder.knots_ = np.array(manifest.read_json(path, {"knots": list})["knots"], float)
+            rises = encoder.knots_.ndim == 1 and len(encoder.knots_) and (np.diff(encoder.knots_) > 0).all()
+        manifest.expect(rises, path, "knots that don't rise", "at least one, rising")
         return encoder
 
 
@@ -212,14 +216,26 @@ class TextEncoder:
     @classmethod
     def load(cls, folder: Path) -> "TextEncoder":
         """Read what ``save`` wrote."""
-        encoder = cls(**runs.read_json(folder / "text.json"))
+        path, numbers = folder / "text.json", {"max_ngrams": int, "width": int}
+        facts = manifest.read_json(path, {"parts": str, "words": str, "syntax_pipeline": str} | numbers)
+        with manifest.reading(path):
+            encoder = cls(**facts)
         encoder.bag_ = NgramBag.load(folder)
         encoder.vectors_ = VectorEncoder.load(folder) if "vectors" in encoder.parts else None
         encoder.lengths_ = LengthEncoder.load(folder) if "length" in encoder.parts else None
         encoder.syntax_ = SyntaxEncoder.load(folder) if "syntax" in encoder.parts else None
-        with np.load(folder / "text.npz") as arrays:
-            encoder.mean_, encoder.scale_ = arrays["mean"], arrays["scale"]
+        arrays = manifest.read_arrays(folder / "text.npz", mean="f", scale="f")
+        encoder.mean_, encoder.scale_ = arrays["mean"], arrays["scale"]
+        manifest.expect_scales(folder / "text.npz", encoder.mean_, encoder.scale_, encoder.n_dense_)
         return encoder
+
+    @property
+    def n_dense_(self) -> int:
+        """The columns of the block "text", 0 without one; no text is read for it."""
+        made = self.vectors_.vectors.vectors.shape[1] if self.vectors_ else 0
+        made += len(self.lengths_.knots_) if self.lengths_ else 0
+        made += tokens.tag_shares([]).shape[1] if "tags" in self.parts else 0
+        return made + (len(self.syntax_.relations_) + 2 if self.syntax_ else 0)
 
 
 def _pieces(texts: Sequence[str]) -> list[Sequence[str]]:

@@ -16,6 +16,7 @@ from scipy.sparse import csr_array
 
 from fusebook import runs
 from fusebook.data.dataset import SPLITS, Dataset
+from fusebook.data.formats import manifest
 from fusebook.encoders.tokens import WORDS
 
 if TYPE_CHECKING:
@@ -281,13 +282,27 @@ class VectorEncoder:
         from gensim.models import KeyedVectors
         from gensim.models.fasttext import FastTextKeyedVectors
 
-        facts = runs.read_json(folder / "vectors.json")
+        facts = manifest.read_json(
+            folder / "vectors.json", {"weighting": str, "unseen_weight": (int, float), "words": list}
+        )
         if facts["weighting"] not in WEIGHTINGS:
             what = f"{folder} joins word vectors by the weighting {facts['weighting']!r}, which this version no longer has."
             raise ValueError(f'{what} Run the notebooks again with vector_weighting="mean" or "idf".')
-        with np.load(folder / "vectors.npz") as arrays:
-            table = arrays["vectors"]
+        path, more = folder / "vectors.npz", {"subwords": "f"} if "subwords" in facts else {}
+        arrays = manifest.read_arrays(path, vectors="f", weights="f", **more)
+        table = arrays["vectors"]
+        manifest.expect_shape(path, "vectors", table, (None, None))
+        manifest.expect_names(folder / "vectors.json", "words", facts["words"], len(table))
+        manifest.expect_shape(path, "weights", arrays["weights"], (len(table),))
+        least = min(arrays["weights"].min(initial=1), facts["unseen_weight"])
+        manifest.expect(least > 0, path, f"a word's weight of {least}", "weights above 0")
+        with manifest.reading(folder / "vectors.json"):
             if "subwords" in facts:
+                bucket = facts["subwords"]["bucket"]
+                manifest.expect_shape(path, "subwords", arrays["subwords"], (bucket, table.shape[1]))
+                sizes = {name: facts["subwords"][name] for name in ("min_n", "max_n", "bucket")}
+                good = all(isinstance(n, int) for n in sizes.values()) and 1 <= sizes["min_n"] <= sizes["max_n"] <= 50
+                manifest.expect(good, folder / "vectors.json", f"subwords {sizes}", "1 <= min_n <= max_n <= 50")
                 vectors = FastTextKeyedVectors(table.shape[1], **facts["subwords"])
                 vectors.vectors_ngrams = arrays["subwords"]
             else:

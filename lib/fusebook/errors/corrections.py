@@ -4,7 +4,6 @@ The action of a line is "" until somebody decides; keep is a decision too. Noteb
 04_error_analysis measures, and counts what a person said of the lines drawn for the audit.
 """
 
-import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from scipy.stats import hypergeom
 from fusebook import runs
 from fusebook.data import tables
 from fusebook.data.dataset import Dataset
+from fusebook.data.formats.labels import tidy
 from fusebook.evaluation.comparison import compare, verdicts
 from fusebook.evaluation.scores import interval_text
 from fusebook.evaluation.sizes import linear_answers
@@ -172,7 +172,7 @@ def apply_corrections(rows: pd.DataFrame, corrections: pd.DataFrame) -> tuple[pd
     rejected : row (as in the list), part, reason (one of ``REASONS``), detail, for lines that change nothing but should
     """
     lines = corrections.assign(action=corrections["action"].map(_tidy), number=_numbers(corrections["row"]))
-    lines["suggested"] = [unicodedata.normalize("NFKC", label).strip() for label in lines["suggested"]]
+    lines["suggested"] = lines["suggested"].map(tidy)
     now = rows[["row", "split", "label"]]
     lines = lines.merge(now, how="left", left_on="number", right_on="row", suffixes=("", "_now"))
     lines["reason"] = _reasons(lines, set(rows["label"]))
@@ -200,7 +200,7 @@ def _numbers(column: pd.Series) -> pd.Series:
 def _reasons(lines: pd.DataFrame, known: set[str]) -> np.ndarray:
     """Why each line can't be applied, "" where it can; the first reason counts."""
     edits = ~lines["action"].isin(["", "keep"])
-    label = lines["label"].map(lambda text: unicodedata.normalize("NFKC", text).strip())
+    label = lines["label"].map(tidy)
     checks = {
         "ROW_UNKNOWN": lines["label_now"].isna(),
         "ROW_TWICE": lines["number"].duplicated(),

@@ -16,8 +16,8 @@ from fusebook.evaluation.scores import count_text
 # Kinds of faults that the checks of a table can see, with the reason codes of those that are refused.
 _REASONS = {
     "empty_text": ["TEXT_EMPTY"],
-    "broken_image": ["IMAGE_BROKEN"],
-    "broken_audio": ["AUDIO_BROKEN", "AUDIO_EMPTY", "AUDIO_NOT_FINITE"],
+    "broken_image": ["IMAGE_BROKEN", "IMAGE_NOT_READ"],
+    "broken_audio": ["AUDIO_BROKEN", "AUDIO_CUT", "AUDIO_EMPTY", "AUDIO_NOT_FINITE", "AUDIO_NOT_READ", "AUDIO_RATE"],
     "missing_file": ["FILE_MISSING"],
 }
 DUPLICATES = ("exact_duplicate", "near_duplicate")

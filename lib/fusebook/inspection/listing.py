@@ -3,7 +3,6 @@
 Notebook 05_inspect tells the story.
 """
 
-import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +12,7 @@ import pandas as pd
 
 from fusebook import runs
 from fusebook.data import tables
+from fusebook.data.formats import labels
 from fusebook.data.predictions import Predictions
 from fusebook.errors.corrections import ACTIONS
 from fusebook.errors.mistakes import confident_mistakes, row_table
@@ -278,7 +278,7 @@ def set_action(path: str | Path, row: int, action: str, label: str = "") -> pd.D
     line = listed["row"].str.strip() == str(row)
     if not line.any():
         raise KeyError(f"Row {row} is not among the {len(listed)} rows of {Path(path).name}: nothing was written.")
-    label = unicodedata.normalize("NFKC", label).strip()
+    label = labels.tidy(label)
     if action == "change" and not label and not listed.loc[line, "suggested"].str.strip().all():
         raise ValueError(f"Row {row} is to change to no label; expected one, such as label='sport'.")
     listed.loc[line, "action"] = action

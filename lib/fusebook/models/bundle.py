@@ -14,8 +14,10 @@ from sklearn.model_selection import GroupKFold
 from fusebook import runs
 from fusebook.data.checks import Table
 from fusebook.data.dataset import Dataset
+from fusebook.data.features import part_of
+from fusebook.data.formats import manifest
 from fusebook.data.predictions import Answers, Predictions
-from fusebook.data.tables import REJECTED_COLUMNS
+from fusebook.data.tables import REJECTED_COLUMNS, read_table
 from fusebook.encoders.parts import Encoders
 from fusebook.models import layers
 from fusebook.models.baselines import Cost, array_bytes, rows_a_second
@@ -26,6 +28,7 @@ from fusebook.runs import Run
 
 FEATURE_LEVEL = "feature-level fusion"
 DECISION_LEVEL = "decision-level"
+_RULE_NAMES = {f"{DECISION_LEVEL} {rule}": rule for rule in RULES}
 
 
 class Models(dict):
@@ -219,18 +222,39 @@ class Models(dict):
             facts |= {"fusions": {name: rule.to_json() for name, rule in self.fusions_.items()}, "networks": list(self)}
             facts["label_sets"] = _least_in_sets(held.only(self.names)) if held is not None else {}
             runs.write_json(beside / "bundle.json", facts)
+            manifest.write_manifest(beside)
 
     @classmethod
     def load(cls, folder: Path) -> "Models":
-        """The models of the bundle in ``folder``."""
-        facts, made = runs.read_json(folder / "bundle.json"), cls()
+        """The models of the bundle in ``folder``. Raises ValueError where one is damaged."""
+        facts, made = manifest.bundle_facts(folder / "bundle.json", FEATURE_LEVEL, _RULE_NAMES), cls()
         made.prior_, made.label_names_ = np.array(facts["prior"]), facts["label_names"]
         for name in facts["networks"]:
             parts = sorted(facts["modalities"]) if name == FEATURE_LEVEL else [name]
             model = layers.load_model(folder / "models" / f"{name}.keras")
             made[name] = Network.of_keras(model, parts, facts["temperatures"][name])
-        made.fusions_ = {name: DecisionFusion.from_json(value) for name, value in facts["fusions"].items()}
+        with manifest.reading(folder / "bundle.json"):
+            made.fusions_ = {name: DecisionFusion.from_json(value) for name, value in facts["fusions"].items()}
         return made
+
+    def check(self, folder: Path, sizes: dict[str, int], n_ngrams: int) -> None:
+        """Raise ValueError where a network in ``folder`` does not read what the encoders make, or says no class each.
+
+        ``sizes`` are the columns of each block, ``n_ngrams`` those of the bag of n-grams.
+        """
+        for name, network in self.items():
+            path, model = folder / "models" / f"{name}.keras", network.keras_
+            with manifest.reading(path):
+                found = {tensor.name: tuple(tensor.shape[1:]) for tensor in model.inputs}
+                wanted = {block: (size,) for block, size in sizes.items() if part_of(block) in network.parts_}
+                wanted |= {"present": (len(network.parts_),)} if len(network.parts_) > 1 else {}
+                manifest.expect(found == wanted, path, f"inputs {found}", f"{wanted}, as the encoders make them")
+                shape = tuple(model.output_shape)
+                manifest.expect(shape == (None, len(self.label_names_)), path, f"answers of shape {shape}",
+                                f"(None, {len(self.label_names_)}), a column a label")  # fmt: skip
+                rooms = [layer.n_ngrams for layer in model.layers if isinstance(layer, layers.EmbeddingBag)]
+                fits = all(n >= n_ngrams for n in rooms)
+                manifest.expect(fits, path, f"room for {rooms} n-grams", f"{n_ngrams:,} or more, as the encoder has")
 
 
 def _dealt(groups: np.ndarray) -> Iterable[tuple[np.ndarray, np.ndarray]]:
@@ -257,21 +281,28 @@ class Bundle:
     encoders : ``Encoders``
     label_sets : model to the least probability of a label in its sets; none in the bundle of a version before
 
-    Raises FileNotFoundError where there is no bundle.
+    Raises FileNotFoundError where there is no bundle, and ValueError where a file of it is damaged or was changed: see
+    ``data.formats.manifest``. A syntax pipeline given by its folder is loaded from the bundle of a ``Run`` alone.
     """
 
     def __init__(self, folder: str | Path | Run):
-        folder = folder.need("bundle") if isinstance(folder, Run) else Path(folder)
+        own, folder = isinstance(folder, Run), folder.need("bundle") if isinstance(folder, Run) else Path(folder)
         if not (folder / "bundle.json").exists():
             raise FileNotFoundError(
                 f"{folder} is no bundle: it has no bundle.json. Pass the bundle folder of a finished run, "
                 "such as reports/sample/bundle."
             )
-        facts = runs.read_json(folder / "bundle.json")
+        manifest.check_files(folder)
+        self.folder = folder
+        facts = manifest.bundle_facts(folder / "bundle.json", FEATURE_LEVEL, _RULE_NAMES)
         self.label_names, self.chosen, self.parts = facts["label_names"], facts["chosen"], facts["modalities"]
-        self.label_sets = facts.get("label_sets", {})
-        self.models = Models.load(folder)
+        self.label_sets = facts["label_sets"]
         self.encoders = Encoders.load(folder / "encoders", self.parts)
+        text = self.encoders.get("text")
+        if text and text.syntax_ and not own:
+            text.syntax_.check_installed(folder / "encoders" / "syntax.json")
+        self.models = Models.load(folder)
+        self.models.check(folder, self.encoders.sizes(), text.bag_.n_ngrams_ if text else 0)
 
     @property
     def names(self) -> list[str]:
@@ -283,8 +314,15 @@ class Bundle:
         return Dataset(rows.reset_index(drop=True), self.label_names, self.encoders.transform(rows))
 
     def predict(self, rows: pd.DataFrame, names: list[str] | None = None) -> Predictions:
-        """What every model, or those of ``names``, says of ``rows``."""
-        return self.models.predict(self.encode(rows), names)
+        """What every model, or those of ``names``, says of ``rows``. Raises ValueError where that is no finite number."""
+        made = self.models.predict(self.encode(rows), names)
+        for name, values in made.items():
+            if not np.isfinite(values).all():
+                raise ValueError(
+                    f"{self.folder}: found answers of {name!r} that are no numbers; expected probabilities. Its weights "
+                    "are far too large or damaged: take the bundle anew from the run that made it."
+                )
+        return made
 
     def answer(
         self, table: str | Path = "", *, columns: dict[str, str], model: str = "", run: Run | None = None
@@ -294,22 +332,25 @@ class Bundle:
         Parameters
         ----------
         table : path of the table; where it is "", the test rows of ``run`` are answered as if they were new
-        columns : names of the table's columns by part (text, image, audio); "" for none
+        columns : names of the table's columns by part (text, image, audio); "" for none. With a ``run`` they may be those
+            of its own table: a part whose column the new table has not counts as missing
 
         Raises as ``checks.Table`` does, and ValueError where the bundle has no such model.
         """
         name = self.model_name(model)
         if table:
-            checked = Table(table, columns)
+            checked = Table(table, columns if run is None else _columns_there(table, columns))
             rows, rejected = checked.rows, checked.rejected
             given = checked.content.loc[rows["row"]]
+            refused = checked.content.drop(index=rows["row"])
         else:
             rows, splits = run.read("rows.parquet"), run.read("splits.parquet")
             rows = rows[rows["row"].isin(splits.loc[splits["split"] == "test", "row"])]
-            given, rejected = rows[["row", "text"]], pd.DataFrame(columns=REJECTED_COLUMNS)
+            given, rejected, refused = rows[["row", "text"]], pd.DataFrame(columns=REJECTED_COLUMNS), None
         probabilities = self.predict(rows, [name])[name] if len(rows) else np.empty((0, len(self.label_names)))
         sets = label_sets(probabilities, self.label_sets[name]) if name in self.label_sets else None
-        return Answers(given, probabilities, rejected, name, self.label_names, again=not table, sets=sets)
+        told = {"again": not table, "sets": sets, "refused": refused}
+        return Answers(given, probabilities, rejected, name, self.label_names, **told)
 
     def model_name(self, model: str) -> str:
         """``model``, or the chosen one where it is "". Raises ValueError where the bundle has no such model."""
@@ -330,3 +371,9 @@ def _least_in_sets(held: Predictions) -> dict[str, float]:
     """Model to ``fit_label_sets`` of its answers; without those that have too few."""
     made = {name: fit_label_sets(values, held.labels, held.groups) for name, values in held.items()}
     return {name: least for name, least in made.items() if least is not None}
+
+
+def _columns_there(table: str | Path, columns: dict[str, str]) -> dict[str, str]:
+    """Those of ``columns`` that the table has; all of them where it has none, so that ``Table`` says which are missing."""
+    names = set(read_table(runs.resolve(table))[0].columns)
+    return {part: name for part, name in columns.items() if name in names} or columns

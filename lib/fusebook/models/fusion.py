@@ -115,10 +115,17 @@ class DecisionFusion:
 
     @classmethod
     def from_json(cls, value: dict) -> "DecisionFusion":
-        """The object that ``to_json`` described."""
-        value = dict(value)
-        fusion = cls(value.pop("rule"), np.array(value.pop("prior")))
-        fusion.names_ = value.pop("names")
-        for name, learnt in value.items():
-            setattr(fusion, name, np.array(learnt))
+        """The object that ``to_json`` described. Raises ValueError where arrays lack, are not finite or of another shape."""
+        fusion = cls(value["rule"], np.array(value["prior"], float))
+        fusion.names_, n_classes, n_parts = value["names"], len(fusion.prior), len(value["names"])
+        shapes = {"weights_": (n_parts,)} if fusion.rule in ("weighted", "stacked") else {}
+        if fusion.rule == "stacked":
+            shapes |= {"coefficients_": (n_classes, n_classes * n_parts), "intercept_": (n_classes,)}
+        for name, shape in shapes.items():
+            learnt = np.array(value.get(name, []), float)
+            if learnt.shape != shape or not np.isfinite(learnt).all():
+                raise ValueError(
+                    f"The rule {fusion.rule} has {name} of shape {learnt.shape}; expected {shape}, all of them finite."
+                )
+            setattr(fusion, name, learnt)
         return fusion

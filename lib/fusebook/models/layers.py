@@ -11,7 +11,7 @@ import numpy as np
 
 from fusebook import runs
 from fusebook.data.features import part_of
-from fusebook.encoders.cnn import ask
+from fusebook.encoders.cnn import ask, load_network
 from fusebook.models.calibration import clean_probabilities
 
 _ROWS_AT_ONCE = 1024  # that go through a network when it predicts
@@ -193,5 +193,5 @@ def save_model(model: keras.Model, path: Path) -> None:
 
 
 def load_model(path: Path) -> keras.Model:
-    """Read a .keras file to predict with, in Keras's safe mode, which refuses layers that would run code."""
-    return keras.saving.load_model(path, compile=False, safe_mode=True)
+    """Read a .keras file to predict with, as ``cnn.load_network`` does, and raises."""
+    return load_network(path)

@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
+
+from fusebook.runs import harmless
 
 _MARKS = {"fresh": "unchanged", "done": "done", "failed": "failed", "waiting": "waits", "skipped": "not run"}
 
@@ -17,7 +20,8 @@ def _line_table(steps: dict) -> Table:
         running = step.status in {"running", "exporting"}
         seconds = time.monotonic() - step.started if running else sum(step.seconds.values())
         state = f"{step.done}/{step.cells} cells" if running else _MARKS[step.status]
-        table.add_row(step.name, state, f"{seconds:5.1f} s" if seconds else "", step.error.split("\n")[0][:80])
+        error = Text(harmless(step.error.split("\n")[0][:80]))  # no markup: [/x] may stand in it
+        table.add_row(step.name, state, f"{seconds:5.1f} s" if seconds else "", error)
     return table
 
 

@@ -1,5 +1,6 @@
 """Run the notebooks through papermill: in the order of what they read, side by side, and only what is not fresh."""
 
+import errno
 import os
 import shutil
 import sys
@@ -15,9 +16,11 @@ import nbformat
 import papermill
 import psutil
 from jupyter_client.manager import KernelManager
+from nbclient.exceptions import DeadKernelError
 from papermill.engines import NBClientEngine, papermill_engines
 
 from fusebook import runs
+from fusebook.report.lock import locked
 from fusebook.report.steps import (
     Step,
     find_notebooks,
@@ -32,6 +35,8 @@ from fusebook.report.steps import (
 from fusebook.runs import Run
 
 VERSIONS_OF = ["fusebook", "keras", "jax", "numpy", "pandas", "scikit-learn", "gensim", "rjieba", "papermill"]
+
+_STARTS = 3  # times that a kernel is started before its notebook fails
 
 
 class NotebookFailed(RuntimeError):
@@ -62,8 +67,9 @@ def run_notebooks(
     force : run every notebook, fresh or not
     side_by_side : notebooks at a time, where the order allows
 
-    Returns the steps by name. Raises ValueError for a misspelt parameter or a folder that is no run, NotebookFailed
-    for the first cell that raised; what was executed until then stays.
+    Returns the steps by name. Raises ValueError for a misspelt parameter, a folder that is no run, or one that another
+    run works in, FileNotFoundError where the folder is gone before the run has ended, OSError where the disk is full or
+    the folder can't be written, NotebookFailed for the first cell that raised; what was executed until then stays.
     """
     run, steps = Run(run), read_steps(find_notebooks())
     give_parameters(steps, values)
@@ -72,12 +78,13 @@ def run_notebooks(
         if "run" in step.known:
             step.parameters["run"] = str(run.folder)
     set_keys(steps)
-    record = run.read("run.json") if run.path("run.json").exists() else {"steps": {}}
-    record["values"] = values
-    if not force:
-        _mark_fresh(run, steps, record["steps"])
-    if any(step.status != "fresh" for step in steps.values()):
-        _Execution(run, steps, record, export, watch, side_by_side).carry_out()
+    with locked(run.folder) as is_ours:
+        record = _record(run)
+        record["values"] = values
+        if not force:
+            _mark_fresh(run, steps, record["steps"])
+        if any(step.status != "fresh" for step in steps.values()):
+            _Execution(run, steps, record, export, watch, side_by_side, is_ours).carry_out()
     watch(steps)
     failed = next((step for step in steps.values() if step.status == "failed"), None)
     if failed:
@@ -85,7 +92,27 @@ def run_notebooks(
     return steps
 
 
+def _record(run: Run) -> dict:
+    """What run.json says of earlier steps; of none where it is not there, or damaged: then it is set aside."""
+    path = run.path("run.json")
+    record = runs.read_or_set_aside(path, _is_record) if path.exists() else None
+    return record or {"steps": {}}
+
+
+def _is_record(value: object) -> bool:
+    steps = value.get("steps") if isinstance(value, dict) else None
+    kinds = {"status": str, "key": str, "parameters": dict, "seconds": dict, "outputs": dict, "peak_memory_mb": int}
+    return isinstance(steps, dict) and all(
+        isinstance(step, dict) and all(isinstance(step.get(name), kind) for name, kind in kinds.items())
+        for step in steps.values()
+    )
+
+
 def _check_run_folder(folder: Path) -> None:
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    if not there.is_dir():
+        below = "" if there == folder else f", so {folder} can't be made"
+        raise ValueError(f"{there} is a file{below}. --run names the folder of a run, such as reports/mine.")
     is_run = (folder / "run.json").exists() or (folder / "artifacts").is_dir()
     if folder.is_dir() and any(folder.iterdir()) and not is_run:
         raise ValueError(
@@ -107,9 +134,9 @@ def _mark_fresh(run: Run, steps: dict[str, Step], record: dict) -> None:
 class _Execution:
     """One call of ``run_notebooks``: which kernels are warm, what works now, what is ready to be read."""
 
-    def __init__(self, run: Run, steps, record, export, watch, side_by_side):
+    def __init__(self, run: Run, steps, record, export, watch, side_by_side, is_ours):
         self.run, self.steps, self.record, self.export, self.watch = run, steps, record, export, watch
-        self.side_by_side = side_by_side
+        self.side_by_side, self.is_ours = side_by_side, is_ours
         self.ready = {step.name for step in steps.values() if step.status == "fresh"}
         self.warm: dict[str, Future] = {}
         self.kernels: list[KernelManager] = []
@@ -125,6 +152,7 @@ class _Execution:
             while self._start_free_steps() or self.executing or self.exporting:
                 self._await_one()
                 self.watch(self.steps)
+            self._check_folder()
         finally:
             self._stop_kernels()
             for pool in (self.warmers, self.exporters):
@@ -133,7 +161,15 @@ class _Execution:
             if step.status == "waiting":
                 step.status = "skipped"
 
+    def _check_folder(self) -> None:
+        if not self.is_ours():
+            raise FileNotFoundError(
+                f"{self.run.folder} was deleted or moved while this run worked in it, so the run is not whole. "
+                "Run the same command again."
+            )
+
     def _await_one(self) -> None:
+        self._check_folder()
         finished, _ = wait([*self.executing, *self.exporting], timeout=0.2, return_when=FIRST_COMPLETED)
         for future, step in list(self.executing.items()):
             _sample_memory(step)
@@ -173,7 +209,11 @@ class _Execution:
             self.warm[step.name] = self.warmers.submit(_warm_kernel, step, self.kernels)
 
     def _execute(self, step: Step) -> None:
-        kernel = self.warm[step.name].result()
+        try:
+            kernel = self.warm[step.name].result()
+        except RuntimeError as error:
+            self._fail(step, f"its kernel could not be started, {_STARTS} times over: {error}")
+            return
         step.kernel = psutil.Process(kernel.provisioner.pid)
 
         def on_cell(cell) -> None:
@@ -188,10 +228,14 @@ class _Execution:
             step.status = "exporting"
         except papermill.PapermillExecutionError as error:
             step.status = "failed"
-            step.error = (
-                f"{step.name}, cell {error.exec_count}: {error.ename}: {error.evalue}\nThe executed notebook: {output}"
-            )
+            step.error = f"{step.name}, cell {error.exec_count}: {error.ename}: {error.evalue}"
+            if f"[Errno {errno.ENOSPC}]" in error.evalue:
+                step.error += "\n" + runs.explained(OSError(errno.ENOSPC, ""))
+            step.error += f"\nThe executed notebook: {output}"
             notebook = nbformat.read(output, as_version=4)
+        except DeadKernelError:
+            self._fail(step, _death(step))
+            return
         finally:
             _sample_memory(step)
             step.kernel = None
@@ -200,16 +244,16 @@ class _Execution:
 
     def _bury(self, step: Step) -> None:
         """What is left of a notebook whose kernel has died; its thread may wait for the kernel for ever."""
-        step.status, step.kernel = "failed", None
-        step.error = (
-            f"{step.name}: its kernel died in code cell {step.done + 1}, as it does where memory runs out or somebody "
-            "stops it. Run the same command again; with fewer rows or `--jobs 1` it takes less memory."
-        )
+        self._fail(step, _death(step))
+        self._export(step)
+
+    def _fail(self, step: Step, cause: str) -> None:
+        """Note that a notebook came to no end, and leave what there is of it for its page."""
+        step.status, step.kernel, step.error = "failed", None, f"{step.name}: {cause}"
         output = self.run.folder / "notebooks" / f"{step.name}.ipynb"
         if not output.exists():
             shutil.copyfile(step.path, output)
         step.seconds = _seconds(nbformat.read(output, as_version=4), time.monotonic() - step.started)
-        self._export(step)
 
     def _export(self, step: Step) -> None:
         start = time.monotonic()
@@ -218,7 +262,8 @@ class _Execution:
         except Exception as error:  # the other notebooks go on, and what they wait for must not be killed
             place = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{Path(place.filename).name}, line {place.lineno}"
-            step.status, cause = "failed", f"{type(error).__name__}: {error} ({where})"
+            said = runs.explained(error) if isinstance(error, OSError) else error
+            step.status, cause = "failed", f"{type(error).__name__}: {said} ({where})"
             step.error = step.error or f"{step.name} ran, but its page could not be made: {cause}"
         step.seconds["export"] = round(time.monotonic() - start, 2)
         if step.status == "exporting":
@@ -230,6 +275,7 @@ class _Execution:
                 psutil.Process(kernel.provisioner.pid).kill()
 
     def _write_record(self) -> None:
+        self._check_folder()
         for step in self.steps.values():
             if step.status in {"done", "failed"}:
                 self.record["steps"][step.name] = {
@@ -252,6 +298,14 @@ def _sample_memory(step: Step) -> None:
             step.peak_memory_mb = max(step.peak_memory_mb, step.kernel.memory_info().rss / 2**20)
     except psutil.Error:
         pass  # it has ended, see ``_is_dead``
+
+
+def _death(step: Step) -> str:
+    return (
+        f"its kernel died in code cell {step.done + 1}, as it does where memory runs out or somebody stops it (it took "
+        f"{step.peak_memory_mb:,.0f} MB at most). Run the same command again; with fewer rows or `--jobs 1` it takes less "
+        "memory."
+    )
 
 
 def _is_dead(step: Step) -> bool:
@@ -278,15 +332,27 @@ def _in_background(function: Callable, *arguments) -> Future:
 
 
 def _warm_kernel(step: Step, kernels: list[KernelManager]) -> KernelManager:
-    """Start a kernel, note it in ``kernels``, and let it import what the notebook will, while others still work."""
-    kernel = KernelManager(kernel_name="python3")
-    kernels.append(kernel)
-    kernel.start_kernel(cwd=str(runs.project_folder()), extra_arguments=["--log-level=ERROR"])
-    client = kernel.blocking_client()
-    client.start_channels()
-    client.wait_for_ready(timeout=120)
-    client.execute(step.imports, silent=True, store_history=False)
-    client.stop_channels()
+    """Start a kernel, note it in ``kernels``, and let it import what the notebook will, while others still work.
+
+    It is started anew where it ends at once, as it does where another program has taken one of its ports meanwhile.
+    Raises RuntimeError where that does not help.
+    """
+    for last in range(_STARTS - 1, -1, -1):
+        kernel = KernelManager(kernel_name="python3")
+        kernels.append(kernel)
+        kernel.start_kernel(cwd=str(runs.project_folder()), extra_arguments=["--log-level=ERROR"])
+        client = kernel.blocking_client()
+        client.start_channels()
+        try:
+            client.wait_for_ready(timeout=120)
+            client.execute(step.imports, silent=True, store_history=False)
+            break
+        except RuntimeError:
+            kernel.shutdown_kernel(now=True)
+            if not last:
+                raise
+        finally:
+            client.stop_channels()
     return kernel
 
 

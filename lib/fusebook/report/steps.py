@@ -140,9 +140,11 @@ def in_order(steps: dict[str, Step]) -> list[Step]:
 
 
 def outputs(run: Run, notebook: str) -> dict[str, str]:
-    """SHA-256 of each artifact of ``notebook`` that is there."""
+    """SHA-256 of each artifact of ``notebook`` that is there, of its findings, and of its page."""
     names = [name for name, writer in runs.WRITTEN_BY.items() if writer == notebook]
-    return {name: mark for name in names if (mark := runs.fingerprint(run.path(name)))}
+    paths = {name: run.path(name) for name in [*names, f"findings/{notebook}.json"]}
+    paths["page"] = run.folder / f"{notebook}.html"
+    return {name: mark for name, path in paths.items() if (mark := runs.fingerprint(path))}
 
 
 def is_fresh(run: Run, step: Step, record: dict) -> bool:
