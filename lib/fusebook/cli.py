@@ -146,7 +146,7 @@ def predict(bundle, table, output, text, image, audio, model, keep_formulas) -> 
         raise click.ClickException(str(error)) from error
     for line in answers.rejected.itertuples():
         click.echo(harmless(f"row {line.row}: {line.part} refused, {line.reason} {line.detail}"), err=True)
-    refused = len(answers.written()) - len(answers.table)
+    refused = answers.n_unanswered
     click.echo(f"{output}: {len(answers.table)} rows predicted" + (f", {refused} refused" if refused else ""))
 
 

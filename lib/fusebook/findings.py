@@ -13,6 +13,7 @@ from fusebook import ASSETS
 
 LANGUAGES = ("en", "zh")
 SEVERITIES = ("serious", "look", "note")  # in this order on the page
+LEVEL = 0.05  # of every family of tests: a corrected p below it shows something
 
 _TEXTS = tomllib.loads((ASSETS / "sentences.toml").read_text(encoding="utf-8"))
 # Topic to notebook and heading: a finding knows its place through this table alone.
@@ -28,8 +29,8 @@ ORDER = (("score", "scores", "better", "against", "test"), ("fusion",), ("shortc
          ("table", "copies", "sounds"), ("sizes",), ("slices",), ("classes", "confusion"), ("confidence",),
          ("parts used", "kinds"), ("ledger", "rescued"))  # fmt: skip
 # Every run is asked about these, so that "nothing found" and "can't be told" are answers too.
-QUESTIONS = {"score", "scores", "better", "against", "test", "fusion", "shortcuts", "suspects", "planted", "sizes", "slices", "classes",
-             "confusion", "confidence"}  # fmt: skip
+QUESTIONS = {"score", "scores", "better", "against", "test", "fusion", "shortcuts", "suspects", "planted", "sizes",
+             "slices", "classes", "confusion", "confidence"}  # fmt: skip
 
 
 class Term(str):
@@ -197,6 +198,11 @@ def shortened(text: str, most: int) -> str:
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
+def visible(text: str) -> str:
+    """``text`` with the number of each character that can't be seen, as in ``a⟨U+001B⟩.png``: it steers no terminal."""
+    return "".join(each if each.isprintable() else f"⟨U+{ord(each):04X}⟩" for each in text)
+
+
 def markdown_safe(text: str) -> str:
     """``text`` as Markdown that shows just these characters: no HTML, no emphasis, links or formulas."""
     plain = escape(" ".join(text.split()), quote=False)
@@ -209,12 +215,22 @@ def points_text(share: float) -> str:
     return f"{round(100 * share, 1) + 0.0:+.1f}"
 
 
+def points_of(line) -> dict[str, str]:
+    """Difference, low and high of two models compared, as ``points_text`` writes them."""
+    return {name: points_text(line[name]) for name in ("difference", "low", "high")}
+
+
+def corrected_p(line) -> float:
+    """The p of two models compared, corrected for all of its family where it has one."""
+    return line["p_holm"] if "p_holm" in line else line["p"]
+
+
 def p_text(p: float) -> str:
-    """A p-value as people read it: ``p = 0.012``, ``p < 0.0001``; rounding never carries it over 0.05."""
+    """A p-value as people read it: ``p = 0.012``, ``p < 0.0001``; rounding never carries it over ``LEVEL``."""
     if p < 1e-4:
         return "p < 0.0001"
     texts = (f"{p:.{digits}g}" for digits in range(2, 18))
-    return "p = " + next(text for text in texts if (float(text) < 0.05) == (p < 0.05))
+    return "p = " + next(text for text in texts if (float(text) < LEVEL) == (p < LEVEL))
 
 
 def graded(value: float, look: float, serious: float) -> str:

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from fusebook.data.formats import pictures, sounds
 from fusebook.data.formats.pictures import read_image, thumbnail
 from fusebook.data.formats.sounds import MOST_SECONDS, RATE, read_audio
+from fusebook.findings import visible
 
 __all__ = [
     "MOST_SECONDS", "RATE", "check", "facts", "facts_table", "media_facts", "on_all_cores", "once_a_file", "read_audio",
@@ -94,8 +95,8 @@ def once_a_file(function: Callable[..., T]) -> Callable[..., T]:
 
 
 def shown(path: str | Path) -> str:
-    """``path`` with characters that could steer a terminal replaced by their number, as in ``a⟨U+001B⟩.png``."""
-    return "".join(c if c.isprintable() else f"⟨U+{ord(c):04X}⟩" for c in str(path))
+    """``path`` as ``findings.visible`` writes it."""
+    return visible(str(path))
 
 
 # --- What can be said without a model -----------------------------------------------------------------

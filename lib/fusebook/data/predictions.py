@@ -254,6 +254,11 @@ class Answers:
         made.insert(0, "row", made.index, allow_duplicates=True)
         return made.reset_index(drop=True)
 
+    @property
+    def n_unanswered(self) -> int:
+        """How many rows of the table have no answer."""
+        return len(self._reasons())
+
     def _reasons(self) -> pd.Series:
         """The reason codes of each row without an answer, with "; " between them, by its number."""
         if "reason" not in self.rejected:

@@ -9,9 +9,9 @@ import numpy as np
 from scipy.special import betainc, xlogy
 from scipy.stats import beta, binom
 
+from fusebook.evaluation.comparison import LEVEL, POWER
 from fusebook.evaluation.intervals import group_numbers
 
-LEVEL, POWER = 0.05, 0.8  # of what is told, and of what is said to be found
 _N_DRAWS = 2000
 _CELLS = 8e6  # draws by pairs that are held at most
 _LEAST = 1e-300

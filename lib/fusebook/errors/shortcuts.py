@@ -23,7 +23,7 @@ from fusebook.evaluation.comparison import compare
 from fusebook.evaluation.intervals import share_interval
 from fusebook.evaluation.scores import interval_text
 from fusebook.evaluation.sizes import linear_answers, nested_order
-from fusebook.findings import p_text, points_text, word
+from fusebook.findings import LEVEL, p_text, points_text, word
 
 FIRST = 5  # tokens at the beginning of a text
 MOST_ROWS = 4000  # training rows that the linear models learn from
@@ -238,9 +238,9 @@ def is_shortcut(table: pd.DataFrame) -> pd.Series:
     from anywhere (p < 0.05 after Holm). For length only the first of these counts.
     """
     base, whole = table.loc["majority", "alone"], table.loc["whole text", "alone"]
-    much = (table["alone"] > base) & (table["gain_p"] < 0.05) & (table["alone"] - base >= _MUCH * (whole - base))
+    much = (table["alone"] > base) & (table["gain_p"] < LEVEL) & (table["alone"] - base >= _MUCH * (whole - base))
     small = table["size"] <= _SMALL
-    more = table["surplus"].isna() | ((table["surplus"] >= _SURPLUS) & (table["surplus_p"] < 0.05))
+    more = table["surplus"].isna() | ((table["surplus"] >= _SURPLUS) & (table["surplus_p"] < LEVEL))
     return much & small & more & ~table.index.isin(["majority", "whole text", GIVEAWAYS])
 
 
@@ -314,8 +314,8 @@ class Shortcuts:
         if GIVEAWAYS not in self.table.index:
             return "giveaways unseen", "look", {"listed": facts["listed"], "rows": self.n_rows}
         line = self.table.loc[GIVEAWAYS]
-        falls = line["drop"] > 0 and line["drop_p"] < 0.05
-        moves = self.cut["flips"] > self.cut["chance"] and self.cut["p"] < 0.05
+        falls = line["drop"] > 0 and line["drop_p"] < LEVEL
+        moves = self.cut["flips"] > self.cut["chance"] and self.cut["p"] < LEVEL
         return "giveaways", "serious" if falls or moves else "look", facts | _loss(line)
 
 
@@ -326,7 +326,7 @@ def _loss(line: pd.Series) -> dict:
 
 
 def _verdict(part: str, line: pd.Series, base: str, language: str) -> tuple:
-    falls = line["drop"] > 0 and line["drop_p"] < 0.05
+    falls = line["drop"] > 0 and line["drop_p"] < LEVEL
     key = "shortcut of length" if np.isnan(line["drop"]) else "shortcut" if falls else "shortcut unneeded"
     facts = {"part": word(part, language), "base": base} | _loss(line)
     facts["alone"] = interval_text(*line[["alone", "low", "high"]])

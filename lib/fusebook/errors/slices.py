@@ -364,7 +364,7 @@ class _Candidates:
                 hits, rows = (narrow & wrong).sum(), narrow.sum()
                 p = hypergeom.sf(hits - 1, inside.sum(), (inside & wrong).sum(), rows)
                 found[wider] = p * self.singles.shape[1]  # so many conditions might have been added
-        if not found or max(found.values()) < 0.05:
+        if not found or max(found.values()) < LEVEL:
             return place
         return self.simplest(max(found, key=found.get), among, wrong, sure)
 

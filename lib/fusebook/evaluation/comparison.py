@@ -16,10 +16,10 @@ from statsmodels.stats.multitest import multipletests
 from fusebook import findings
 from fusebook.data.predictions import Predictions
 from fusebook.evaluation.intervals import group_numbers
+from fusebook.findings import LEVEL, corrected_p
 from fusebook.runs import Run
 
 Pairs = Iterable[tuple[str, str]]
-LEVEL = 0.05  # of a family of tests
 POWER = 0.8  # how often the difference that is called detectable would be found
 SOUGHT = 0.03  # the difference for which a sentence says how many rows would show it
 MOST_ROWS = 100_000  # that a sentence asks for
@@ -340,13 +340,11 @@ def verdicts(table: pd.DataFrame, language: str = "en", graded: str | None = Non
 
 
 def _verdict(line, language: str, *, grade: bool) -> tuple[str, str, dict]:
-    p, facts = _p(line), {"a": line["a"]}
+    p, facts = corrected_p(line), {"a": line["a"]}
     key = "no difference" if p >= LEVEL else "better" if line["difference"] > 0 else "worse"
     # A sentence in English begins with the better or worse model's name.
     facts["b"] = line["b"] if language != "en" or key == "no difference" else findings.capital(line["b"])
-    facts |= {name: findings.points_text(line[name]) for name in ("difference", "low", "high")} | {
-        "p": findings.p_text(p)
-    }
+    facts |= findings.points_of(line) | {"p": findings.p_text(p)}
     if key == "no difference":
         facts |= {"detectable": f"{100 * line['detectable']:.1f}", "sought": f"{100 * SOUGHT:.0f}"}
         if line["detectable"] <= SOUGHT:
@@ -366,8 +364,4 @@ def about(count: float) -> int:
 
 def severity(line) -> str:
     """How much a line of ``compare`` matters where b ought to be better: serious where it is worse, else a note."""
-    return "serious" if _p(line) < LEVEL and line["difference"] < 0 else "note"
-
-
-def _p(line) -> float:
-    return line["p_holm"] if "p_holm" in line else line["p"]
+    return "serious" if corrected_p(line) < LEVEL and line["difference"] < 0 else "note"

@@ -87,10 +87,10 @@ class Scores:
         ``beside`` are scores of more rows, which were graded: then it is worth a look where these rows show less, its
         interval lying below theirs, else a note.
         """
-        low, high = self.table.loc[model, ["accuracy_low", "accuracy_high"]]
-        grade = "note" if low > self.majority else "serious"
+        grade = "note" if is_better_than_majority(self.predictions, model) else "serious"
         if beside is not None:
-            grade = "look" if high < beside.table.loc[model, "accuracy_low"] else "note"
+            less = self.table.loc[model, "accuracy_high"] < beside.table.loc[model, "accuracy_low"]
+            grade = "look" if less else "note"
         on = self.predictions.scored_on
         facts = {"model": model, "share": self.text(model), "rows": self.predictions.n_rows, "on": on}
         return "accuracy", grade, facts | {"base": f"{100 * self.majority:.1f}"}

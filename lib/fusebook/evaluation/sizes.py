@@ -10,7 +10,7 @@ from sklearn.svm import LinearSVC
 from fusebook.data.dataset import Dataset
 from fusebook.evaluation.comparison import LEVEL, compare, seed_spread
 from fusebook.evaluation.intervals import share_interval
-from fusebook.findings import p_text, points_text
+from fusebook.findings import p_text, points_of
 
 HELPFUL = 0.01  # a gain that doubling the rows must bring to be worth their while
 
@@ -94,10 +94,9 @@ class SizeCurve:
         else:
             none = made["high"] < HELPFUL and (sure or made["detectable"] <= HELPFUL)
             key, grade = "more rows no help" if none else "more rows unsure", "note"
-        points = {name: points_text(made[name]) for name in ("difference", "low", "high")}
         rows = {"fewer": lines[-2]["rows"], "more": lines[-1]["rows"], "rows": len(after)}
         facts = {"model": model, "p": p_text(made["p"]), "detectable": f"{100 * made['detectable']:.1f}"}
-        return key, grade, facts | rows | points
+        return key, grade, facts | rows | points_of(made)
 
 
 def _part(data: Dataset, chosen: np.ndarray) -> Dataset:

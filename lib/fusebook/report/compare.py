@@ -19,7 +19,7 @@ from fusebook.errors.mistakes import short_names
 from fusebook.evaluation.common_rows import FATES, OUTCOMES, CommonRows, FinishedRun
 from fusebook.evaluation.comparison import compare, compare_pairs, verdicts
 from fusebook.evaluation.scores import class_table, count_text, interval_text, majority_share, readable, score_table
-from fusebook.findings import Findings, p_text, points_text, shortened, word
+from fusebook.findings import Findings, p_text, points_of, points_text, shortened, word
 from fusebook.inspection import cards
 from fusebook.runs import Run
 
@@ -126,7 +126,7 @@ class Comparison(CommonRows):
         labels = self.labels[:, other]
         right = [self.answers[i].predicted(self.runs[i].chosen) == labels for i in (0, other)]
         line = compare(*right, self.answers[0].groups)
-        return {name: points_text(line[name]) for name in ("difference", "low", "high")} | {"p": p_text(line["p"])}
+        return points_of(line) | {"p": p_text(line["p"])}
 
     def fates(self) -> pd.DataFrame:
         """What became of each run's test rows in the run that it is compared with: how many are compared, how many not."""

@@ -6,7 +6,7 @@ All of it is read from what the notebooks left: metrics.json, splits.parquet and
 from fusebook import findings
 from fusebook.data.tables import PARTS
 from fusebook.evaluation.scores import interval_text
-from fusebook.findings import Finding, Term, capital, points_text, say, topic_of, word
+from fusebook.findings import LEVEL, Finding, Term, capital, corrected_p, say, topic_of, word
 from fusebook.runs import Run
 
 LINEAR, MAJORITY = "linear SVM", "majority"
@@ -16,7 +16,6 @@ BASELINE = ("baseline ahead", "baseline level", "baseline behind")
 JOINED = ("joined ahead", "joined level", "joined behind")
 MOST_STEPS = 3  # things to do next that are named
 MOST_NAMED = 3  # models that stand above the chosen one that are named
-SHOWN = 0.05  # corrected p below which a difference is shown
 
 
 def conclusion(run: Run, metrics: dict, severe: list[tuple[str, Finding]]) -> list[str]:
@@ -50,11 +49,6 @@ def lines_of(metrics: dict, name: str) -> dict[str, dict]:
 def pair_of(metrics: dict, a: str, b: str) -> dict | None:
     """The line that compares ``b`` with ``a``; None where they were not compared."""
     return next((line for line in metrics["comparison"] if (line["a"], line["b"]) == (a, b)), None)
-
-
-def corrected_p(pair: dict) -> float:
-    """The p of a comparison, corrected for all of its family."""
-    return pair.get("p_holm", pair["p"])
 
 
 def why_chosen(metrics: dict) -> list[str]:
@@ -112,15 +106,14 @@ def _joined(metrics: dict, language: str) -> list[str]:
 
 
 def _ahead(pair: dict) -> bool:
-    return corrected_p(pair) < SHOWN and pair["difference"] > 0
+    return corrected_p(pair) < LEVEL and pair["difference"] > 0
 
 
 def _compared(pair: dict, keys: tuple[str, str, str], language: str, **facts) -> str:
     """One comparison in a sentence: that of ``keys`` for a gain, for nothing shown or for a loss."""
     ahead, level, behind = keys
-    key = ahead if _ahead(pair) else behind if corrected_p(pair) < SHOWN else level
-    points = {key: points_text(pair[key]) for key in ("difference", "low", "high")}
-    return say(key, language, p=findings.p_text(corrected_p(pair)), **points, **facts)
+    key = ahead if _ahead(pair) else behind if corrected_p(pair) < LEVEL else level
+    return say(key, language, p=findings.p_text(corrected_p(pair)), **findings.points_of(pair), **facts)
 
 
 def _next(severe: list[tuple[str, Finding]], language: str) -> list[str]:

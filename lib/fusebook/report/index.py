@@ -18,19 +18,20 @@ from markupsafe import Markup
 
 from fusebook import findings, runs
 from fusebook.findings import (
+    LEVEL,
     ORDER,
     Finding,
     Findings,
     anchor,
     answers,
     capital,
+    corrected_p,
     language_of,
-    points_text,
     topic_of,
     weight,
 )
 from fusebook.report import pages, parts
-from fusebook.report.conclusion import conclusion, corrected_p, lines_of, scored_on, why_chosen
+from fusebook.report.conclusion import conclusion, lines_of, scored_on, why_chosen
 from fusebook.runs import Run
 
 HOLDS = {"done", "fresh"}  # states of a step whose page and artifacts belong to this run
@@ -108,10 +109,9 @@ def _score_line(name: str, scores: dict, pair: dict | None) -> dict:
     lead, behind = "", False
     if pair:
         p = corrected_p(pair)
-        points = [points_text(pair[key]) for key in ("difference", "low", "high")]
         p_text = findings.p_text(p).replace(" ", "\N{NO-BREAK SPACE}")
-        lead = "{} points [{}, {}], {}".format(*points, p_text)
-        behind = bool(p < 0.05 and pair["difference"] < 0)
+        lead = "{difference} points [{low}, {high}], {p}".format(**findings.points_of(pair), p=p_text)
+        behind = bool(p < LEVEL and pair["difference"] < 0)
     shown = "always the most frequent label" if name == "majority" else name
     return {"name": shown, "accuracy": accuracy, "low": low, "high": high, "lead": lead, "behind": behind}
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from fusebook import runs
 from fusebook.data.tables import read_table
-from fusebook.findings import shortened
+from fusebook.findings import shortened, visible
 
 COLUMNS = ["from", "to"]  # of a list of labels to merge
 _MOST_SHOWN = 60  # characters of a name in a sentence
@@ -68,8 +68,7 @@ def _is_sign(character: str) -> bool:
 
 def shown(name: str) -> str:
     """``name`` with the number of each character that can't be seen or is an odd blank, as in ``sport⟨U+00A0⟩news``."""
-    marked = "".join(letter if letter.isprintable() else f"⟨U+{ord(letter):04X}⟩" for letter in name)
-    return re.sub("  +", lambda blanks: "⟨U+0020⟩" * len(blanks[0]), marked)
+    return re.sub("  +", lambda blanks: "⟨U+0020⟩" * len(blanks[0]), visible(name))
 
 
 def _short(name: str) -> str:
